@@ -1,0 +1,70 @@
+// Every coded error of Fairlead, in one registry. docs/errors.md lists them; a test compares.
+
+/** Where an error came from. */
+export type ErrorOrigin = 'client' | 'upstream' | 'kubernetes' | 'config' | 'internal';
+
+interface ErrorKind {
+  readonly origin: ErrorOrigin;
+  /** The same operation may be tried again without harm. */
+  readonly isRetrySafe: boolean;
+  /** What happened, in one line, for docs/errors.md. */
+  readonly summary: string;
+  /** What the operator can do about it. */
+  readonly mend: string;
+}
+
+export const errorKinds = {
+  CONFIG_INVALID: {
+    origin: 'config',
+    isRetrySafe: false,
+    summary: 'The configuration has problems; each is listed with its path, value and what would be right.',
+    mend: 'Mend every listed problem; `fairlead config check` shows the same list without starting.',
+  },
+  CONFIG_UNREADABLE: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary: 'The configuration file cannot be read or is not YAML.',
+    mend: 'Check the path, its permissions and the line that the message names.',
+  },
+  KUBECONFIG_INVALID: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary: 'The kubeconfig, or a file that it names, cannot be read or does not hold together.',
+    mend: 'Check the file that the message names with `kubectl config view --kubeconfig FILE`.',
+  },
+  LISTEN_IN_USE: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary: 'Another process already listens on a configured address.',
+    mend: 'Find it with `ss -ltnp`, stop it, or choose another address with --listen.',
+  },
+  LISTEN_FAILED: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary: 'A configured address cannot be bound.',
+    mend: 'Check that the address exists on this host and that the port may be bound by this user.',
+  },
+  STATUS_UNREACHABLE: {
+    origin: 'internal',
+    isRetrySafe: true,
+    summary: 'No agent answers on the admin address.',
+    mend: 'Check that the agent runs and that --admin names its admin address.',
+  },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorKinds;
+
+/** An expected failure with a code of the registry. `cause` keeps what led to it. */
+export class FairleadError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'FairleadError';
+    this.code = code;
+  }
+
+  get mend(): string {
+    return errorKinds[this.code].mend;
+  }
+}
