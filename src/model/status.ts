@@ -1,0 +1,70 @@
+// What the admin server answers on /status and `fairlead status` prints: a public JSON format. New
+// members may be added; the meaning of those that exist stays.
+import type { EndpointId, SourceName } from './endpoint.ts';
+import type { Tier, Verdict } from './snapshot.ts';
+
+/** Where the EndpointSlice watch stands. */
+export type WatchState = 'synced' | 'connecting' | 'off' | 'no-credentials';
+
+/** The kind of credentials in use; never anything of their content. */
+export type CredentialsKind = 'client certificate' | 'token' | 'none';
+
+export interface StatusListener {
+  /** The bound address, `HOST:PORT`. */
+  readonly address: string;
+  readonly type: 'passthrough';
+  readonly tunnels: number;
+}
+
+export interface StatusEndpoint {
+  readonly id: EndpointId;
+  readonly verdict: Verdict;
+  /** HAProxy style: `L7OK/200`, `L7STS/500 etcd failed`. */
+  readonly reason: string;
+  /** ISO 8601: since when the verdict holds. */
+  readonly since: string;
+  /** Takes new tunnels. */
+  readonly usable: boolean;
+  readonly tier: Tier;
+  readonly sources: readonly SourceName[];
+  readonly zone?: string;
+  /** 1 is this node's first choice. */
+  readonly rank: number;
+  readonly tunnels: number;
+  readonly totalTunnels: number;
+  /** From clients to the endpoint. */
+  readonly bytesUp: number;
+  /** From the endpoint to clients. */
+  readonly bytesDown: number;
+  /** How to mend what the reason says, where there is something to mend (readiness not visible). */
+  readonly hint?: string;
+}
+
+export interface StatusDiscovery {
+  readonly watch: WatchState;
+  /** ISO 8601: the last complete list or watch event. */
+  readonly syncedAt?: string;
+  /** Seconds since `syncedAt`. */
+  readonly ageSeconds?: number;
+  /** Why the watch is not synced. */
+  readonly message?: string;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly node: string;
+  readonly pid: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  /** At least one endpoint is usable: what the admin server's /readyz says. */
+  readonly isReady: boolean;
+  readonly policy: 'rendezvous' | 'least-connections' | 'round-robin';
+  readonly listeners: readonly StatusListener[];
+  readonly snapshotVersion: number;
+  /** In this node's pick order. */
+  readonly endpoints: readonly StatusEndpoint[];
+  readonly discovery: StatusDiscovery;
+  readonly credentials: CredentialsKind;
+  readonly tunnels: { readonly active: number; readonly max: number };
+}
