@@ -1,0 +1,208 @@
+// From the EndpointSlices of service `default/kubernetes` to endpoints. Pure, and total: whatever an API
+// server (or something that pretends to be one) sends gives endpoints and a list of problems, never a throw.
+//
+// The shapes are @kubernetes/client-node's V1EndpointSlice; nothing here trusts them.
+import { isIPv4, isIPv6 } from 'node:net';
+import type { V1EndpointSlice } from '@kubernetes/client-node';
+import { type Endpoint, makeEndpoint } from '../model/endpoint.ts';
+
+/** Far above any control plane; a bound for what a broken object may make us hold. */
+export const maxEndpoints = 256;
+const maxProblems = 20;
+
+/** How much a slice says for an endpoint, as kube-proxy ranks them: ready, else serving, else anything. */
+type Rank = 'ready' | 'serving' | 'other';
+
+interface RankedEndpoint {
+  readonly endpoint: Endpoint;
+  readonly rank: Rank;
+}
+
+/** One slice, read. `name` is its identity; a slice without one is no slice (a bookmark looks like that). */
+export interface ParsedSlice {
+  readonly name: string;
+  readonly ranked: readonly RankedEndpoint[];
+  readonly problems: readonly string[];
+  /** False when the object's structure is broken: an earlier version of the slice is better than this one. */
+  readonly isWellFormed: boolean;
+}
+
+type Fields<T> = Readonly<Partial<Record<keyof T, unknown>>>;
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A value for a message: short, on one line, whatever it is. */
+function show(value: unknown): string {
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
+/** The name of a slice object, or undefined when it has none that is usable. */
+export function sliceName(object: unknown): string | undefined {
+  if (!isObject(object) || !isObject(object.metadata)) return undefined;
+  const name = object.metadata.name;
+  return typeof name === 'string' && name !== '' && name.length <= 253 ? name : undefined;
+}
+
+/** Reads one slice object; undefined when it has no name. */
+export function parseSlice(object: unknown): ParsedSlice | undefined {
+  const name = sliceName(object);
+  if (name === undefined) return undefined;
+  const slice = object as Fields<V1EndpointSlice>;
+  const problems: string[] = [];
+  const complain = (where: string, what: string) => {
+    if (problems.length < maxProblems) problems.push(`slice ${show(name)}: ${where} ${what}`);
+  };
+  const broken = (): ParsedSlice => ({ name, ranked: [], problems, isWellFormed: false });
+
+  const { addressType } = slice;
+  const entries = slice.endpoints ?? [];
+  const ports = slice.ports ?? [];
+  if (!Array.isArray(entries)) complain('endpoints', `is ${show(entries)}, not a list`);
+  if (!Array.isArray(ports)) complain('ports', `is ${show(ports)}, not a list`);
+  if (!Array.isArray(entries) || !Array.isArray(ports)) return broken();
+  // The last API server that goes leaves both null: well formed, and empty.
+  if (entries.length === 0) return { name, ranked: [], problems, isWellFormed: true };
+  if (addressType === 'FQDN') {
+    // Deprecated, made by no controller, and kube-proxy ignores it too. Names belong in the configuration.
+    complain('addressType', 'FQDN is not used');
+    return { name, ranked: [], problems, isWellFormed: true };
+  }
+  if (addressType !== 'IPv4' && addressType !== 'IPv6') {
+    complain('addressType', `is ${show(addressType)}, neither IPv4 nor IPv6`);
+    return broken();
+  }
+  const port = choosePort(ports, complain);
+  if (port === undefined) return broken();
+
+  const ranked: RankedEndpoint[] = [];
+  for (const [index, entry] of entries.entries()) {
+    const where = `endpoints[${index}]`;
+    if (!isObject(entry)) {
+      complain(where, `is ${show(entry)}, not an object`);
+      continue;
+    }
+    const addresses = entry.addresses;
+    if (!Array.isArray(addresses) || addresses.length === 0) {
+      complain(`${where}.addresses`, `is ${show(addresses)}, not a list of addresses`);
+      continue;
+    }
+    const zone = entry.zone;
+    const extra = typeof zone === 'string' && zone !== '' && zone.length <= 253 ? { zone } : {};
+    const rank = rankOf(entry.conditions);
+    for (const [at, address] of addresses.entries()) {
+      const problem = addressProblem(address, addressType);
+      if (problem) complain(`${where}.addresses[${at}]`, problem);
+      else if (ranked.length >= maxEndpoints) {
+        complain(where, `and what follows is left out: more than ${maxEndpoints} endpoints`);
+        return { name, ranked, problems, isWellFormed: true };
+      } else ranked.push({ endpoint: makeEndpoint(address as string, port, extra), rank });
+    }
+  }
+  return { name, ranked, problems, isWellFormed: ranked.length > 0 };
+}
+
+/** What is wrong with an address of a slice, or undefined. */
+function addressProblem(address: unknown, addressType: 'IPv4' | 'IPv6'): string | undefined {
+  const isRight = typeof address === 'string' && (addressType === 'IPv4' ? isIPv4(address) : isIPv6(address));
+  // A scoped address (fe80::1%eth0) means something on one host only.
+  if (!isRight || address.includes('%')) return `is ${show(address)}, not an ${addressType} address`;
+  if (/^[0:.]+$/.test(address)) return `is ${show(address)}, the unspecified address`;
+  return undefined;
+}
+
+/** The API says that a missing `ready` counts as true; a missing `serving` follows `ready`. */
+function rankOf(conditions: unknown): Rank {
+  if (!isObject(conditions) || conditions.ready !== false) return 'ready';
+  return conditions.serving === true ? 'serving' : 'other';
+}
+
+/** The port named `https`, else the only one if it has no name. */
+function choosePort(
+  ports: readonly unknown[],
+  complain: (where: string, what: string) => void,
+): number | undefined {
+  const tcp = ports
+    .map((port, index) => ({ port, index }))
+    .filter(({ port, index }) => {
+      if (isObject(port)) return (port.protocol ?? 'TCP') === 'TCP';
+      complain(`ports[${index}]`, `is ${show(port)}, not an object`);
+      return false;
+    }) as { port: Readonly<Record<string, unknown>>; index: number }[];
+  const named = tcp.filter(({ port }) => port.name === 'https');
+  const nameless = tcp.filter(({ port }) => (port.name ?? '') === '');
+  const chosen = named[0] ?? (tcp.length === 1 ? nameless[0] : undefined);
+  if (!chosen) {
+    complain('ports', 'has neither a TCP port named https nor a single one without a name');
+    return undefined;
+  }
+  if (named.length > 1) complain('ports', `has ${named.length} ports named https; the first one is used`);
+  const number = chosen.port.port;
+  if (typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= 65535) return number;
+  complain(`ports[${chosen.index}].port`, `is ${show(number)}, not a number from 1 to 65535`);
+  return undefined;
+}
+
+/** What the slices say together. */
+export interface SliceReading {
+  readonly endpoints: readonly Endpoint[];
+  readonly problems: readonly string[];
+}
+
+/**
+ * The slices known so far, by name. Holds the last well-formed version of each: a broken version of a slice
+ * does not take away what the good one said; only a well-formed one or a deletion does.
+ */
+export class SliceSet {
+  #slices = new Map<string, ParsedSlice>();
+
+  /** A complete list: slices that it lacks are gone. */
+  replace(objects: readonly unknown[]): void {
+    const next = new Map<string, ParsedSlice>();
+    for (const object of objects) {
+      const slice = parseSlice(object);
+      if (slice) next.set(slice.name, this.#better(slice));
+    }
+    this.#slices = next;
+  }
+
+  /** One watch event; objects without a name (bookmarks) change nothing. */
+  apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown): void {
+    if (type === 'DELETED') {
+      this.#slices.delete(sliceName(object) ?? '');
+      return;
+    }
+    const slice = parseSlice(object);
+    if (slice) this.#slices.set(slice.name, this.#better(slice));
+  }
+
+  read(): SliceReading {
+    return readSlices([...this.#slices.values()]);
+  }
+
+  #better(slice: ParsedSlice): ParsedSlice {
+    const before = this.#slices.get(slice.name);
+    if (slice.isWellFormed || !before) return slice;
+    return { ...before, problems: slice.problems };
+  }
+}
+
+/** All slices merged: the ready endpoints, or if none is ready the serving ones, or else all. */
+export function readSlices(slices: readonly ParsedSlice[]): SliceReading {
+  const ranked = slices.flatMap((slice) => slice.ranked);
+  const best = (['ready', 'serving', 'other'] as const).find((rank) => ranked.some((r) => r.rank === rank));
+  const byId = new Map<string, Endpoint>();
+  for (const { endpoint, rank } of ranked) {
+    if (rank !== best || byId.size >= maxEndpoints) continue;
+    const known = byId.get(endpoint.id);
+    byId.set(endpoint.id, known ? { ...endpoint, ...known } : endpoint);
+  }
+  return {
+    endpoints: [...byId.values()],
+    problems: slices.flatMap((slice) => slice.problems).slice(0, maxProblems),
+  };
+}
