@@ -1,0 +1,270 @@
+// One connection to one endpoint that health checks run over. It owns its socket; whoever made it closes
+// it. Between checks the open connection is a sensor: `onLost` tells of a FIN or RST within a millisecond.
+import type { IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { connect, type Socket } from 'node:net';
+import type { PeerCertificate } from 'node:tls';
+import type { Endpoint } from '../model/endpoint.ts';
+import type { ProbeResult } from './verdict.ts';
+
+/** What a probe shows of itself, and what it trusts. Read afresh for every new connection. */
+export interface ProbeCredentials {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly token?: string;
+  /** Sent as SNI; the certificate must carry it. */
+  readonly serverName?: string;
+}
+
+export interface CheckStep {
+  /** Path and query of the GET. */
+  readonly path: string;
+  isExpected(status: number): boolean;
+}
+
+export interface ProbeTarget {
+  readonly endpoint: Endpoint;
+  readonly credentials: ProbeCredentials;
+  /** `tcp`: a connection is all that is asked for, and `steps` is not read. */
+  readonly check: 'https' | 'tcp';
+  /** Asked one after the other; the first unexpected answer ends the check. */
+  readonly steps: readonly CheckStep[];
+  readonly userAgent: string;
+  checkIdentity(certificate: PeerCertificate): Error | undefined;
+}
+
+/** How far a check has come: what it waits for. */
+export type ProbePhase = 'connecting' | 'handshaking' | 'requesting';
+
+/**
+ * A result for the verdict, or `lost`: a kept connection closed under the request (says nothing: ask on a
+ * fresh one), or `void`: our own shortage, which says nothing about the endpoint.
+ */
+export type CheckResult =
+  | ProbeResult
+  | { readonly kind: 'lost' }
+  | { readonly kind: 'void'; readonly text: string };
+
+export interface RunningCheck {
+  readonly phase: ProbePhase;
+  /** Ends the check and its connection; `done` is not called any more. */
+  abort(): void;
+}
+
+/** Longest answer that is read, bytes: `/readyz?verbose` of a real API server is about 1.5 KB. */
+const maxAnswerBytes = 65_536;
+
+const ownShortages = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EAGAIN']);
+const unreachable = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'ETIMEDOUT']);
+
+/** Names in `[-]name failed: reason withheld` lines. */
+export function failingChecks(body: string): string[] {
+  return [...body.matchAll(/^\[-\](\S+)/gm)].map((match) => match[1] ?? '');
+}
+
+function errorText(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ECONNRESET':
+      return 'connection closed';
+    case 'EPROTO':
+      return 'not TLS, or no common version';
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return 'certificate is for another name';
+    default:
+      return error.message.split('\n')[0]?.slice(0, 200) ?? 'failed';
+  }
+}
+
+function classify(error: NodeJS.ErrnoException, phase: ProbePhase, isReused: boolean): CheckResult {
+  const code = error.code ?? '';
+  if (ownShortages.has(code)) return { kind: 'void', text: code };
+  if (isReused && !code.startsWith('HPE_')) return { kind: 'lost' };
+  if (code === 'ECONNREFUSED') return { kind: 'refused' };
+  if (unreachable.has(code)) return { kind: 'silent', layer: 4, text: 'unreachable' };
+  if (phase === 'connecting') return { kind: 'broken', layer: 4, text: errorText(error) };
+  if (phase === 'requesting' && !code.startsWith('ERR_SSL')) {
+    return { kind: 'broken', layer: 7, text: code.startsWith('HPE_') ? 'not HTTP' : errorText(error) };
+  }
+  return { kind: 'broken', layer: 6, text: errorText(error) };
+}
+
+type Answer = { readonly kind: 'answer'; readonly status: number; readonly body: string } | CheckResult;
+
+interface Progress {
+  phase: ProbePhase;
+  /** Ends what is under way. */
+  stop(): void;
+}
+
+export class ProbeConnection {
+  readonly #target: ProbeTarget;
+  readonly #agent: HttpsAgent;
+  #socket: Socket | undefined;
+  #isRunning = false;
+  #isClosed = false;
+  #isUsed = false;
+  /** The idle connection was closed by the endpoint. Called at most once. */
+  onLost: (() => void) | undefined;
+  /** Time from the first packet to the TCP connection, milliseconds; undefined before. */
+  connectMs: number | undefined;
+
+  constructor(target: ProbeTarget) {
+    this.#target = target;
+    const { ca, cert, key, serverName } = target.credentials;
+    this.#agent = new HttpsAgent({
+      keepAlive: true,
+      maxSockets: 1,
+      // A resumed session would skip the certificate that a fresh connection is to look at.
+      maxCachedSessions: 0,
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.2',
+      // Without a CA nothing can be verified; then nothing secret is sent either.
+      rejectUnauthorized: ca !== undefined,
+      servername: serverName ?? '',
+      checkServerIdentity: (_, certificate) => target.checkIdentity(certificate),
+      ...(ca !== undefined && { ca }),
+      ...(ca !== undefined && cert !== undefined && key !== undefined && { cert, key }),
+    });
+  }
+
+  /** Open, idle and used before: the next check goes over the same connection. */
+  get isKept(): boolean {
+    return this.#isUsed && !this.#isClosed && !this.#isRunning;
+  }
+
+  /** Runs the check once; `done` is called exactly once unless aborted. One check at a time. */
+  run(done: (result: CheckResult) => void): RunningCheck {
+    if (this.#isRunning || this.#isClosed) throw new Error('probe connection is busy or closed');
+    this.#isRunning = true;
+    let isDone = false;
+    const progress: Progress = { phase: this.#isUsed ? 'requesting' : 'connecting', stop: () => {} };
+    const finish = (result: CheckResult): void => {
+      if (isDone) return;
+      isDone = true;
+      this.#isRunning = false;
+      if (result.kind === 'answered' && !this.#isClosed) this.#isUsed = true;
+      else this.close();
+      done(result);
+    };
+    if (this.#target.check === 'tcp') this.#connectOnly(progress, finish);
+    else this.#ask(progress, 0, finish);
+    return {
+      get phase() {
+        return progress.phase;
+      },
+      abort: () => {
+        if (isDone) return;
+        isDone = true;
+        this.#isRunning = false;
+        progress.stop();
+        this.close();
+      },
+    };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.onLost = undefined;
+    this.#agent.destroy();
+    this.#socket?.destroy();
+  }
+
+  #connectOnly(progress: Progress, finish: (result: CheckResult) => void): void {
+    const { host, port } = this.#target.endpoint;
+    const socket = connect({ host, port });
+    this.#socket = socket;
+    const startedMs = performance.now();
+    progress.stop = () => socket.destroy();
+    socket.on('error', (error) => finish(classify(error, progress.phase, false)));
+    socket.once('connect', () => {
+      this.connectMs = performance.now() - startedMs;
+      this.close();
+      finish({ kind: 'answered', isExpected: true });
+    });
+  }
+
+  /** Asks step `index` and those after it. */
+  #ask(progress: Progress, index: number, finish: (result: CheckResult) => void): void {
+    const step = this.#target.steps[index];
+    if (!step) throw new Error('a check needs at least one step');
+    this.#get(step.path, progress, (answer) => {
+      if (answer.kind !== 'answer') return finish(answer);
+      const { status, body } = answer;
+      if (step.isExpected(status)) {
+        if (index + 1 < this.#target.steps.length) return this.#ask(progress, index + 1, finish);
+        return finish({ kind: 'answered', isExpected: true, status });
+      }
+      const failing = failingChecks(body);
+      if (failing.length > 0 || status < 500 || this.#isClosed) {
+        return finish({ kind: 'answered', isExpected: false, status, failing });
+      }
+      const verbose = `${step.path}${step.path.includes('?') ? '&' : '?'}verbose`;
+      this.#get(verbose, progress, (more) => {
+        const names = more.kind === 'answer' ? failingChecks(more.body) : [];
+        finish({ kind: 'answered', isExpected: false, status, failing: names });
+      });
+    });
+  }
+
+  #get(path: string, progress: Progress, done: (answer: Answer) => void): void {
+    const { host, port } = this.#target.endpoint;
+    let isReused = false;
+    const request = httpsRequest({ agent: this.#agent, host, port, path, headers: this.#headers() });
+    progress.stop = () => request.destroy();
+    request.on('socket', (socket) => {
+      isReused = this.#isUsed;
+      this.#watch(socket, progress);
+    });
+    request.on('error', (error) => done(classify(error, progress.phase, isReused)));
+    request.on('response', (response: IncomingMessage) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        chunks.push(chunk);
+        if (bytes <= maxAnswerBytes) return;
+        response.destroy();
+        done({ kind: 'broken', layer: 7, text: `answer is longer than ${maxAnswerBytes} bytes` });
+      });
+      response.on('error', (error) => done(classify(error, 'requesting', false)));
+      response.on('end', () => {
+        done({
+          kind: 'answer',
+          status: response.statusCode ?? 0,
+          body: Buffer.concat(chunks).toString('latin1'),
+        });
+      });
+    });
+    request.end();
+  }
+
+  #headers(): Record<string, string> {
+    const { ca, token } = this.#target.credentials;
+    return {
+      accept: 'text/plain, */*;q=0.1',
+      'user-agent': this.#target.userAgent,
+      ...(ca !== undefined && token !== undefined && { authorization: `Bearer ${token}` }),
+    };
+  }
+
+  #watch(socket: Socket, progress: Progress): void {
+    if (this.#socket === socket) return;
+    this.#socket = socket;
+    const startedMs = performance.now();
+    socket.once('connect', () => {
+      this.connectMs = performance.now() - startedMs;
+      progress.phase = 'handshaking';
+    });
+    socket.once('secureConnect', () => {
+      progress.phase = 'requesting';
+    });
+    socket.once('close', () => {
+      this.#isClosed = true;
+      if (this.#isRunning) return;
+      const { onLost } = this;
+      this.onLost = undefined;
+      onLost?.();
+    });
+  }
+}

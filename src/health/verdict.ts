@@ -1,0 +1,228 @@
+// The verdict state machine: what one endpoint's probes and signals mean. Pure: a state and an event
+// give the next state; time comes with the event. The rules and their measurements: docs/health.md.
+import type { Reason, ReasonCode, Verdict } from '../model/snapshot.ts';
+
+export interface VerdictOptions {
+  /** Good probes in a row that make an `unready` or `dead` endpoint `ready` again. */
+  readonly rise: number;
+  /**
+   * How long an endpoint must have answered without a break before a 401 or 403 counts as "alive,
+   * readiness not visible": a starting kube-apiserver answers 403 for a moment, then 500.
+   */
+  readonly startupGraceMs: number;
+}
+
+/** What one probe found. */
+export type ProbeResult =
+  /** An HTTP answer (or, for a TCP check, a connection). */
+  | {
+      readonly kind: 'answered';
+      readonly isExpected: boolean;
+      readonly status?: number;
+      /** Failing checks by name, from Kubernetes' `[-]name` lines. */
+      readonly failing?: readonly string[];
+    }
+  /** The kernel of the host said that nobody listens. */
+  | { readonly kind: 'refused' }
+  /** Something answered, but not as an API server does: a bad certificate, not TLS, not HTTP, a reset. */
+  | { readonly kind: 'broken'; readonly layer: 4 | 6 | 7; readonly text: string }
+  /**
+   * No answer in time, at this layer: 4 no TCP connection, 6 no TLS handshake, 7 TLS works and no answer.
+   * Reported only when fresh connections have failed so.
+   */
+  | { readonly kind: 'silent'; readonly layer: 4 | 6 | 7; readonly text?: string };
+
+export type HealthEvent =
+  | {
+      readonly type: 'probed';
+      readonly nowMs: number;
+      readonly bytesDown: number;
+      readonly result: ProbeResult;
+    }
+  /** Something is late (a probe, a dial, a client's first flight): no proof, but others are preferred now. */
+  | {
+      readonly type: 'suspected';
+      readonly nowMs: number;
+      readonly bytesDown: number;
+      readonly reason: Reason;
+    }
+  /** A client's dial was refused: as good as a refused probe. */
+  | { readonly type: 'dial-refused'; readonly nowMs: number };
+
+export interface HealthState {
+  readonly verdict: Verdict;
+  readonly reason: Reason;
+  /** Since when the verdict holds (clock milliseconds, like all times here). */
+  readonly sinceMs: number;
+  readonly goodInRow: number;
+  readonly badInRow: number;
+  /** Answers of any kind without a break since then; undefined while there are none. */
+  readonly answeringSinceMs?: number;
+  /** When the current suspicion began, and what the endpoint had sent by then. */
+  readonly suspicion?: { readonly sinceMs: number; readonly bytesDown: number };
+  /** The last good probe. */
+  readonly lastGoodMs?: number;
+  /** Only the `shutdown` check fails: it is draining politely. */
+  readonly isShuttingDown: boolean;
+  /** When it went from usable to not usable, latest last; at most `maxFlips`, none older than `flipMemoryMs`. */
+  readonly flipsMs: readonly number[];
+  /** An endpoint that flips often takes no new tunnels before then, unless it is the only one. */
+  readonly heldUntilMs: number;
+}
+
+const maxFlips = 10;
+const flipMemoryMs = 600_000;
+const firstHoldMs = 5_000;
+const maxHoldMs = 60_000;
+/** Flips within `flipMemoryMs` that cost nothing: a restart, and one more. */
+const freeFlips = 2;
+
+export function initialHealth(nowMs: number): HealthState {
+  return {
+    verdict: 'unknown',
+    reason: { code: 'INI', text: 'not checked yet' },
+    sinceMs: nowMs,
+    goodInRow: 0,
+    badInRow: 0,
+    isShuttingDown: false,
+    flipsMs: [],
+    heldUntilMs: 0,
+  };
+}
+
+const layerCodes: Record<'broken' | 'silent', Record<4 | 6 | 7, ReasonCode>> = {
+  broken: { 4: 'L4CON', 6: 'L6RSP', 7: 'L7RSP' },
+  silent: { 4: 'L4TOUT', 6: 'L6TOUT', 7: 'L7TOUT' },
+};
+
+/** 401 and 403 say that someone answers and nothing of readiness. */
+function isNotVisible(status: number | undefined): boolean {
+  return status === 401 || status === 403;
+}
+
+/** The reason that a result is shown with. */
+export function reasonOf(result: ProbeResult): Reason {
+  switch (result.kind) {
+    case 'answered': {
+      if (result.status === undefined) return { code: 'L4OK' };
+      const status = result.status;
+      if (result.isExpected) return { code: 'L7OK', status };
+      if (isNotVisible(status)) return { code: 'L7OK', status, text: 'readiness not visible' };
+      const failing = result.failing ?? [];
+      return { code: 'L7STS', status, ...(failing.length > 0 && { text: `${failing.join(', ')} failed` }) };
+    }
+    case 'refused':
+      return { code: 'L4CON', text: 'refused' };
+    case 'broken':
+    case 'silent':
+      return {
+        code: layerCodes[result.kind][result.layer],
+        ...(result.text !== undefined && { text: result.text }),
+      };
+  }
+}
+
+/** The state without its suspicion: a byte has come, or the end is certain. */
+function cleared({ suspicion: _, ...rest }: HealthState): HealthState {
+  return rest;
+}
+
+/** The state of an endpoint that has stopped answering. */
+function unanswering({ answeringSinceMs: _, ...rest }: HealthState): HealthState {
+  return rest;
+}
+
+function moveTo(state: HealthState, verdict: Verdict, reason: Reason, nowMs: number): HealthState {
+  if (state.verdict === verdict) return { ...state, reason };
+  const wasGood = state.verdict === 'ready' || state.verdict === 'suspect';
+  const isFlip = wasGood && (verdict === 'unready' || verdict === 'dead');
+  const flipsMs = isFlip
+    ? [...state.flipsMs.filter((at) => nowMs - at < flipMemoryMs), nowMs].slice(-maxFlips)
+    : state.flipsMs;
+  return { ...state, verdict, reason, sinceMs: nowMs, flipsMs };
+}
+
+function holdMs(flips: readonly number[], nowMs: number): number {
+  const recent = flips.filter((at) => nowMs - at < flipMemoryMs).length;
+  return recent <= freeFlips ? 0 : Math.min(maxHoldMs, firstHoldMs * 2 ** (recent - freeFlips - 1));
+}
+
+function good(state: HealthState, reason: Reason, nowMs: number, { rise }: VerdictOptions): HealthState {
+  const counted: HealthState = {
+    ...cleared(state),
+    goodInRow: state.goodInRow + 1,
+    badInRow: 0,
+    lastGoodMs: nowMs,
+    isShuttingDown: false,
+  };
+  const isReturning = state.verdict === 'unready' || state.verdict === 'dead';
+  if (!isReturning) return moveTo(counted, 'ready', reason, nowMs);
+  if (counted.goodInRow < rise) {
+    return { ...counted, reason: { ...reason, text: `${counted.goodInRow} of ${rise} good checks` } };
+  }
+  return { ...moveTo(counted, 'ready', reason, nowMs), heldUntilMs: nowMs + holdMs(state.flipsMs, nowMs) };
+}
+
+function bad(state: HealthState, verdict: Verdict, reason: Reason, nowMs: number): HealthState {
+  return moveTo({ ...cleared(state), goodInRow: 0, badInRow: state.badInRow + 1 }, verdict, reason, nowMs);
+}
+
+function answered(
+  state: HealthState,
+  result: Extract<ProbeResult, { kind: 'answered' }>,
+  nowMs: number,
+  options: VerdictOptions,
+): HealthState {
+  const reason = reasonOf(result);
+  const answeringSinceMs = state.answeringSinceMs ?? nowMs;
+  const known = { ...state, answeringSinceMs };
+  if (result.isExpected) return good(known, reason, nowMs, options);
+  if (isNotVisible(result.status)) {
+    if (nowMs - answeringSinceMs >= options.startupGraceMs) return good(known, reason, nowMs, options);
+    // Starting, or of a cluster that hides readiness: time will tell. Meanwhile nothing gets worse, and
+    // an endpoint that was ready stays so (credentials may be rotating).
+    const verdict = state.verdict === 'suspect' ? 'ready' : state.verdict;
+    const shown = verdict === 'ready' ? reason : { ...reason, text: 'starting, or readiness not visible' };
+    return moveTo(cleared(known), verdict, shown, nowMs);
+  }
+  const failing = result.failing ?? [];
+  const isShuttingDown = failing.length === 1 && failing[0] === 'shutdown';
+  return bad({ ...known, isShuttingDown }, 'unready', reason, nowMs);
+}
+
+function silent(
+  state: HealthState,
+  result: Extract<ProbeResult, { kind: 'silent' }>,
+  { nowMs, bytesDown }: { nowMs: number; bytesDown: number },
+): HealthState {
+  const reason = reasonOf(result);
+  // TLS works: someone lives there, however slow /readyz is (with etcd down it takes 2 to 4 s).
+  if (result.layer === 7) return bad(state, 'unready', reason, nowMs);
+  const isProven = state.verdict === 'dead' || bytesDown === state.suspicion?.bytesDown;
+  if (isProven) return bad(unanswering(state), 'dead', reason, nowMs);
+  // It has said something since, or nobody had suspected it yet: look again before anything is closed.
+  const verdict = state.verdict === 'unready' ? 'unready' : 'suspect';
+  const counted = { ...state, goodInRow: 0, badInRow: state.badInRow + 1 };
+  return { ...moveTo(counted, verdict, reason, nowMs), suspicion: { sinceMs: nowMs, bytesDown } };
+}
+
+/** The next state. Never throws. */
+export function judge(state: HealthState, event: HealthEvent, options: VerdictOptions): HealthState {
+  const { nowMs } = event;
+  switch (event.type) {
+    case 'dial-refused':
+      return bad(unanswering(state), 'unready', reasonOf({ kind: 'refused' }), nowMs);
+    case 'suspected': {
+      if (state.verdict === 'dead') return state;
+      const suspicion = state.suspicion ?? { sinceMs: nowMs, bytesDown: event.bytesDown };
+      if (state.verdict === 'unready') return { ...state, suspicion };
+      return { ...moveTo(state, 'suspect', event.reason, nowMs), suspicion };
+    }
+    case 'probed': {
+      const { result } = event;
+      if (result.kind === 'answered') return answered(state, result, nowMs, options);
+      if (result.kind === 'silent') return silent(state, result, event);
+      return bad(unanswering(state), 'unready', reasonOf(result), nowMs);
+    }
+  }
+}
