@@ -1,0 +1,56 @@
+// Which endpoints a new client connection tries, best first, by the configured policy. Called once per
+// connection: it allocates at most one small array.
+import type { Endpoint } from '../model/endpoint.ts';
+import type { TrafficReader } from '../model/outcome.ts';
+import type { Snapshot, SnapshotSource } from '../model/snapshot.ts';
+
+export type BalancePolicy = 'rendezvous' | 'least-connections' | 'round-robin';
+
+export interface Pick {
+  readonly candidates: readonly Endpoint[];
+  /** How many, from the front, are usable; the rest is a last resort. */
+  readonly usableCount: number;
+}
+
+/** The policy orders the usable endpoints of the best tier; all others keep the snapshot's order. */
+function bestCount({ endpoints, usableCount }: Snapshot): number {
+  const tier = endpoints[0]?.endpoint.tier;
+  let count = 0;
+  while (count < usableCount && endpoints[count]?.endpoint.tier === tier) count += 1;
+  return count;
+}
+
+export function makePicker(
+  policy: BalancePolicy,
+  snapshots: SnapshotSource,
+  traffic: TrafficReader,
+): () => Pick {
+  if (policy === 'rendezvous') return () => snapshots.current;
+  if (policy === 'round-robin') {
+    let turn = 0;
+    return () => {
+      const snapshot = snapshots.current;
+      const count = bestCount(snapshot);
+      if (count < 2) return snapshot;
+      turn = (turn + 1) % count;
+      const { candidates, usableCount } = snapshot;
+      const rotated = [
+        ...candidates.slice(turn, count),
+        ...candidates.slice(0, turn),
+        ...candidates.slice(count),
+      ];
+      return { candidates: rotated, usableCount };
+    };
+  }
+  return () => {
+    const snapshot = snapshots.current;
+    const count = bestCount(snapshot);
+    if (count < 2) return snapshot;
+    const { candidates, usableCount } = snapshot;
+    // Array.sort is stable: among equals the node's own order holds.
+    const best = candidates
+      .slice(0, count)
+      .sort((a, b) => traffic.traffic(a.id).activeTunnels - traffic.traffic(b.id).activeTunnels);
+    return { candidates: [...best, ...candidates.slice(count)], usableCount };
+  };
+}

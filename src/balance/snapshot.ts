@@ -1,0 +1,94 @@
+// Judges and orders the known endpoints: what discovery and health know becomes a Snapshot. Pure.
+import type { HealthState } from '../health/verdict.ts';
+import type { EndpointId } from '../model/endpoint.ts';
+import type { EndpointSet, JudgedEndpoint, KnownEndpoint, Snapshot, Verdict } from '../model/snapshot.ts';
+import { rendezvousOrder } from './pick-order.ts';
+
+export interface SnapshotInput {
+  readonly set: EndpointSet;
+  state(endpoint: EndpointId): HealthState | undefined;
+  readonly nodeName: string;
+  /** Clock time, and the wall time of the same moment. */
+  readonly nowMs: number;
+  readonly wallMs: number;
+}
+
+/**
+ * The last resort, best first: something late, something that answers, something not yet known to be
+ * back, nothing at all. Within a class the pick order holds.
+ */
+const lastResort: Record<Verdict, number> = { ready: 0, unknown: 0, suspect: 1, unready: 2, dead: 4 };
+
+function resortRank({ verdict, reason }: JudgedEndpoint): number {
+  return verdict === 'unready' && reason.code === 'L4CON' ? 3 : lastResort[verdict];
+}
+
+function judged(
+  endpoint: KnownEndpoint,
+  { state, nowMs, wallMs }: SnapshotInput,
+): JudgedEndpoint & { isHeld: boolean } {
+  const health = state(endpoint.id);
+  if (!health) {
+    const reason = { code: 'INI', text: 'not checked yet' } as const;
+    return { endpoint, verdict: 'unknown', reason, sinceMs: wallMs, isUsable: true, isHeld: false };
+  }
+  const { verdict, reason, sinceMs, heldUntilMs } = health;
+  const isGood = verdict === 'ready' || verdict === 'unknown';
+  const isHeld = isGood && heldUntilMs > nowMs;
+  return {
+    endpoint,
+    verdict,
+    reason,
+    sinceMs: wallMs - (nowMs - sinceMs),
+    isUsable: isGood && !isHeld,
+    isHeld,
+  };
+}
+
+/**
+ * Orders by: usable discovered endpoints, usable seeds, those held out for flapping, then everything else as
+ * a last resort. `ready` goes before `unknown`; within a class the node's rendezvous order holds.
+ */
+export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
+  const known = new Map(input.set.endpoints.map((endpoint) => [endpoint.id, endpoint]));
+  const inOrder = rendezvousOrder(input.nodeName, [...known.keys()]).flatMap((id) => {
+    const endpoint = known.get(id);
+    return endpoint ? [judged(endpoint, input)] : [];
+  });
+  // An endpoint that flaps is still better than none.
+  const isAnyUsable = inOrder.some(({ isUsable }) => isUsable);
+  const rank = (item: JudgedEndpoint & { isHeld: boolean }): number => {
+    const tier = item.endpoint.tier === 'discovered' ? 0 : 1;
+    if (item.isUsable) return 10 * tier + (item.verdict === 'ready' ? 0 : 1);
+    if (item.isHeld) return 20 + tier;
+    return 30 + 2 * resortRank(item) + tier;
+  };
+  const endpoints = inOrder
+    .map((item) => ({ item, rank: rank(item) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ item: { isHeld, ...item } }) => (isHeld && !isAnyUsable ? { ...item, isUsable: true } : item));
+  return {
+    version,
+    atMs: input.wallMs,
+    endpoints,
+    candidates: endpoints.map(({ endpoint }) => endpoint),
+    usableCount: endpoints.filter(({ isUsable }) => isUsable).length,
+  };
+}
+
+/** Whether two snapshots show the same, but for their version and moment. */
+export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
+  if (a.endpoints.length !== b.endpoints.length) return false;
+  return a.endpoints.every((left, index) => {
+    const right = b.endpoints[index];
+    return (
+      right !== undefined &&
+      left.endpoint === right.endpoint &&
+      left.verdict === right.verdict &&
+      left.isUsable === right.isUsable &&
+      left.reason.code === right.reason.code &&
+      left.reason.status === right.reason.status &&
+      left.reason.text === right.reason.text
+    );
+  });
+}

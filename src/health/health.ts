@@ -1,0 +1,213 @@
+// The health of all known endpoints: one monitor each, passive signals in, judged states out. It owns the
+// monitors and the states. Discovery says which endpoints there are; balance publishes what comes out.
+import type { Logger } from 'pino';
+import type { Clock, Random } from '../model/clock.ts';
+import type { Endpoint, EndpointId } from '../model/endpoint.ts';
+import type { DialResult, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
+import { formatReason, type Reason } from '../model/snapshot.ts';
+import { Monitor, type MonitoredConnection, type MonitorOptions } from './monitor.ts';
+import {
+  type HealthEvent,
+  type HealthState,
+  initialHealth,
+  judge,
+  type ProbeResult,
+  type VerdictOptions,
+} from './verdict.ts';
+
+export interface HealthOptions extends MonitorOptions, VerdictOptions {}
+
+export interface HealthObserver {
+  /** A state has changed in something that others see. */
+  onChange(endpoint: EndpointId, state: HealthState, previous: HealthState): void;
+  /** A probe has ended; for metrics. */
+  onProbe(endpoint: EndpointId, result: ProbeResult, durationMs: number): void;
+  /** An API server answered 401: credentials may have been rotated. */
+  onUnauthorized(): void;
+}
+
+export interface HealthDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly options: HealthOptions;
+  readonly traffic: TrafficReader;
+  readonly observer: HealthObserver;
+  connect(endpoint: Endpoint): MonitoredConnection;
+  /** The next new tunnel would go there. */
+  isPreferred(endpoint: EndpointId): boolean;
+}
+
+interface Watched {
+  readonly monitor: Monitor;
+  state: HealthState;
+  lastSignalMs: number;
+}
+
+/** Least time between two probes that client traffic asks for, per endpoint. */
+const signalSpacingMs = 1_000;
+/** An answer younger than this needs no repeating when another endpoint gets into trouble. */
+const freshAnswerMs = 500;
+
+export class Health implements OutcomeReporter {
+  readonly #deps: HealthDeps;
+  readonly #watched = new Map<EndpointId, Watched>();
+  #isStopped = false;
+
+  constructor(deps: HealthDeps) {
+    this.#deps = deps;
+  }
+
+  /** The state of an endpoint; undefined when it is not watched. */
+  state(endpoint: EndpointId): HealthState | undefined {
+    return this.#watched.get(endpoint)?.state;
+  }
+
+  /** Watches exactly these endpoints from now on; those that stay keep their state. */
+  watch(endpoints: readonly Endpoint[]): void {
+    if (this.#isStopped) return;
+    const wanted = new Set(endpoints.map(({ id }) => id));
+    for (const [id, watched] of this.#watched) {
+      if (wanted.has(id)) continue;
+      watched.monitor.stop();
+      this.#watched.delete(id);
+    }
+    for (const endpoint of endpoints) {
+      if (!this.#watched.has(endpoint.id)) this.#add(endpoint);
+    }
+  }
+
+  /** Credentials or CA have changed. */
+  reopen(): void {
+    for (const { monitor } of this.#watched.values()) monitor.reopen();
+  }
+
+  /** Which endpoint is preferred may have changed. */
+  reschedule(): void {
+    for (const { monitor } of this.#watched.values()) monitor.reschedule();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    for (const { monitor } of this.#watched.values()) monitor.stop();
+    this.#watched.clear();
+  }
+
+  dialed(endpoint: EndpointId, result: DialResult, _durationMs: number): void {
+    const watched = this.#watched.get(endpoint);
+    if (!watched) return;
+    switch (result) {
+      case 'connected':
+        watched.monitor.reschedule();
+        return;
+      case 'exhausted':
+        return;
+      case 'refused':
+        this.#apply(watched, { type: 'dial-refused', nowMs: this.#deps.clock.nowMs() });
+        this.#probeOnSignal(watched);
+        return;
+      default:
+        this.#suspect(watched, { code: 'L4TOUT', text: `client dial ${result}` });
+    }
+  }
+
+  firstFlightUnanswered(endpoint: EndpointId): void {
+    const watched = this.#watched.get(endpoint);
+    if (watched) this.#suspect(watched, { code: 'L6TOUT', text: "no answer to a client's first bytes" });
+  }
+
+  tunnelSilent(endpoint: EndpointId): void {
+    const watched = this.#watched.get(endpoint);
+    if (watched) this.#probeOnSignal(watched);
+  }
+
+  #add(endpoint: Endpoint): void {
+    const { clock, random, options, traffic } = this.#deps;
+    const { id } = endpoint;
+    const monitor = new Monitor(endpoint, {
+      clock,
+      random,
+      options,
+      connect: () => this.#deps.connect(endpoint),
+      verdict: () => watched.state.verdict,
+      isInUse: () => traffic.traffic(id).activeTunnels > 0 || this.#deps.isPreferred(id),
+      onSuspected: (reason) => this.#applySuspicion(watched, reason),
+      onResult: (result, durationMs) => this.#onResult(watched, result, durationMs),
+    });
+    const watched: Watched = {
+      monitor,
+      state: initialHealth(clock.nowMs()),
+      lastSignalMs: Number.NEGATIVE_INFINITY,
+    };
+    this.#watched.set(id, watched);
+    monitor.probeNow();
+  }
+
+  #suspect(watched: Watched, reason: Reason): void {
+    this.#applySuspicion(watched, reason);
+    this.#probeOnSignal(watched);
+  }
+
+  #applySuspicion(watched: Watched, reason: Reason): void {
+    const { clock, traffic } = this.#deps;
+    const { bytesDown } = traffic.traffic(watched.monitor.endpoint.id);
+    this.#apply(watched, { type: 'suspected', nowMs: clock.nowMs(), bytesDown, reason });
+  }
+
+  #probeOnSignal(watched: Watched): void {
+    const nowMs = this.#deps.clock.nowMs();
+    if (nowMs - watched.lastSignalMs < signalSpacingMs) return;
+    watched.lastSignalMs = nowMs;
+    watched.monitor.probeNow();
+  }
+
+  #onResult(watched: Watched, result: ProbeResult, durationMs: number): void {
+    const { clock, traffic, observer } = this.#deps;
+    const { id } = watched.monitor.endpoint;
+    const { bytesDown } = traffic.traffic(id);
+    observer.onProbe(id, result, durationMs);
+    this.#apply(watched, { type: 'probed', nowMs: clock.nowMs(), bytesDown, result });
+    if (result.kind === 'answered' && result.status === 401) observer.onUnauthorized();
+  }
+
+  #apply(watched: Watched, event: HealthEvent): void {
+    const previous = watched.state;
+    const state = judge(previous, event, this.#deps.options);
+    watched.state = state;
+    if (this.#isStopped || this.#watched.get(watched.monitor.endpoint.id) !== watched) return;
+    const isNewVerdict = state.verdict !== previous.verdict;
+    if (isNewVerdict || formatReason(state.reason) !== formatReason(previous.reason)) {
+      this.#logChange(watched, previous);
+    }
+    this.#deps.observer.onChange(watched.monitor.endpoint.id, state, previous);
+    const isFirstBadSign = isNewVerdict && (previous.verdict === 'ready' || previous.verdict === 'unknown');
+    if (isFirstBadSign && state.verdict !== 'ready') this.#askTheOthers(watched);
+  }
+
+  /** Somebody will need a good one soon: what is known of the others may be a minute old. */
+  #askTheOthers(troubled: Watched): void {
+    const { clock, traffic } = this.#deps;
+    const { id } = troubled.monitor.endpoint;
+    const isInUse = traffic.traffic(id).activeTunnels > 0 || this.#deps.isPreferred(id);
+    if (!isInUse) return;
+    for (const other of this.#watched.values()) {
+      if (other === troubled) continue;
+      const ageMs = clock.nowMs() - (other.state.lastGoodMs ?? Number.NEGATIVE_INFINITY);
+      if (ageMs > freshAnswerMs) other.monitor.probeNow();
+    }
+  }
+
+  #logChange(watched: Watched, previous: HealthState): void {
+    const { verdict, reason } = watched.state;
+    const fields = {
+      endpoint: watched.monitor.endpoint.id,
+      verdict,
+      reason: formatReason(reason),
+      was: previous.verdict,
+      wasForMs: Math.round(this.#deps.clock.nowMs() - previous.sinceMs),
+    };
+    if (verdict === previous.verdict) this.#deps.log.info(fields, 'endpoint reason changed');
+    else if (verdict === 'ready') this.#deps.log.info(fields, 'endpoint is ready');
+    else this.#deps.log.warn(fields, `endpoint is ${verdict}`);
+  }
+}

@@ -1,0 +1,369 @@
+// Watches one endpoint: decides when to probe it, over which connection, and when silence has lasted
+// long enough to say so. It owns the kept probe connection and its timers; it judges nothing (verdict.ts).
+//
+// A round starts on the kept connection. If no answer has come after a short while the endpoint is
+// reported as suspected and two fresh connections are tried, a little apart. The first conclusive answer
+// of any of them ends the round; silence is reported only when both fresh ones have failed to connect or
+// to finish TLS, or when TLS works and the answer stays out.
+import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../model/clock.ts';
+import type { Endpoint } from '../model/endpoint.ts';
+import type { Reason, Verdict } from '../model/snapshot.ts';
+import type { CheckResult, ProbePhase, RunningCheck } from './probe.ts';
+import type { ProbeResult } from './verdict.ts';
+
+export interface MonitorOptions {
+  /** Between two probes of an endpoint in use, at most. */
+  readonly intervalMs: number;
+  /** Between two probes of an endpoint that carries nothing, jittered by a tenth. */
+  readonly standbyIntervalMs: number;
+  /** Between probes while something is doubtful: suspect, or coming back. */
+  readonly fastIntervalMs: number;
+  /** Longest wait for the answer on a working connection, before scaling with the round trip. */
+  readonly timeoutMs: number;
+  /** Age at which the kept connection is replaced, so that an expired certificate is noticed; jittered. */
+  readonly reconnectMs: number;
+}
+
+/** The part of ProbeConnection that the monitor drives. */
+export interface MonitoredConnection {
+  readonly isKept: boolean;
+  readonly connectMs: number | undefined;
+  onLost: (() => void) | undefined;
+  run(done: (result: CheckResult) => void): RunningCheck;
+  close(): void;
+}
+
+export interface MonitorDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly options: MonitorOptions;
+  /** A new connection with the credentials of now. */
+  connect(): MonitoredConnection;
+  /** The verdict of now, for the choice of the next interval. */
+  verdict(): Verdict;
+  /** This node's tunnels go there, or the next one would. */
+  isInUse(): boolean;
+  onSuspected(reason: Reason): void;
+  onResult(result: ProbeResult, durationMs: number): void;
+}
+
+/** Times of one round (ms), scaled with the endpoint's round trip. */
+export interface Pace {
+  /** No answer on the kept connection: suspicion begins and a fresh connection is tried. */
+  readonly lateMs: number;
+  /** From the first fresh attempt to the second. */
+  readonly spacingMs: number;
+  /** For TCP and TLS of a fresh connection. */
+  readonly freshMs: number;
+  /** For the answer, once it has been asked for. */
+  readonly answerMs: number;
+}
+
+/**
+ * With a local round trip: late 200, two fresh attempts 250 apart with 450 each, so that an endpoint
+ * probed every 2 s at most is found dead within 2.9 s of its last sign of life.
+ * `connectMs` undefined: never reached so far, so nothing is known of the way there.
+ */
+export function paceFor(
+  { connectMs, answerMs }: { connectMs: number | undefined; answerMs: number | undefined },
+  { timeoutMs }: Pick<MonitorOptions, 'timeoutMs'>,
+): Pace {
+  const roundTripMs = connectMs ?? 150;
+  const usualMs = answerMs ?? roundTripMs;
+  const answerLimitMs = timeoutMs + 2 * roundTripMs;
+  return {
+    lateMs: Math.min(0.7 * answerLimitMs, Math.max(200, 100 + 2 * roundTripMs, 100 + 2 * usualMs)),
+    spacingMs: Math.max(250, roundTripMs),
+    freshMs: Math.max(450, 100 + 4 * roundTripMs),
+    answerMs: answerLimitMs,
+  };
+}
+
+interface Attempt {
+  readonly connection: MonitoredConnection;
+  readonly isFresh: boolean;
+  check: RunningCheck | undefined;
+  timers: Timer[];
+}
+
+interface Round {
+  readonly startedMs: number;
+  readonly pace: Pace;
+  readonly attempts: Set<Attempt>;
+  freshStarted: number;
+  /** Layers at which fresh attempts have ended in silence. */
+  readonly freshSilences: (4 | 6)[];
+  timers: Timer[];
+}
+
+/** How many fresh connections must fail before a round says "silent". */
+const freshNeeded = 2;
+const badIntervalMs = 1_000;
+const maxBadIntervalMs = 5_000;
+const maxBadStandbyIntervalMs = 15_000;
+
+export class Monitor {
+  readonly #endpoint: Endpoint;
+  readonly #deps: MonitorDeps;
+  #kept: MonitoredConnection | undefined;
+  #keptUntilMs = 0;
+  #round: Round | undefined;
+  #next: { timer: Timer; dueMs: number } | undefined;
+  #badRounds = 0;
+  #connectMs: number | undefined;
+  #answerMs: number | undefined;
+  #isStopped = false;
+
+  constructor(endpoint: Endpoint, deps: MonitorDeps) {
+    this.#endpoint = endpoint;
+    this.#deps = deps;
+  }
+
+  get endpoint(): Endpoint {
+    return this.#endpoint;
+  }
+
+  /** Asks now, unless a probe is already under way. */
+  probeNow(): void {
+    if (this.#isStopped || this.#round) return;
+    this.#next?.timer.cancel();
+    this.#next = undefined;
+    this.#startRound();
+  }
+
+  /** The endpoint's use has changed: a probe that is far away may have to come sooner. */
+  reschedule(): void {
+    if (this.#isStopped || this.#round || !this.#next) return;
+    const delayMs = this.#intervalMs();
+    if (this.#deps.clock.nowMs() + delayMs < this.#next.dueMs) this.#scheduleIn(delayMs);
+  }
+
+  /** Credentials or CA have changed: the next probe opens a new connection, now. */
+  reopen(): void {
+    this.#dropKept();
+    this.#abortRound();
+    this.probeNow();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#next?.timer.cancel();
+    this.#next = undefined;
+    this.#abortRound();
+    this.#dropKept();
+  }
+
+  #intervalMs(): number {
+    const { options, random } = this.#deps;
+    const isInUse = this.#deps.isInUse();
+    switch (this.#deps.verdict()) {
+      case 'ready':
+        return isInUse
+          ? options.intervalMs * (0.85 + 0.15 * random())
+          : jittered(options.standbyIntervalMs, 0.1, random);
+      case 'unknown':
+      case 'suspect':
+        return options.fastIntervalMs;
+      case 'unready':
+      case 'dead': {
+        if (this.#badRounds === 0) return options.fastIntervalMs;
+        const most = isInUse ? maxBadIntervalMs : maxBadStandbyIntervalMs;
+        const grown = badIntervalMs * 1.3 ** Math.min(this.#badRounds - 1, 20);
+        return jittered(Math.min(most, grown), 0.1, random);
+      }
+    }
+  }
+
+  #scheduleIn(delayMs: number): void {
+    this.#next?.timer.cancel();
+    const { clock } = this.#deps;
+    const timer = clock.schedule(delayMs, () => {
+      this.#next = undefined;
+      this.#startRound();
+    });
+    this.#next = { timer, dueMs: clock.nowMs() + delayMs };
+  }
+
+  #startRound(): void {
+    const { clock, options } = this.#deps;
+    const isKeptUsable = this.#kept?.isKept && clock.nowMs() < this.#keptUntilMs;
+    const round: Round = {
+      startedMs: clock.nowMs(),
+      pace: paceFor({ connectMs: this.#connectMs, answerMs: this.#answerMs }, options),
+      attempts: new Set(),
+      freshStarted: 0,
+      freshSilences: [],
+      timers: [],
+    };
+    this.#round = round;
+    if (isKeptUsable && this.#kept) {
+      this.#kept.onLost = undefined;
+      this.#attempt(round, this.#kept, false);
+    } else {
+      this.#dropKept();
+      this.#attemptFresh(round);
+    }
+    this.#whenLate(round);
+  }
+
+  #whenLate(round: Round): void {
+    const { clock } = this.#deps;
+    const onExpired = (): void => {
+      this.#deps.onSuspected({ code: 'L7TOUT', text: `no answer for ${Math.round(round.pace.lateMs)} ms` });
+      if (this.#round !== round) return;
+      this.#attemptFresh(round);
+      round.timers.push(
+        clock.schedule(round.pace.spacingMs, () => {
+          if (this.#round === round) this.#attemptFresh(round);
+        }),
+      );
+    };
+    round.timers.push(
+      judgeAfter(clock, round.pace.lateMs, { onExpired, onVoid: () => this.#whenLate(round) }),
+    );
+  }
+
+  #attemptFresh(round: Round): void {
+    // One that has finished TLS is waited for; and more than two prove no more than two.
+    const isAnotherThrough = [...round.attempts].some((a) => a.isFresh && a.check?.phase === 'requesting');
+    if (isAnotherThrough || round.freshStarted >= freshNeeded) return;
+    round.freshStarted += 1;
+    this.#attempt(round, this.#deps.connect(), true);
+  }
+
+  #attempt(round: Round, connection: MonitoredConnection, isFresh: boolean): void {
+    const attempt: Attempt = { connection, isFresh, check: undefined, timers: [] };
+    round.attempts.add(attempt);
+    const check = connection.run((result) => {
+      // A result may come before run() has returned; then the round is looked at in the next turn.
+      if (attempt.check) this.#onResult(round, attempt, result);
+      else queueMicrotask(() => this.#onResult(round, attempt, result));
+    });
+    attempt.check = check;
+    if (isFresh) this.#limit(round, attempt, round.pace.freshMs, ['connecting', 'handshaking']);
+    else this.#limit(round, attempt, round.pace.answerMs, ['requesting']);
+  }
+
+  /** Ends the attempt when it is still in one of `phases` after `delayMs`; a later phase gets its own time. */
+  #limit(round: Round, attempt: Attempt, delayMs: number, phases: readonly ProbePhase[]): void {
+    const onVoid = (): void => this.#limit(round, attempt, delayMs, phases);
+    const onExpired = (): void => {
+      const phase = attempt.check?.phase ?? 'connecting';
+      if (!phases.includes(phase)) {
+        this.#limit(round, attempt, round.pace.answerMs, ['requesting']);
+        return;
+      }
+      attempt.check?.abort();
+      const layer = phase === 'connecting' ? 4 : phase === 'handshaking' ? 6 : 7;
+      this.#onSilence(round, attempt, layer);
+    };
+    attempt.timers.push(judgeAfter(this.#deps.clock, delayMs, { onExpired, onVoid }));
+  }
+
+  #forget(round: Round, attempt: Attempt): void {
+    for (const timer of attempt.timers) timer.cancel();
+    round.attempts.delete(attempt);
+  }
+
+  #onSilence(round: Round, attempt: Attempt, layer: 4 | 6 | 7, text?: string): void {
+    if (this.#round !== round) return;
+    this.#forget(round, attempt);
+    if (!attempt.isFresh) {
+      // The kept connection alone proves nothing.
+      this.#dropKept();
+      if (round.attempts.size === 0) this.#attemptFresh(round);
+      return;
+    }
+    if (layer === 7) {
+      this.#finish(round, { kind: 'silent', layer: 7, ...(text !== undefined && { text }) });
+      return;
+    }
+    round.freshSilences.push(layer);
+    const isKnownDead = this.#deps.verdict() === 'dead';
+    if (round.freshSilences.length >= freshNeeded || isKnownDead) this.#concludeSilence(round, text);
+    else if (round.attempts.size === 0) this.#attemptFresh(round);
+  }
+
+  #concludeSilence(round: Round, text?: string): void {
+    const layer = round.freshSilences.includes(6) ? 6 : 4;
+    this.#finish(round, { kind: 'silent', layer, ...(text !== undefined && { text }) });
+  }
+
+  #onResult(round: Round, attempt: Attempt, result: CheckResult): void {
+    if (this.#round !== round || !round.attempts.has(attempt)) return;
+    const { connection, isFresh } = attempt;
+    if (isFresh && connection.connectMs !== undefined) this.#connectMs = connection.connectMs;
+    switch (result.kind) {
+      case 'lost':
+        this.#forget(round, attempt);
+        this.#dropKept();
+        this.#attemptFresh(round);
+        return;
+      case 'void':
+        this.#finish(round, undefined);
+        return;
+      case 'silent':
+        this.#onSilence(round, attempt, result.layer, result.text);
+        return;
+      case 'answered':
+        this.#forget(round, attempt);
+        this.#keep(connection, isFresh);
+        this.#finish(round, result);
+        return;
+      default:
+        this.#finish(round, result);
+    }
+  }
+
+  #keep(connection: MonitoredConnection, isFresh: boolean): void {
+    if (connection !== this.#kept) this.#dropKept();
+    if (!connection.isKept) return;
+    this.#kept = connection;
+    const { clock, random, options } = this.#deps;
+    if (isFresh) this.#keptUntilMs = clock.nowMs() + jittered(options.reconnectMs, 0.2, random);
+    connection.onLost = () => {
+      this.#kept = undefined;
+      this.probeNow();
+    };
+  }
+
+  /** Ends the round with a result; without one (nothing learnt) the next round comes soon. */
+  #finish(round: Round, result: ProbeResult | undefined): void {
+    const { clock } = this.#deps;
+    const durationMs = clock.nowMs() - round.startedMs;
+    this.#abortRound();
+    if (!result) {
+      this.#scheduleIn(badIntervalMs);
+      return;
+    }
+    const isGood = result.kind === 'answered' && (result.status ?? 0) < 500;
+    this.#badRounds = isGood ? 0 : this.#badRounds + 1;
+    if (result.kind === 'answered') {
+      const sampleMs = Math.min(durationMs, this.#deps.options.timeoutMs);
+      this.#answerMs = this.#answerMs === undefined ? sampleMs : 0.8 * this.#answerMs + 0.2 * sampleMs;
+    } else {
+      this.#dropKept();
+    }
+    this.#deps.onResult(result, durationMs);
+    if (!this.#isStopped && !this.#round) this.#scheduleIn(this.#intervalMs());
+  }
+
+  #abortRound(): void {
+    const round = this.#round;
+    this.#round = undefined;
+    if (!round) return;
+    for (const timer of round.timers) timer.cancel();
+    for (const attempt of round.attempts) {
+      for (const timer of attempt.timers) timer.cancel();
+      attempt.check?.abort();
+      if (attempt.connection === this.#kept) this.#kept = undefined;
+    }
+    round.attempts.clear();
+  }
+
+  #dropKept(): void {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    kept?.close();
+  }
+}
