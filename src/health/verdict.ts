@@ -62,6 +62,8 @@ export interface HealthState {
   readonly suspicion?: { readonly sinceMs: number; readonly bytesDown: number };
   /** The last good probe. */
   readonly lastGoodMs?: number;
+  /** The first bad sign since then; undefined while there is none. */
+  readonly troubleSinceMs?: number;
   /** Only the `shutdown` check fails: it is draining politely. */
   readonly isShuttingDown: boolean;
   /** When it went from usable to not usable, latest last; at most `maxFlips`, none older than `flipMemoryMs`. */
@@ -132,6 +134,11 @@ function unanswering({ answeringSinceMs: _, ...rest }: HealthState): HealthState
   return rest;
 }
 
+/** The state with the moment of its first bad sign. */
+function troubled(state: HealthState, nowMs: number): HealthState {
+  return state.troubleSinceMs === undefined ? { ...state, troubleSinceMs: nowMs } : state;
+}
+
 function moveTo(state: HealthState, verdict: Verdict, reason: Reason, nowMs: number): HealthState {
   if (state.verdict === verdict) return { ...state, reason };
   const wasGood = state.verdict === 'ready' || state.verdict === 'suspect';
@@ -148,8 +155,9 @@ function holdMs(flips: readonly number[], nowMs: number): number {
 }
 
 function good(state: HealthState, reason: Reason, nowMs: number, { rise }: VerdictOptions): HealthState {
+  const { troubleSinceMs: _, ...untroubled } = cleared(state);
   const counted: HealthState = {
-    ...cleared(state),
+    ...untroubled,
     goodInRow: state.goodInRow + 1,
     badInRow: 0,
     lastGoodMs: nowMs,
@@ -164,7 +172,8 @@ function good(state: HealthState, reason: Reason, nowMs: number, { rise }: Verdi
 }
 
 function bad(state: HealthState, verdict: Verdict, reason: Reason, nowMs: number): HealthState {
-  return moveTo({ ...cleared(state), goodInRow: 0, badInRow: state.badInRow + 1 }, verdict, reason, nowMs);
+  const counted = { ...troubled(cleared(state), nowMs), goodInRow: 0, badInRow: state.badInRow + 1 };
+  return moveTo(counted, verdict, reason, nowMs);
 }
 
 function answered(
@@ -202,7 +211,7 @@ function silent(
   if (isProven) return bad(unanswering(state), 'dead', reason, nowMs);
   // It has said something since, or nobody had suspected it yet: look again before anything is closed.
   const verdict = state.verdict === 'unready' ? 'unready' : 'suspect';
-  const counted = { ...state, goodInRow: 0, badInRow: state.badInRow + 1 };
+  const counted = { ...troubled(state, nowMs), goodInRow: 0, badInRow: state.badInRow + 1 };
   return { ...moveTo(counted, verdict, reason, nowMs), suspicion: { sinceMs: nowMs, bytesDown } };
 }
 
@@ -216,7 +225,7 @@ export function judge(state: HealthState, event: HealthEvent, options: VerdictOp
       if (state.verdict === 'dead') return state;
       const suspicion = state.suspicion ?? { sinceMs: nowMs, bytesDown: event.bytesDown };
       if (state.verdict === 'unready') return { ...state, suspicion };
-      return { ...moveTo(state, 'suspect', event.reason, nowMs), suspicion };
+      return { ...moveTo(troubled(state, nowMs), 'suspect', event.reason, nowMs), suspicion };
     }
     case 'probed': {
       const { result } = event;

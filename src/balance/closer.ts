@@ -1,0 +1,148 @@
+// Carries out what closing.ts and rebalance.ts plan: looks at the endpoints with tunnels once a second and
+// whenever health changes, and tells the connection table. It owns the clock tick and nothing else.
+import type { Logger } from 'pino';
+import type { HealthState } from '../health/verdict.ts';
+import { type Clock, jittered, type Random, type Timer } from '../model/clock.ts';
+import type { EndpointId } from '../model/endpoint.ts';
+import type { TrafficReader } from '../model/outcome.ts';
+import type { SnapshotSource } from '../model/snapshot.ts';
+import { type ClosingOptions, planClosing } from './closing.ts';
+import type { BalancePolicy } from './picker.ts';
+import { planMove } from './rebalance.ts';
+
+/** The part of the connection table that closes tunnels. */
+export interface TunnelCloser extends TrafficReader {
+  /** Endpoints that have tunnels. */
+  endpointsWithTunnels(): Iterable<EndpointId>;
+  /** Resets both sides of all its tunnels; how many. */
+  resetEndpoint(endpoint: EndpointId, reason: string): number;
+  /** Closes its tunnels when they are quiet, the rest at jittered moments within the window. Idempotent. */
+  drain(endpoint: EndpointId, options: { readonly windowMs: number }): void;
+  cancelDrain(endpoint: EndpointId): void;
+  isDraining(endpoint: EndpointId): boolean;
+  /** Resets tunnels whose client's bytes have been unanswered for that long; how many. */
+  resetUnanswered(endpoint: EndpointId, olderThanMs: number): number;
+  /** Closes one tunnel, the quietest; false when there is none quiet enough yet. */
+  closeOneQuiet(endpoint: EndpointId): boolean;
+}
+
+export interface CloserDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+  readonly snapshots: SnapshotSource;
+  readonly table: TunnelCloser;
+  state(endpoint: EndpointId): HealthState | undefined;
+  options(): ClosingOptions & {
+    readonly policy: BalancePolicy;
+    readonly rebalance: { readonly enabled: boolean; readonly overMs: number };
+  };
+}
+
+const tickMs = 1_000;
+/** Tunnels only move towards an endpoint that has been ready for this long. */
+const settledAfterMs = 30_000;
+
+export class Closer {
+  readonly #deps: CloserDeps;
+  readonly #removedAtMs = new Map<EndpointId, number>();
+  #tick: Timer | undefined;
+  #nextMoveMs: number | undefined;
+  #isStopped = false;
+
+  constructor(deps: CloserDeps) {
+    this.#deps = deps;
+    this.#schedule();
+  }
+
+  /** Looks now: health or discovery has changed. */
+  look(): void {
+    if (this.#isStopped) return;
+    const { clock, snapshots, table, state } = this.#deps;
+    const nowMs = clock.nowMs();
+    const options = this.#deps.options();
+    const listed = new Set(snapshots.current.endpoints.map(({ endpoint }) => endpoint.id));
+    for (const id of [...this.#removedAtMs.keys()]) {
+      if (listed.has(id) || table.traffic(id).activeTunnels === 0) this.#removedAtMs.delete(id);
+    }
+    for (const id of [...table.endpointsWithTunnels()]) {
+      const health = state(id);
+      if (!health) continue;
+      if (!listed.has(id) && !this.#removedAtMs.has(id)) this.#removedAtMs.set(id, nowMs);
+      const removedAtMs = this.#removedAtMs.get(id);
+      const others = [...listed].flatMap((other) => (other === id ? [] : (state(other) ?? [])));
+      const holder = { state: health, ...(removedAtMs !== undefined && { removedAtMs }) };
+      this.#carryOut(id, planClosing(holder, others, nowMs, options));
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#tick?.cancel();
+  }
+
+  #schedule(): void {
+    this.#tick = this.#deps.clock.schedule(tickMs, () => {
+      if (this.#isStopped) return;
+      this.look();
+      this.#rebalance();
+      this.#schedule();
+    });
+  }
+
+  #carryOut(id: EndpointId, closing: ReturnType<typeof planClosing>): void {
+    const { table, log } = this.#deps;
+    switch (closing.action) {
+      case 'reset': {
+        const tunnels = table.resetEndpoint(id, closing.reason);
+        if (tunnels > 0) log.warn({ endpoint: id, tunnels }, 'tunnels of a dead endpoint are reset');
+        return;
+      }
+      case 'reset-unanswered': {
+        const tunnels = table.resetUnanswered(id, closing.olderThanMs);
+        if (tunnels > 0)
+          log.warn({ endpoint: id, tunnels }, 'unanswered tunnels of a refusing endpoint are reset');
+        return;
+      }
+      case 'drain':
+        if (table.isDraining(id)) return;
+        log.info(
+          { endpoint: id, tunnels: table.traffic(id).activeTunnels, windowMs: closing.windowMs },
+          'endpoint drains',
+        );
+        table.drain(id, { windowMs: closing.windowMs });
+        return;
+      case 'keep':
+        if (!table.isDraining(id)) return;
+        log.info({ endpoint: id }, 'endpoint drains no more');
+        table.cancelDrain(id);
+    }
+  }
+
+  #rebalance(): void {
+    const { clock, random, snapshots, table, state, log } = this.#deps;
+    const { policy, rebalance } = this.#deps.options();
+    if (!rebalance.enabled) return;
+    const nowMs = clock.nowMs();
+    const settled = new Set(
+      snapshots.current.endpoints
+        .map(({ endpoint }) => endpoint.id)
+        .filter((id) => {
+          const health = state(id);
+          return health?.verdict === 'ready' && nowMs - health.sinceMs >= settledAfterMs;
+        }),
+    );
+    const move = planMove(policy, snapshots.current, settled, (id) => table.traffic(id).activeTunnels);
+    if (!move) {
+      this.#nextMoveMs = undefined;
+      return;
+    }
+    if (this.#nextMoveMs === undefined) {
+      // The first wait is drawn from the whole span, so that a fleet does not start at once.
+      this.#nextMoveMs = nowMs + (random() * rebalance.overMs) / move.misplaced;
+    }
+    if (nowMs < this.#nextMoveMs || !table.closeOneQuiet(move.from)) return;
+    log.info({ endpoint: move.from, misplaced: move.misplaced }, 'a tunnel is closed to rebalance');
+    this.#nextMoveMs = nowMs + jittered(rebalance.overMs / move.misplaced, 0.5, random);
+  }
+}

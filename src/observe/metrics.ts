@@ -1,0 +1,293 @@
+// The metrics that /metrics serves. Everything is read from plain counters when it is scraped; prom-client
+// formats it and is loaded at the first scrape. docs/metrics.md lists these definitions; a test compares.
+import type { EndpointId } from '../model/endpoint.ts';
+import type { EndpointTraffic } from '../model/outcome.ts';
+import type { Snapshot, Verdict } from '../model/snapshot.ts';
+
+export type Labels = Readonly<Record<string, string>>;
+
+export interface Sample {
+  readonly labels: Labels;
+  readonly value: number;
+  /** For histograms: the sample's own name (`_bucket`, `_sum`, `_count`). */
+  readonly metricName?: string;
+}
+
+export interface MetricDefinition {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  collect(sources: MetricSources): readonly Sample[];
+}
+
+/** Where the numbers come from; all live, all read-only. */
+export interface MetricSources {
+  readonly version: string;
+  snapshot(): Snapshot;
+  traffic(endpoint: EndpointId): EndpointTraffic;
+  /** Endpoints that have ever carried a tunnel, removed ones among them. */
+  endpointsWithTraffic(): Iterable<EndpointId>;
+  /** Wall time of the last complete list or watch event. */
+  syncedAtMs(): number | undefined;
+  wallMs(): number;
+  /** Dials by endpoint and result. */
+  dials(): Iterable<{ readonly endpoint: EndpointId; readonly result: string; readonly count: number }>;
+  probes: ProbeCounters;
+  tunnelLimit(): number;
+  /** Client connections refused, by reason. */
+  rejections(): Iterable<{ readonly reason: string; readonly count: number }>;
+  /** First flights sent to a second endpoint, by how it ended. */
+  replays(): Iterable<{ readonly result: string; readonly count: number }>;
+  /** Tunnels closed by Fairlead, by reason. */
+  resets(): Iterable<{ readonly reason: string; readonly count: number }>;
+}
+
+const probeBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+interface ProbeSeries {
+  readonly buckets: number[];
+  sumSeconds: number;
+  readonly results: Map<string, number>;
+}
+
+/** Probe durations and results by endpoint; forgotten with the endpoint. */
+export class ProbeCounters {
+  readonly #series = new Map<EndpointId, ProbeSeries>();
+
+  observe(endpoint: EndpointId, resultCode: string, durationMs: number): void {
+    let series = this.#series.get(endpoint);
+    if (!series) {
+      series = { buckets: probeBucketsSeconds.map(() => 0).concat(0), sumSeconds: 0, results: new Map() };
+      this.#series.set(endpoint, series);
+    }
+    const seconds = durationMs / 1000;
+    const index = probeBucketsSeconds.findIndex((bound) => seconds <= bound);
+    const slot = index < 0 ? probeBucketsSeconds.length : index;
+    series.buckets[slot] = (series.buckets[slot] ?? 0) + 1;
+    series.sumSeconds += seconds;
+    series.results.set(resultCode, (series.results.get(resultCode) ?? 0) + 1);
+  }
+
+  /** Keeps only these endpoints. */
+  retain(endpoints: ReadonlySet<EndpointId>): void {
+    for (const id of this.#series.keys()) if (!endpoints.has(id)) this.#series.delete(id);
+  }
+
+  results(): Sample[] {
+    return [...this.#series].flatMap(([endpoint, { results }]) =>
+      [...results].map(([result, value]) => ({ labels: { endpoint, result }, value })),
+    );
+  }
+
+  durations(name: string): Sample[] {
+    return [...this.#series].flatMap(([endpoint, { buckets, sumSeconds }]) => {
+      let cumulative = 0;
+      const samples: Sample[] = buckets.map((count, index) => {
+        cumulative += count;
+        const le = String(probeBucketsSeconds[index] ?? '+Inf');
+        return { labels: { endpoint, le }, value: cumulative, metricName: `${name}_bucket` };
+      });
+      samples.push({ labels: { endpoint }, value: sumSeconds, metricName: `${name}_sum` });
+      samples.push({ labels: { endpoint }, value: cumulative, metricName: `${name}_count` });
+      return samples;
+    });
+  }
+}
+
+const verdicts: readonly Verdict[] = ['unknown', 'ready', 'suspect', 'unready', 'dead'];
+
+function one(value: number, labels: Labels = {}): Sample[] {
+  return [{ labels, value }];
+}
+
+function byTraffic(sources: MetricSources, value: (traffic: EndpointTraffic) => number): Sample[] {
+  return [...sources.endpointsWithTraffic()].map((endpoint) => ({
+    labels: { endpoint },
+    value: value(sources.traffic(endpoint)),
+  }));
+}
+
+export const metricDefinitions: readonly MetricDefinition[] = [
+  {
+    name: 'fairlead_build_info',
+    type: 'gauge',
+    help: 'Always 1; the version of Fairlead and of Node.',
+    labels: ['version', 'node_version'],
+    collect: ({ version }) => one(1, { version, node_version: process.version }),
+  },
+  {
+    name: 'fairlead_endpoint_verdict',
+    type: 'gauge',
+    help: 'Verdict of each endpoint: 1 for the one that holds, 0 for the others.',
+    labels: ['endpoint', 'verdict'],
+    collect: ({ snapshot }) =>
+      snapshot().endpoints.flatMap(({ endpoint, verdict: held }) =>
+        verdicts.map((verdict) => ({
+          labels: { endpoint: endpoint.id, verdict },
+          value: verdict === held ? 1 : 0,
+        })),
+      ),
+  },
+  {
+    name: 'fairlead_endpoints_usable',
+    type: 'gauge',
+    help: 'Endpoints that take new tunnels.',
+    labels: [],
+    collect: ({ snapshot }) => one(snapshot().usableCount),
+  },
+  {
+    name: 'fairlead_endpoints_known',
+    type: 'gauge',
+    help: 'Known endpoints by tier: discovered, or seed (configured, but not listed by the cluster).',
+    labels: ['tier'],
+    collect: ({ snapshot }) =>
+      (['discovered', 'seed'] as const).map((tier) => ({
+        labels: { tier },
+        value: snapshot().endpoints.filter(({ endpoint }) => endpoint.tier === tier).length,
+      })),
+  },
+  {
+    name: 'fairlead_snapshot_version',
+    type: 'gauge',
+    help: 'Version of the published snapshot; grows with every change of endpoints or verdicts.',
+    labels: [],
+    collect: ({ snapshot }) => one(snapshot().version),
+  },
+  {
+    name: 'fairlead_discovery_age_seconds',
+    type: 'gauge',
+    help: 'Time since the endpoint watch was last known to be complete; absent while it has never been.',
+    labels: [],
+    collect: ({ syncedAtMs, wallMs }) => {
+      const at = syncedAtMs();
+      return at === undefined ? [] : one(Math.max(0, wallMs() - at) / 1000);
+    },
+  },
+  {
+    name: 'fairlead_tunnels',
+    type: 'gauge',
+    help: 'Open tunnels by endpoint.',
+    labels: ['endpoint'],
+    collect: (sources) => byTraffic(sources, ({ activeTunnels }) => activeTunnels),
+  },
+  {
+    name: 'fairlead_tunnels_max',
+    type: 'gauge',
+    help: 'Most tunnels that this process accepts.',
+    labels: [],
+    collect: ({ tunnelLimit }) => one(tunnelLimit()),
+  },
+  {
+    name: 'fairlead_tunnels_total',
+    type: 'counter',
+    help: 'Tunnels opened by endpoint.',
+    labels: ['endpoint'],
+    collect: (sources) => byTraffic(sources, ({ totalTunnels }) => totalTunnels),
+  },
+  {
+    name: 'fairlead_tunnel_bytes_total',
+    type: 'counter',
+    help: 'Bytes relayed by endpoint: up to the endpoint, down to the clients.',
+    labels: ['endpoint', 'direction'],
+    collect: (sources) =>
+      [...sources.endpointsWithTraffic()].flatMap((endpoint) => {
+        const { bytesUp, bytesDown } = sources.traffic(endpoint);
+        return [
+          { labels: { endpoint, direction: 'up' }, value: bytesUp },
+          { labels: { endpoint, direction: 'down' }, value: bytesDown },
+        ];
+      }),
+  },
+  {
+    name: 'fairlead_dials_total',
+    type: 'counter',
+    help: 'Attempts to connect to an endpoint for a client, by result.',
+    labels: ['endpoint', 'result'],
+    collect: ({ dials }) =>
+      [...dials()].map(({ endpoint, result, count }) => ({ labels: { endpoint, result }, value: count })),
+  },
+  {
+    name: 'fairlead_first_flight_replays_total',
+    type: 'counter',
+    help: "Clients' first flights that were tried on a second endpoint, by result.",
+    labels: ['result'],
+    collect: ({ replays }) =>
+      [...replays()].map(({ result, count }) => ({ labels: { result }, value: count })),
+  },
+  {
+    name: 'fairlead_client_rejections_total',
+    type: 'counter',
+    help: 'Client connections that were reset without a tunnel, by reason.',
+    labels: ['reason'],
+    collect: ({ rejections }) =>
+      [...rejections()].map(({ reason, count }) => ({ labels: { reason }, value: count })),
+  },
+  {
+    name: 'fairlead_tunnel_resets_total',
+    type: 'counter',
+    help: 'Tunnels that Fairlead ended, by reason.',
+    labels: ['reason'],
+    collect: ({ resets }) => [...resets()].map(({ reason, count }) => ({ labels: { reason }, value: count })),
+  },
+  {
+    name: 'fairlead_probes_total',
+    type: 'counter',
+    help: 'Health probes by endpoint and result, in HAProxy notation.',
+    labels: ['endpoint', 'result'],
+    collect: ({ probes }) => probes.results(),
+  },
+  {
+    name: 'fairlead_probe_duration_seconds',
+    type: 'histogram',
+    help: 'Duration of health probes by endpoint.',
+    labels: ['endpoint'],
+    collect: ({ probes }) => probes.durations('fairlead_probe_duration_seconds'),
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    type: 'gauge',
+    help: 'Resident memory of the agent.',
+    labels: [],
+    collect: () => one(process.memoryUsage.rss()),
+  },
+  {
+    name: 'process_cpu_seconds_total',
+    type: 'counter',
+    help: 'User and system CPU time of the agent.',
+    labels: [],
+    collect: () => {
+      const { user, system } = process.cpuUsage();
+      return one((user + system) / 1e6);
+    },
+  },
+  {
+    name: 'process_start_time_seconds',
+    type: 'gauge',
+    help: 'Start of the agent since the epoch.',
+    labels: [],
+    collect: () => one(Math.round(Date.now() / 1000 - process.uptime())),
+  },
+];
+
+export interface RenderedMetrics {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** The metrics in Prometheus text format. */
+export async function renderMetrics(sources: MetricSources): Promise<RenderedMetrics> {
+  const { Registry } = await import('prom-client');
+  const registry = new Registry();
+  for (const definition of metricDefinitions) {
+    const { name, help, type } = definition;
+    const metric = {
+      name,
+      get: () =>
+        Promise.resolve({ name, help, type, values: definition.collect(sources), aggregator: 'sum' }),
+    };
+    // prom-client asks no more of a metric than its name and get().
+    registry.registerMetric(metric as never);
+  }
+  return { contentType: registry.contentType, body: await registry.metrics() };
+}
