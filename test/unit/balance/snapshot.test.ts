@@ -1,0 +1,166 @@
+import { rendezvousOrder } from '../../../src/balance/pick-order.ts';
+import { makePicker } from '../../../src/balance/picker.ts';
+import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
+import { makeSnapshot } from '../../../src/balance/snapshot.ts';
+import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { KnownEndpoint, Tier, Verdict } from '../../../src/model/snapshot.ts';
+
+const known = (last: number, tier: Tier = 'discovered'): KnownEndpoint => ({
+  ...makeEndpoint(`10.0.0.${last}`, 6443),
+  tier,
+  sources: ['static'],
+});
+const health = (verdict: Verdict, extra: Partial<HealthState> = {}): HealthState => ({
+  ...initialHealth(0),
+  verdict,
+  ...extra,
+});
+
+function snapshotOf(items: readonly (readonly [KnownEndpoint, HealthState])[], nodeName = 'node-1') {
+  const states = new Map(items.map(([endpoint, state]) => [endpoint.id, state]));
+  const set = { endpoints: items.map(([endpoint]) => endpoint) };
+  return makeSnapshot({ set, state: (id) => states.get(id), nodeName, nowMs: 10_000, wallMs: 1e12 }, 1);
+}
+const order = (snapshot: ReturnType<typeof snapshotOf>): string[] =>
+  snapshot.candidates.map(({ host }) => host);
+
+describe('pick order', () => {
+  const ids = Array.from({ length: 5 }, (_, i) => `10.0.0.${i}:6443`);
+
+  test('spreads a fleet evenly over the endpoints', () => {
+    const firsts = new Map<string, number>();
+    for (let node = 0; node < 5_000; node += 1) {
+      const [first = ''] = rendezvousOrder(`node-${node}`, ids);
+      firsts.set(first, (firsts.get(first) ?? 0) + 1);
+    }
+    for (const id of ids) expect(Math.abs((firsts.get(id) ?? 0) - 1_000)).toBeLessThan(120);
+  });
+
+  test('of a node keeps its sequence when an endpoint goes', () => {
+    for (let node = 0; node < 200; node += 1) {
+      const all = rendezvousOrder(`node-${node}`, ids);
+      for (const gone of ids) {
+        const rest = rendezvousOrder(
+          `node-${node}`,
+          ids.filter((id) => id !== gone),
+        );
+        expect(rest).toEqual(all.filter((id) => id !== gone));
+      }
+    }
+  });
+
+  test('does not depend on the order in which endpoints were found', () => {
+    expect(rendezvousOrder('n', [...ids].reverse())).toEqual(rendezvousOrder('n', ids));
+  });
+});
+
+describe('snapshot', () => {
+  test('puts ready first, then unknown, then by how much hope is left', () => {
+    const snapshot = snapshotOf([
+      [known(1), health('dead')],
+      [known(2), health('unready', { reason: { code: 'L4CON', text: 'refused' } })],
+      [known(3), health('unready', { reason: { code: 'L7STS', status: 500 } })],
+      [known(4), health('suspect')],
+      [known(5), health('unknown')],
+      [known(6), health('ready')],
+    ]);
+    expect(order(snapshot)).toEqual(['10.0.0.6', '10.0.0.5', '10.0.0.4', '10.0.0.3', '10.0.0.2', '10.0.0.1']);
+    expect(snapshot.usableCount).toBe(2);
+  });
+
+  test('uses seeds only after every usable discovered endpoint', () => {
+    const snapshot = snapshotOf([
+      [known(1, 'seed'), health('ready')],
+      [known(2), health('unready')],
+      [known(3), health('unknown')],
+    ]);
+    expect(order(snapshot)).toEqual(['10.0.0.3', '10.0.0.1', '10.0.0.2']);
+    expect(snapshot.usableCount).toBe(2);
+  });
+
+  test('fails open: with nothing usable every endpoint is still a candidate', () => {
+    const snapshot = snapshotOf([
+      [known(1), health('dead')],
+      [known(2), health('unready')],
+    ]);
+    expect(snapshot.usableCount).toBe(0);
+    expect(snapshot.candidates).toHaveLength(2);
+  });
+
+  test('holds a flapping endpoint out, but not when it is the only one', () => {
+    const flapping = health('ready', { heldUntilMs: 20_000 });
+    const two = snapshotOf([
+      [known(1), flapping],
+      [known(2), health('unknown')],
+    ]);
+    expect(order(two)).toEqual(['10.0.0.2', '10.0.0.1']);
+    expect(two.usableCount).toBe(1);
+    const one = snapshotOf([
+      [known(1), flapping],
+      [known(2), health('dead')],
+    ]);
+    expect(order(one)).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(one.usableCount).toBe(1);
+  });
+
+  test('of no endpoints is empty', () => {
+    expect(snapshotOf([])).toMatchObject({ endpoints: [], candidates: [], usableCount: 0 });
+  });
+
+  test('is published only when it shows something new', () => {
+    const publisher = new SnapshotPublisher();
+    const seen: number[] = [];
+    publisher.subscribe(({ version }) => seen.push(version));
+    const endpoint = known(1);
+    for (const verdict of ['unknown', 'ready', 'ready', 'dead'] as const) {
+      publisher.publish((version) => ({ ...snapshotOf([[endpoint, health(verdict)]]), version }));
+    }
+    expect(seen).toEqual([1, 2, 3]);
+  });
+});
+
+describe('policy', () => {
+  const endpoints = [known(1), known(2), known(3)];
+  const publisher = new SnapshotPublisher();
+  publisher.publish(() =>
+    snapshotOf([
+      ...endpoints.map((endpoint) => [endpoint, health('ready')] as const),
+      [known(9), health('dead')],
+      [known(8, 'seed'), health('ready')],
+    ]),
+  );
+  const tunnels = new Map([
+    ['10.0.0.1:6443', 5],
+    ['10.0.0.2:6443', 1],
+    ['10.0.0.3:6443', 3],
+  ]);
+  const traffic = {
+    traffic: (id: string) => ({
+      activeTunnels: tunnels.get(id) ?? 0,
+      totalTunnels: 0,
+      bytesUp: 0,
+      bytesDown: 0,
+    }),
+  };
+  const hosts = (pick: () => { candidates: readonly { host: string }[] }): string[] =>
+    pick().candidates.map(({ host }) => host);
+
+  test('rendezvous always begins with the node’s own first choice', () => {
+    const pick = makePicker('rendezvous', publisher, traffic);
+    expect(hosts(pick)).toEqual(hosts(pick));
+    expect(pick().usableCount).toBe(4);
+  });
+
+  test('least-connections begins with the least loaded; seeds and the dead stay behind', () => {
+    const least = hosts(makePicker('least-connections', publisher, traffic));
+    expect(least).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.1', '10.0.0.8', '10.0.0.9']);
+  });
+
+  test('round-robin gives every endpoint of the best tier its turn', () => {
+    const pick = makePicker('round-robin', publisher, traffic);
+    const firsts = Array.from({ length: 6 }, () => hosts(pick)[0]);
+    for (const { host } of endpoints) expect(firsts.filter((first) => first === host)).toHaveLength(2);
+    expect(hosts(pick).slice(3)).toEqual(['10.0.0.8', '10.0.0.9']);
+  });
+});

@@ -1,0 +1,242 @@
+import { Monitor, type MonitoredConnection } from '../../../src/health/monitor.ts';
+import type { CheckResult, ProbePhase, RunningCheck } from '../../../src/health/probe.ts';
+import type { ProbeResult } from '../../../src/health/verdict.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { Verdict } from '../../../src/model/snapshot.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+const options = {
+  intervalMs: 2_000,
+  standbyIntervalMs: 60_000,
+  fastIntervalMs: 500,
+  timeoutMs: 1_000,
+  reconnectMs: 600_000,
+};
+
+/** A connection whose checks the test ends; `mode` says how far they come by themselves. */
+class FakeConnection implements MonitoredConnection {
+  isUsed = false;
+  isClosed = false;
+  connectMs: number | undefined = 1;
+  onLost: (() => void) | undefined;
+  running: { phase: ProbePhase; done: (result: CheckResult) => void } | undefined;
+  readonly world: World;
+  constructor(world: World) {
+    this.world = world;
+  }
+  get isKept(): boolean {
+    return this.isUsed && !this.isClosed && !this.running;
+  }
+  run(done: (result: CheckResult) => void): RunningCheck {
+    const running = { phase: (this.isUsed ? 'requesting' : this.world.stuckAt) as ProbePhase, done };
+    this.running = running;
+    this.world.checks.push(this.isUsed ? 'kept' : 'fresh');
+    const { answer } = this.world;
+    if (answer) queueMicrotask(() => this.end(answer));
+    return {
+      get phase() {
+        return running.phase;
+      },
+      abort: () => {
+        this.running = undefined;
+        this.isClosed = true;
+      },
+    };
+  }
+  end(result: CheckResult): void {
+    const { running } = this;
+    if (!running) return;
+    this.running = undefined;
+    if (result.kind === 'answered') this.isUsed = true;
+    else this.isClosed = true;
+    running.done(result);
+  }
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
+class World {
+  readonly clock = new FakeClock();
+  checks: string[] = [];
+  connections: FakeConnection[] = [];
+  results: { result: ProbeResult; atMs: number }[] = [];
+  suspectedAtMs: number[] = [];
+  answer: CheckResult | undefined = { kind: 'answered', isExpected: true, status: 200 };
+  stuckAt: ProbePhase = 'connecting';
+  verdict: Verdict = 'unknown';
+  isInUse = true;
+  readonly monitor = new Monitor(makeEndpoint('10.0.0.1', 6443), {
+    clock: this.clock,
+    random: () => 0.5,
+    options,
+    connect: () => {
+      const connection = new FakeConnection(this);
+      this.connections.push(connection);
+      return connection;
+    },
+    verdict: () => this.verdict,
+    isInUse: () => this.isInUse,
+    onSuspected: () => {
+      this.suspectedAtMs.push(this.clock.nowMs());
+      if (this.verdict === 'ready') this.verdict = 'suspect';
+    },
+    onResult: (result) => {
+      this.results.push({ result, atMs: this.clock.nowMs() });
+      if (result.kind === 'answered') this.verdict = result.isExpected ? 'ready' : 'unready';
+    },
+  });
+
+  async start(): Promise<void> {
+    this.monitor.probeNow();
+    await this.clock.advance(0);
+  }
+}
+
+test('probes of an endpoint in use go over one kept connection, two seconds apart at most', async () => {
+  const world = new World();
+  await world.start();
+  await world.clock.advance(20_000);
+  expect(world.connections).toHaveLength(1);
+  expect(world.results.length).toBeGreaterThanOrEqual(10);
+  expect(world.results.length).toBeLessThanOrEqual(13);
+});
+
+test('an endpoint that carries nothing is probed about once a minute', async () => {
+  const world = new World();
+  world.isInUse = false;
+  await world.start();
+  await world.clock.advance(300_000);
+  expect(world.results.length).toBeGreaterThanOrEqual(5);
+  expect(world.results.length).toBeLessThanOrEqual(7);
+});
+
+test('an endpoint in use that falls silent is found so within three seconds', async () => {
+  const world = new World();
+  await world.start();
+  const lastSignMs = world.clock.nowMs();
+  world.answer = undefined;
+  await world.clock.advance(5_000);
+  const silence = world.results.find(({ result }) => result.kind === 'silent');
+  expect(silence?.result).toEqual({ kind: 'silent', layer: 4 });
+  expect(silence && silence.atMs - lastSignMs).toBeLessThanOrEqual(3_000);
+  expect(world.suspectedAtMs[0]).toBeLessThan(silence?.atMs ?? 0);
+});
+
+test('silence takes two fresh connections that fail, beside the kept one', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = undefined;
+  world.checks = [];
+  await world.clock.advance(2_100);
+  expect(world.checks).toEqual(['kept', 'fresh']);
+  await world.clock.advance(700);
+  expect(world.checks.slice(0, 3)).toEqual(['kept', 'fresh', 'fresh']);
+});
+
+test('a fresh connection that finishes TLS and gets no answer is reported as layer 7', async () => {
+  const world = new World();
+  world.stuckAt = 'requesting';
+  world.answer = undefined;
+  await world.start();
+  await world.clock.advance(4_000);
+  expect(world.results[0]?.result).toEqual({ kind: 'silent', layer: 7 });
+});
+
+test('an answer that comes while fresh connections are tried ends the round and all of them', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = undefined;
+  await world.clock.advance(2_300);
+  const kept = world.connections[0];
+  kept?.end({ kind: 'answered', isExpected: true, status: 200 });
+  await world.clock.advance(0);
+  expect(world.results.at(-1)?.result.kind).toBe('answered');
+  expect(world.connections.slice(1).every(({ isClosed }) => isClosed)).toBe(true);
+  expect(kept?.isClosed).toBe(false);
+});
+
+test('a kept connection that the endpoint closes is confirmed at once on a fresh one', async () => {
+  const world = new World();
+  await world.start();
+  world.checks = [];
+  world.answer = { kind: 'refused' };
+  world.connections[0]?.onLost?.();
+  await world.clock.advance(0);
+  expect(world.checks).toEqual(['fresh']);
+  expect(world.results.at(-1)?.result).toEqual({ kind: 'refused' });
+});
+
+test('a kept connection lost under the request is no verdict: a fresh one is asked', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = undefined;
+  world.monitor.probeNow();
+  world.answer = { kind: 'answered', isExpected: true, status: 200 };
+  world.connections[0]?.end({ kind: 'lost' });
+  await world.clock.advance(0);
+  expect(world.connections).toHaveLength(2);
+  expect(world.results.map(({ result }) => result.kind)).toEqual(['answered', 'answered']);
+});
+
+test('a process that was stopped judges nobody', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = undefined;
+  world.monitor.probeNow();
+  await world.clock.stall(5_000);
+  expect(world.suspectedAtMs).toEqual([]);
+  expect(world.results).toHaveLength(1);
+  world.connections[0]?.end({ kind: 'answered', isExpected: true, status: 200 });
+  await world.clock.advance(0);
+  expect(world.results).toHaveLength(2);
+});
+
+test('our own shortage is no result; the next probe comes soon', async () => {
+  const world = new World();
+  world.answer = { kind: 'void', text: 'EMFILE' };
+  await world.start();
+  expect(world.results).toEqual([]);
+  world.answer = { kind: 'answered', isExpected: true, status: 200 };
+  await world.clock.advance(1_000);
+  expect(world.results).toHaveLength(1);
+});
+
+test('the kept connection is replaced about every ten minutes', async () => {
+  const world = new World();
+  await world.start();
+  await world.clock.advance(1_300_000);
+  expect(world.connections).toHaveLength(3);
+  expect(world.connections.slice(0, 2).every(({ isClosed }) => isClosed)).toBe(true);
+});
+
+test('new credentials open a new connection at once', async () => {
+  const world = new World();
+  await world.start();
+  world.monitor.reopen();
+  await world.clock.advance(0);
+  expect(world.connections).toHaveLength(2);
+  expect(world.connections[0]?.isClosed).toBe(true);
+  expect(world.results).toHaveLength(2);
+});
+
+test('a standby that comes into use is probed within the interval of one in use', async () => {
+  const world = new World();
+  world.isInUse = false;
+  await world.start();
+  world.isInUse = true;
+  world.monitor.reschedule();
+  await world.clock.advance(2_000);
+  expect(world.results).toHaveLength(2);
+});
+
+test('after stop nothing runs and no timer is left', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = undefined;
+  world.monitor.probeNow();
+  world.monitor.stop();
+  await world.clock.advance(100_000);
+  expect(world.results).toHaveLength(1);
+  expect(world.clock.pendingTimers).toBe(0);
+});

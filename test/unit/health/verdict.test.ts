@@ -1,0 +1,173 @@
+import fc from 'fast-check';
+import {
+  type HealthEvent,
+  type HealthState,
+  initialHealth,
+  judge,
+  type ProbeResult,
+} from '../../../src/health/verdict.ts';
+import { formatReason } from '../../../src/model/snapshot.ts';
+
+const options = { rise: 2, startupGraceMs: 5_000 };
+const ok: ProbeResult = { kind: 'answered', isExpected: true, status: 200 };
+const etcdFailed: ProbeResult = { kind: 'answered', isExpected: false, status: 500, failing: ['etcd'] };
+const forbidden: ProbeResult = { kind: 'answered', isExpected: false, status: 403 };
+const silentTcp: ProbeResult = { kind: 'silent', layer: 4 };
+const refused: ProbeResult = { kind: 'refused' };
+
+function probed(nowMs: number, result: ProbeResult, bytesDown = 0): HealthEvent {
+  return { type: 'probed', nowMs, bytesDown, result };
+}
+function suspected(nowMs: number, bytesDown = 0): HealthEvent {
+  return { type: 'suspected', nowMs, bytesDown, reason: { code: 'L7TOUT', text: 'late' } };
+}
+function after(...events: HealthEvent[]): HealthState {
+  return events.reduce((state, event) => judge(state, event, options), initialHealth(0));
+}
+const shown = (state: HealthState): string => `${state.verdict} ${formatReason(state.reason)}`;
+
+test('the first good probe makes an unknown endpoint ready', () => {
+  expect(shown(after(probed(1, ok)))).toBe('ready L7OK/200');
+});
+
+test('the first 5xx ends new tunnels and names the failing check', () => {
+  expect(shown(after(probed(1, ok), probed(2, etcdFailed)))).toBe('unready L7STS/500 etcd failed');
+});
+
+test('an unready endpoint is ready again after rise good probes, not before', () => {
+  const once = after(probed(1, ok), probed(2, etcdFailed), probed(3, ok));
+  expect(once.verdict).toBe('unready');
+  expect(judge(once, probed(4, ok), options).verdict).toBe('ready');
+});
+
+test('refused means unready, by probe and by a client dial', () => {
+  expect(shown(after(probed(1, ok), probed(2, refused)))).toBe('unready L4CON refused');
+  expect(shown(after(probed(1, ok), { type: 'dial-refused', nowMs: 2 }))).toBe('unready L4CON refused');
+});
+
+test('silence without a suspicion before it only raises the suspicion', () => {
+  expect(after(probed(1, ok), probed(2, silentTcp)).verdict).toBe('suspect');
+});
+
+test('a suspected endpoint whose fresh connections fail and that has sent nothing is dead', () => {
+  expect(shown(after(probed(1, ok), suspected(2, 7), probed(3, silentTcp, 7)))).toBe('dead L4TOUT');
+});
+
+test('one byte on any connection since the suspicion began keeps an endpoint from being dead', () => {
+  const state = after(probed(1, ok), suspected(2, 7), probed(3, silentTcp, 8));
+  expect(state.verdict).toBe('suspect');
+  expect(state.suspicion).toEqual({ sinceMs: 3, bytesDown: 8 });
+});
+
+test('an endpoint that finishes TLS and answers late is unready, never dead', () => {
+  const late: ProbeResult = { kind: 'silent', layer: 7 };
+  expect(shown(after(probed(1, ok), suspected(2), probed(3, late), suspected(4), probed(5, late)))).toBe(
+    'unready L7TOUT',
+  );
+});
+
+test('a suspicion that a probe disproves leaves the endpoint ready at once', () => {
+  const state = after(probed(1, ok), suspected(2), probed(3, ok));
+  expect(state.verdict).toBe('ready');
+  expect(state.suspicion).toBeUndefined();
+  expect(state.troubleSinceMs).toBeUndefined();
+});
+
+test('an unready endpoint that falls silent becomes dead', () => {
+  expect(after(probed(1, etcdFailed), suspected(2), probed(3, silentTcp)).verdict).toBe('dead');
+});
+
+describe('401 and 403', () => {
+  test('count as ready only after five seconds of answers', () => {
+    const early = after(probed(1, forbidden), probed(4_000, forbidden));
+    expect(early.verdict).toBe('unknown');
+    expect(shown(judge(early, probed(5_001, forbidden), options))).toBe(
+      'ready L7OK/403 readiness not visible',
+    );
+  });
+
+  test('from an endpoint that was just down do not count', () => {
+    const state = after(
+      probed(1, ok),
+      probed(10_000, refused),
+      probed(11_000, forbidden),
+      probed(11_500, forbidden),
+    );
+    expect(state.verdict).toBe('unready');
+  });
+
+  test('a starting API server (403, 500, 200) is ready only by its 200s', () => {
+    const starting = after(
+      probed(1, refused),
+      probed(100, forbidden),
+      probed(220, etcdFailed),
+      probed(1_200, ok),
+    );
+    expect(starting.verdict).toBe('unready');
+    expect(judge(starting, probed(1_700, ok), options).verdict).toBe('ready');
+  });
+
+  test('while credentials rotate take nothing from a ready endpoint', () => {
+    expect(shown(after(probed(1, ok), probed(2_000, { ...forbidden, status: 401 } as ProbeResult)))).toBe(
+      'ready L7OK/401 readiness not visible',
+    );
+  });
+});
+
+test('only the shutdown check failing is recognised as a polite stop', () => {
+  const stopping: ProbeResult = { kind: 'answered', isExpected: false, status: 500, failing: ['shutdown'] };
+  expect(after(probed(1, ok), probed(2, stopping)).isShuttingDown).toBe(true);
+  expect(after(probed(1, ok), probed(2, etcdFailed)).isShuttingDown).toBe(false);
+});
+
+test('an endpoint that flips often is held out longer and longer, up to a minute', () => {
+  let state = after(probed(0, ok));
+  const holds: number[] = [];
+  for (let flip = 1; flip <= 9; flip += 1) {
+    const at = flip * 10_000;
+    for (const [offset, result] of [
+      [0, refused],
+      [500, ok],
+      [1_000, ok],
+    ] as const) {
+      state = judge(state, probed(at + offset, result), options);
+    }
+    holds.push(Math.max(0, state.heldUntilMs - (at + 1_000)));
+  }
+  expect(holds).toEqual([0, 0, 5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000]);
+});
+
+test('whatever happens, dead comes only with silence and no byte since the suspicion', () => {
+  const result = fc.constantFrom<ProbeResult>(
+    ok,
+    etcdFailed,
+    forbidden,
+    refused,
+    silentTcp,
+    { kind: 'silent', layer: 7 },
+    { kind: 'broken', layer: 6, text: 'x' },
+  );
+  const step = fc.record({
+    gap: fc.integer({ min: 0, max: 6_000 }),
+    bytes: fc.integer({ min: 0, max: 1 }),
+    result: fc.option(result),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      let state = initialHealth(0);
+      let nowMs = 0;
+      let bytesDown = 0;
+      for (const { gap, bytes, result: found } of steps) {
+        nowMs += gap;
+        bytesDown += bytes;
+        const before = state;
+        state = judge(before, found ? probed(nowMs, found, bytesDown) : suspected(nowMs, bytesDown), options);
+        if (state.verdict === 'dead' && before.verdict !== 'dead') {
+          expect(found).toEqual(silentTcp);
+          expect(before.suspicion?.bytesDown).toBe(bytesDown);
+        }
+        expect(state.verdict === 'ready' && state.suspicion !== undefined).toBe(false);
+      }
+    }),
+  );
+});
