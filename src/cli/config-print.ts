@@ -1,0 +1,15 @@
+// `fairlead config print`: the effective configuration, with where each value comes from.
+import { printJson, printYaml } from '../config/print.ts';
+import { type ConfigOptions, loadInput } from './config-options.ts';
+import { exitCodes } from './exit-codes.ts';
+import { loadOrFail } from './load-or-fail.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export async function configPrint(
+  options: ConfigOptions & { readonly json?: boolean },
+  surroundings: Surroundings,
+): Promise<number> {
+  const loaded = await loadOrFail({ ...loadInput(options, surroundings), mustFindEndpoints: false });
+  surroundings.print(options.json ? printJson(loaded) : printYaml(loaded));
+  return exitCodes.ok.code;
+}

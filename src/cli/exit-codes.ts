@@ -1,0 +1,21 @@
+// What Fairlead's exit codes mean: a promise to scripts. docs/cli.md lists them; a test compares.
+import type { ErrorCode } from '../model/errors.ts';
+
+export const exitCodes = {
+  ok: { code: 0, meaning: 'Success.' },
+  unexpected: { code: 1, meaning: 'An unexpected failure: a bug, or a system that misbehaves.' },
+  badConfig: { code: 2, meaning: 'Bad usage or bad configuration; every problem has been printed.' },
+  cannotListen: { code: 3, meaning: '`run`: an address cannot be bound.' },
+  noAgent: { code: 4, meaning: '`status`: no agent answers on the admin address.' },
+  notReady: { code: 5, meaning: '`status`: the agent answers, and no endpoint is usable.' },
+} as const;
+
+/** The exit code for each coded error. */
+export const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
+  CONFIG_INVALID: exitCodes.badConfig.code,
+  CONFIG_UNREADABLE: exitCodes.badConfig.code,
+  KUBECONFIG_INVALID: exitCodes.badConfig.code,
+  LISTEN_IN_USE: exitCodes.cannotListen.code,
+  LISTEN_FAILED: exitCodes.cannotListen.code,
+  STATUS_UNREACHABLE: exitCodes.noAgent.code,
+};

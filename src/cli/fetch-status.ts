@@ -1,0 +1,87 @@
+// Asks a running agent for its status.
+import { get } from 'node:http';
+import * as v from 'valibot';
+import { isWildcard } from '../config/loopback.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { FairleadError } from '../model/errors.ts';
+import type { Status } from '../model/status.ts';
+
+const timeoutMs = 3_000;
+const maxBytes = 16 * 1_048_576;
+
+/** The members that `fairlead status` shows; an agent of another version may have more. */
+const shownStatus = v.looseObject({
+  version: v.string(),
+  node: v.string(),
+  startedAt: v.string(),
+  uptimeSeconds: v.number(),
+  isReady: v.boolean(),
+  policy: v.string(),
+  listeners: v.array(v.looseObject({ address: v.string(), tunnels: v.number() })),
+  endpoints: v.array(
+    v.looseObject({
+      id: v.string(),
+      verdict: v.string(),
+      reason: v.string(),
+      since: v.string(),
+      usable: v.boolean(),
+      tier: v.string(),
+      sources: v.array(v.string()),
+      tunnels: v.number(),
+      hint: v.optional(v.string()),
+    }),
+  ),
+  discovery: v.looseObject({
+    watch: v.string(),
+    ageSeconds: v.optional(v.number()),
+    message: v.optional(v.string()),
+  }),
+  credentials: v.string(),
+  tunnels: v.looseObject({ active: v.number(), max: v.number() }),
+});
+
+export type ShownStatus = v.InferOutput<typeof shownStatus>;
+
+// The agent's own type must be one that can be shown.
+const _isShowable = (status: Status): Omit<ShownStatus, never> => status as unknown as ShownStatus;
+
+/** Rejects with STATUS_UNREACHABLE when no agent answers, or something else does. */
+export async function fetchStatus(admin: HostPort): Promise<ShownStatus> {
+  const address = formatHostPort(admin);
+  const body = await getText(admin).catch((cause: Error) => {
+    throw new FairleadError('STATUS_UNREACHABLE', `no agent answers on ${address}: ${cause.message}`, {
+      cause,
+    });
+  });
+  const result = v.safeParse(v.pipe(v.string(), v.parseJson(), shownStatus), body);
+  if (result.success) return result.output;
+  const { issues } = result;
+  throw new FairleadError(
+    'STATUS_UNREACHABLE',
+    `what answers on ${address} is not a Fairlead agent (${v.getDotPath(issues[0]) ?? 'status'}: ${issues[0].message})`,
+  );
+}
+
+function getText({ host, port }: HostPort): Promise<string> {
+  const reachable = isWildcard(host) ? (host === '::' ? '::1' : '127.0.0.1') : host;
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const request = get({ host: reachable, port, path: '/status', signal, agent: false }, (response) => {
+      if (response.statusCode !== 200) {
+        request.destroy(new Error(`HTTP status ${response.statusCode}`));
+        return;
+      }
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+        if (text.length > maxBytes) request.destroy(new Error('the answer does not end'));
+      });
+      response.on('end', () => resolve(text));
+      response.on('error', reject);
+    });
+    request.on('error', (error) =>
+      reject(signal.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error),
+    );
+  });
+}

@@ -1,0 +1,98 @@
+// The tree of commands. Each command's code is loaded when it runs: `run` must listen within 300 ms of its
+// start, and needs nothing of the others.
+import { Command, CommanderError } from 'commander';
+import { FairleadError } from '../model/errors.ts';
+import { addConfigOptions } from './config-options.ts';
+import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import type { Surroundings } from './surroundings.ts';
+
+type Action = (options: never, surroundings: Surroundings) => Promise<number>;
+
+/** Builds the tree; `onExitCode` is told the outcome of the command that ran. */
+export function buildProgram(surroundings: Surroundings, onExitCode: (code: number) => void): Command {
+  const doing = (load: () => Promise<Action>) => async (options: unknown) => {
+    const action = await load();
+    onExitCode(await action(options as never, surroundings));
+  };
+
+  const program = new Command('fairlead')
+    .description('A per-node load balancer for the Kubernetes API server.')
+    .version(surroundings.version, '--version', 'Print the version.')
+    .helpOption('--help', 'Print this help.')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: surroundings.print,
+      writeErr: surroundings.printError,
+      outputError: (text, write) => write(text.replace(/^error: /, 'fairlead: ')),
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  fairlead run --endpoints 10.0.0.1:6443,10.0.0.2:6443 --kubeconfig /etc/kubernetes/kubelet.conf
+  fairlead status
+  fairlead run --help`,
+    );
+
+  addConfigOptions(program.command('run'))
+    .description('Run the agent until SIGTERM or SIGINT.')
+    .action(doing(async () => (await import('./run.ts')).run))
+    .addHelpText(
+      'after',
+      `
+Every setting can be given in the file; most also as an environment variable (FAIRLEAD_HEALTH_INTERVAL
+for health.interval). Flags win over the environment, the environment over the file.
+SIGHUP or a change of the file loads the configuration again, without closing tunnels.
+
+Examples:
+  fairlead run --listen 127.0.0.1:6443 --endpoints 10.0.0.1:6443,10.0.0.2:6443 --ca-file ca.crt
+  fairlead run --kubeconfig /etc/kubernetes/kubelet.conf --cache-file /var/lib/fairlead/endpoints.json
+  fairlead run --config /etc/fairlead/fairlead.yaml --log-level debug`,
+    );
+
+  const config = program
+    .command('config')
+    .description('Check or print the configuration.')
+    .helpCommand(false);
+  addConfigOptions(config.command('check'))
+    .description('Check the configuration as `run` would, without starting; print every problem.')
+    .action(doing(async () => (await import('./config-check.ts')).configCheck))
+    .addHelpText('after', '\nExample:\n  fairlead config check --config /etc/fairlead/fairlead.yaml');
+  addConfigOptions(config.command('print'))
+    .description('Print the effective configuration, with the source of each value.')
+    .option('--json', 'Print JSON: the configuration and, apart, the sources.')
+    .action(doing(async () => (await import('./config-print.ts')).configPrint))
+    .addHelpText('after', '\nExample:\n  fairlead config print --config fairlead.yaml --log-level debug');
+
+  addConfigOptions(program.command('status'), ['admin'])
+    .description('Show what the running agent knows: endpoints, verdicts, reasons, tunnels.')
+    .option('--json', 'Print JSON.')
+    .action(doing(async () => (await import('./status.ts')).status))
+    .addHelpText('after', '\nExamples:\n  fairlead status\n  fairlead status --admin 127.0.0.1:7442 --json');
+
+  return program;
+}
+
+/** Runs a command line and says how it ended; never rejects. */
+export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  let exitCode: number = exitCodes.ok.code;
+  try {
+    const program = buildProgram(surroundings, (code) => {
+      exitCode = code;
+    });
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? exitCodes.ok.code : exitCodes.badConfig.code;
+    if (error instanceof FairleadError) {
+      surroundings.printError(`fairlead: ${error.code}: ${error.message}\n${error.mend}\n`);
+      return exitCodeOf[error.code];
+    }
+    surroundings.printError(
+      `fairlead: unexpected failure: ${error instanceof Error ? error.stack : error}\n`,
+    );
+    return exitCodes.unexpected.code;
+  }
+}

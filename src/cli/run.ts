@@ -1,0 +1,62 @@
+// `fairlead run`: starts the agent and hands it the signals until it has ended.
+import { type Agent, startAgent } from '../agent.ts';
+import { watchFile } from '../config/watch-file.ts';
+import { systemClock } from '../model/clock.ts';
+import { createLog } from '../observe/log.ts';
+import { type ConfigOptions, loadInput } from './config-options.ts';
+import { exitCodes } from './exit-codes.ts';
+import { loadOrFail } from './load-or-fail.ts';
+import { createReload } from './reload.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export async function run(options: ConfigOptions, surroundings: Surroundings): Promise<number> {
+  const input = loadInput(options, surroundings);
+  const { config, file } = await loadOrFail(input);
+  const load = async () => (await loadOrFail(input)).config;
+  const { isTerminal, version, signals } = surroundings;
+  const { logger, flush } = await createLog({ ...config.log, node: config.nodeName, isTerminal });
+
+  let agent: Agent | undefined;
+  let isStopping = false;
+  const stop = (graceMs?: number) =>
+    agent?.stop(graceMs).catch((error: unknown) => logger.error({ err: error }, 'stopping failed'));
+  const onStop = (signal: NodeJS.Signals) => {
+    if (isStopping) {
+      // A third one finds no handler and ends the process as the system does.
+      removeHandlers();
+      logger.warn({ signal }, 'asked again: stopping at once');
+      void stop(0);
+      return;
+    }
+    isStopping = true;
+    logger.info({ signal }, 'stopping');
+    void stop();
+  };
+  let onHangup = () => {};
+  const handlers = { SIGTERM: onStop, SIGINT: onStop, SIGHUP: () => onHangup() };
+  const removeHandlers = () => {
+    for (const [signal, handler] of Object.entries(handlers)) signals.off(signal as NodeJS.Signals, handler);
+  };
+  for (const [signal, handler] of Object.entries(handlers)) signals.on(signal as NodeJS.Signals, handler);
+
+  try {
+    agent = await startAgent({ config, log: logger, loadConfig: load });
+    const reload = createReload({ agent, logger, load });
+    onHangup = () => void reload('SIGHUP');
+    const watch =
+      file === undefined
+        ? undefined
+        : watchFile({ path: file, clock: systemClock, onChange: () => void reload('file changed') });
+    logger.info(
+      { version, pid: process.pid, addresses: agent.addresses, startedInMs: Math.round(performance.now()) },
+      'fairlead is running',
+    );
+    if (isStopping) void stop(0);
+    await agent.done.finally(() => watch?.stop());
+    logger.info('stopped');
+    return exitCodes.ok.code;
+  } finally {
+    removeHandlers();
+    flush();
+  }
+}

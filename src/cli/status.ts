@@ -1,0 +1,82 @@
+// `fairlead status`: what the running agent says of itself, as a table or as JSON.
+import Table from 'cli-table3';
+import { loadConfig } from '../config/load.ts';
+import { formatDuration } from '../config/duration.ts';
+import { FairleadError } from '../model/errors.ts';
+import { type ConfigOptions, loadInput } from './config-options.ts';
+import { exitCodes } from './exit-codes.ts';
+import { fetchStatus, type ShownStatus } from './fetch-status.ts';
+import { problemsError } from './load-or-fail.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export async function status(
+  options: ConfigOptions & { readonly json?: boolean },
+  surroundings: Surroundings,
+): Promise<number> {
+  const answer = await fetchStatus(await adminAddress(options, surroundings));
+  surroundings.print(options.json ? `${JSON.stringify(answer, null, 2)}\n` : formatStatus(answer));
+  return answer.isReady ? exitCodes.ok.code : exitCodes.notReady.code;
+}
+
+/**
+ * Where the agent's configuration puts its admin server. Only that setting has to be good: with a
+ * broken file, `status` is what shows that the agent goes on with the old one.
+ */
+async function adminAddress(options: ConfigOptions, surroundings: Surroundings) {
+  const result = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
+  const { admin } = result.values;
+  if (admin) return admin;
+  if (!result.ok) throw problemsError(result.problems);
+  throw new FairleadError(
+    'STATUS_UNREACHABLE',
+    'the admin server is off in this configuration (admin: false)',
+  );
+}
+
+const borderless = Object.fromEntries(
+  ['top', 'bottom', 'left', 'right', 'mid'].flatMap((side) =>
+    [side, `${side}-mid`, `${side}-left`, `${side}-right`, `${side}-${side}`].map((name) => [name, '']),
+  ),
+);
+
+export function formatStatus(status: ShownStatus): string {
+  const { node, version, policy, tunnels, credentials, discovery, listeners, endpoints } = status;
+  const nowMs = Date.parse(status.startedAt) + status.uptimeSeconds * 1000;
+  const table = new Table({
+    head: ['ENDPOINT', 'VERDICT', 'REASON', 'SINCE', 'TUNNELS', 'TIER', 'SOURCES'],
+    chars: { ...borderless, middle: '  ' },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
+  for (const endpoint of endpoints) {
+    table.push([
+      endpoint.id,
+      endpoint.usable ? endpoint.verdict : `${endpoint.verdict} (not used)`,
+      endpoint.reason,
+      age(nowMs - Date.parse(endpoint.since)),
+      endpoint.tunnels,
+      endpoint.tier,
+      endpoint.sources.join(','),
+    ]);
+  }
+  const synced =
+    discovery.ageSeconds === undefined ? '' : `, last word ${age(discovery.ageSeconds * 1000)} ago`;
+  const lines = [
+    `${node}: ${status.isReady ? 'ready' : 'NOT READY'}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
+    `listening on ${listeners.map(({ address }) => address).join(', ') || 'nothing'}`,
+    `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
+    `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
+    '',
+    ...(endpoints.length ? [trimLines(table.toString())] : ['no endpoints are known']),
+    ...endpoints.flatMap(({ id, hint }) => (hint ? ['', `${id}: ${hint}`] : [])),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const trimLines = (text: string) => text.replace(/[ \t]+$/gm, '');
+
+/** Whole seconds, and of those the two largest units: `3m12s`, `2d4h`. */
+function age(durationMs: number): string {
+  const seconds = Math.max(0, Math.floor(durationMs / 1000));
+  const parts = formatDuration(seconds * 1000).match(/\d+[a-z]+/g) ?? ['unknown'];
+  return parts.slice(0, 2).join('');
+}

@@ -1,0 +1,60 @@
+// The effective configuration for people and scripts: YAML that can be used as a file again, with the
+// source of each value as a comment, or JSON. Loaded only by `config print`.
+import { stringify } from 'yaml';
+import { unusedSettings } from './cross-checks.ts';
+import type { Loaded } from './load.ts';
+import { type SettingKey, settingKeys, settingOf } from './settings.ts';
+
+/** A value as YAML would have it; undefined when there is none, or when it has no effect. */
+function written({ values }: Pick<Loaded, 'values'>, key: SettingKey): unknown {
+  return unusedSettings(values).has(key) ? undefined : settingOf(key).write(values[key]);
+}
+
+/** A scalar on one line, as YAML would write it. */
+const inline = (value: unknown) => stringify(value, { lineWidth: 0 }).trimEnd();
+
+export function printYaml(loaded: Loaded): string {
+  const unused = unusedSettings(loaded.values);
+  const lines: string[] = [];
+  let open: readonly string[] = [];
+  for (const key of settingKeys) {
+    const sections = key.split('.').slice(0, -1);
+    const name = key.split('.').at(-1);
+    const shared = sections.findIndex((section, depth) => open[depth] !== section);
+    for (let depth = shared < 0 ? sections.length : shared; depth < sections.length; depth++) {
+      lines.push(`${'  '.repeat(depth)}${sections[depth]}:`);
+    }
+    open = sections;
+    const indent = '  '.repeat(sections.length);
+    const value = written(loaded, key);
+    if (value === undefined) {
+      lines.push(`${indent}# ${name}: ${unused.get(key) ?? 'not set'}`);
+    } else if (Array.isArray(value) && value.length > 0) {
+      lines.push(`${indent}${name}: # ${loaded.sources[key]}`);
+      for (const item of value) lines.push(`${indent}  - ${JSON.stringify(item)}`);
+    } else {
+      lines.push(`${indent}${name}: ${inline(value)} # ${loaded.sources[key]}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** `config`: as the file would have it; `sources`: where each setting was said. */
+export function printJson(loaded: Loaded): string {
+  const config: Record<string, unknown> = {};
+  const sources: Record<string, string> = {};
+  for (const key of settingKeys) {
+    const value = written(loaded, key);
+    if (value === undefined) continue;
+    sources[key] = loaded.sources[key];
+    const segments = key.split('.');
+    const name = segments.pop() ?? key;
+    let section = config;
+    for (const segment of segments) {
+      section[segment] ??= {};
+      section = section[segment] as Record<string, unknown>;
+    }
+    section[name] = value;
+  }
+  return `${JSON.stringify({ config, sources }, null, 2)}\n`;
+}

@@ -1,0 +1,118 @@
+// From checked values to the Config that the program is given, and back to the settings that differ
+// between two of them.
+import { isDeepStrictEqual } from 'node:util';
+import type { Config } from './config.ts';
+import type { Applies } from './setting.ts';
+import { type SettingKey, settingKeys, settingOf, type Values } from './settings.ts';
+
+/** Leaves out the members that are undefined, as exact optional properties want it. */
+function defined<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const member of Object.values(value)) deepFreeze(member);
+  return value;
+}
+
+export function toConfig(values: Values): Config {
+  return deepFreeze<Config>({
+    nodeName: values.nodeName,
+    listeners: values.listeners,
+    allowNonLoopback: values.allowNonLoopback,
+    endpoints: values.endpoints,
+    credentials: {
+      ...defined({
+        kubeconfig: values['credentials.kubeconfig'],
+        caFile: values['credentials.caFile'],
+        clientCertFile: values['credentials.clientCertFile'],
+        clientKeyFile: values['credentials.clientKeyFile'],
+        tokenFile: values['credentials.tokenFile'],
+        serverName: values['credentials.serverName'],
+      }),
+      inCluster: values['credentials.inCluster'],
+    },
+    discovery: {
+      watch: values['discovery.watch'],
+      namespace: values['discovery.namespace'],
+      service: values['discovery.service'],
+      portName: values['discovery.portName'],
+      dnsIntervalMs: values['discovery.dnsInterval'],
+      ...defined({ cacheFile: values['discovery.cacheFile'] }),
+    },
+    health: {
+      check: values['health.check'],
+      steps: values['health.steps'] ?? [
+        { path: values['health.path'], expectStatus: values['health.expectStatus'] },
+      ],
+      intervalMs: values['health.interval'],
+      standbyIntervalMs: values['health.standbyInterval'],
+      timeoutMs: values['health.timeout'],
+      fastIntervalMs: values['health.fastInterval'],
+      rise: values['health.rise'],
+      fall: values['health.fall'],
+      reconnectMs: values['health.reconnect'],
+      startupGraceMs: values['health.startupGrace'],
+    },
+    balance: {
+      policy: values['balance.policy'],
+      rebalance: {
+        enabled: values['balance.rebalance.enabled'],
+        overMs: values['balance.rebalance.over'],
+      },
+    },
+    dial: {
+      raceDelayMs: values['dial.raceDelay'],
+      deadlineMs: values['dial.deadline'],
+      firstFlightTimeoutMs: values['dial.firstFlightTimeout'],
+      maxFirstFlightBytes: values['dial.maxFirstFlightBytes'],
+      replayBudgetPercent: values['dial.replayBudgetPercent'],
+      replayMinPerSecond: values['dial.replayMinPerSecond'],
+      allDownDeadlineMs: values['dial.allDownDeadline'],
+      maxConcurrent: values['dial.maxConcurrent'],
+    },
+    tunnels: {
+      ...defined({ max: values['tunnels.max'] }),
+      keepAliveDelayMs: values['tunnels.keepAliveDelay'],
+      keepAliveIntervalMs: values['tunnels.keepAliveInterval'],
+      keepAliveCount: values['tunnels.keepAliveCount'],
+      halfCloseTimeoutMs: values['tunnels.halfCloseTimeout'],
+      idleTimeoutMs: values['tunnels.idleTimeout'],
+    },
+    drain: {
+      unreadyAfterMs: values['drain.unreadyAfter'],
+      betterReadyForMs: values['drain.betterReadyFor'],
+      windowMs: values['drain.window'],
+      shutdownWindowMs: values['drain.shutdownWindow'],
+    },
+    admin: values.admin,
+    log: { level: values['log.level'], format: values['log.format'] },
+    shutdown: { graceMs: values['shutdown.grace'] },
+  });
+}
+
+/** The value of a setting in a Config; a duration carries its unit in the name there. */
+function valueIn(config: Config, key: SettingKey): unknown {
+  // These two are the single step of `health.steps` when no steps are configured.
+  if (key === 'health.path' || key === 'health.expectStatus') return undefined;
+  let value: unknown = config;
+  for (const segment of key.split('.')) {
+    const members = value as Record<string, unknown>;
+    value = Object.hasOwn(members, segment) ? members[segment] : members[`${segment}Ms`];
+  }
+  return value;
+}
+
+/** The settings that differ, by when they can take effect. */
+export function changedSettings(previous: Config, next: Config): { readonly [A in Applies]: SettingKey[] } {
+  const changed: { readonly [A in Applies]: SettingKey[] } = { reload: [], restart: [] };
+  for (const key of settingKeys) {
+    if (!isDeepStrictEqual(valueIn(previous, key), valueIn(next, key)))
+      changed[settingOf(key).applies].push(key);
+  }
+  return changed;
+}

@@ -1,0 +1,364 @@
+// The kinds of settings: what each takes from YAML, from text (environment, flags), and how it is
+// written again. One `Setting` carries everything that the loader, the flags, `config print` and
+// docs/config.md need to know, so that they cannot disagree.
+import { isIP } from 'node:net';
+import * as v from 'valibot';
+import { formatHostPort, type HostPort, type Parsed, parseHostPort } from '../model/endpoint.ts';
+import type { HealthStep, ListenerConfig, StatusRange } from './config.ts';
+import { formatDuration, parseDuration } from './duration.ts';
+import { looksSecret, showValue } from './problem.ts';
+import { formatStatuses, parseStatuses } from './statuses.ts';
+
+/** When a changed value takes effect: at the next reload, or only when the agent is started again. */
+export type Applies = 'reload' | 'restart';
+
+export interface Setting<T> {
+  readonly description: string;
+  readonly applies: Applies;
+  /** Command-line flag, `--listen`; absent: environment and file only. */
+  readonly flag?: string;
+  /** What docs and help call the value: `duration`, `HOST:PORT`. */
+  readonly type: string;
+  /** The default as it would be written in YAML; undefined: there is none, or `defaultNote` says it. */
+  readonly fallback: unknown;
+  readonly defaultNote?: string;
+  /** Takes a YAML value, yields what the program uses. The message of an issue is what would be right. */
+  readonly schema: v.GenericSchema<unknown, T>;
+  /** Text to the YAML value it stands for; absent: cannot be given as text. */
+  readonly fromText?: (text: string) => unknown;
+  /** Lists take a flag several times. */
+  readonly isList: boolean;
+  /** The words that a choice takes: for suggestions. */
+  readonly choices?: readonly string[];
+  /** The members of the maps in a list, where it may have maps. */
+  readonly itemKeys?: readonly string[];
+  /** The YAML value for `value`, such that reading it gives `value` again. */
+  write(value: T): unknown;
+}
+
+export type SettingValue<S> = S extends Setting<infer T> ? T : never;
+
+interface Notes {
+  readonly description: string;
+  readonly applies: Applies;
+  readonly flag?: string;
+  readonly defaultNote?: string;
+}
+
+/** A schema out of a parser: its problem becomes the issue's message. */
+function parsed<I, T>(parse: (input: I) => Parsed<T>) {
+  return v.rawTransform<I, T>(({ dataset, addIssue, NEVER }) => {
+    const result = parse(dataset.value);
+    if (result.ok) return result.value;
+    addIssue({ message: `must be ${result.problem}` });
+    return NEVER;
+  });
+}
+
+/** Makes a setting without a default one whose absence is a value. */
+export type Optional<T> = Setting<T | undefined>;
+
+export function optional<T>(setting: Setting<T>): Optional<T> {
+  return {
+    ...setting,
+    schema: v.optional(setting.schema),
+    write: (value) => (value === undefined ? undefined : setting.write(value)),
+  };
+}
+
+const same = (text: string): unknown => text;
+
+/** Text that `check` accepts. */
+export function text(
+  notes: Notes & { default?: string; type?: string; right?: string; check?: (text: string) => boolean },
+): Setting<string> {
+  const { default: fallback, type = 'text', right = 'a text without line breaks', check, ...rest } = notes;
+  const message = `must be ${right}`;
+  return {
+    ...rest,
+    type,
+    fallback,
+    schema: v.pipe(
+      v.string(message),
+      // A control character in a name or path is always an accident: a quoted escape, a file's content.
+      v.check((value) => value !== '' && !/\p{Cc}/u.test(value) && value.length <= 4096, message),
+      v.check((value) => check?.(value) ?? true, message),
+    ),
+    fromText: same,
+    isList: false,
+    write: same,
+  };
+}
+
+/** The name of a file. Whether it exists is not asked here: it may appear later. */
+export function file(notes: Notes): Optional<string> {
+  const right = 'the name of a file, not its content';
+  return optional(text({ ...notes, type: 'file', right, check: (value) => !looksSecret(value) }));
+}
+
+export function choice<const T extends string>(notes: Notes & { default: T; of: readonly T[] }): Setting<T> {
+  const { default: fallback, of, ...rest } = notes;
+  return {
+    ...rest,
+    type: of.join(', '),
+    fallback,
+    choices: of,
+    schema: v.picklist(of, `must be one of ${of.join(', ')}`),
+    fromText: same,
+    isList: false,
+    write: (value) => value,
+  };
+}
+
+const booleanText: Record<string, boolean> = { true: true, false: false };
+const textToBoolean = (value: string): unknown => booleanText[value] ?? value;
+
+export function boolean(notes: Notes & { default: boolean }): Setting<boolean> {
+  const { default: fallback, ...rest } = notes;
+  return {
+    ...rest,
+    type: 'true, false',
+    fallback,
+    schema: v.boolean('must be true or false'),
+    fromText: textToBoolean,
+    isList: false,
+    write: (value) => value,
+  };
+}
+
+export function autoBoolean(notes: Notes): Setting<'auto' | boolean> {
+  return {
+    ...notes,
+    type: 'auto, true, false',
+    fallback: 'auto',
+    schema: v.union([v.literal('auto'), v.boolean()], 'must be one of auto, true, false'),
+    fromText: textToBoolean,
+    isList: false,
+    write: (value) => value,
+  };
+}
+
+export function integer(notes: Notes & { default?: number; min: number; max: number }): Setting<number> {
+  const { default: fallback, min, max, ...rest } = notes;
+  const message = `must be a whole number from ${min} to ${max}`;
+  return {
+    ...rest,
+    type: `${min} to ${max}`,
+    fallback,
+    schema: v.pipe(
+      v.number(message),
+      v.check((value) => Number.isInteger(value) && value >= min && value <= max, message),
+    ),
+    fromText: (value) => (/^\d+$/.test(value) ? Number(value) : value),
+    isList: false,
+    write: (value) => value,
+  };
+}
+
+/** Milliseconds, written with a unit. With `off`, the word `off` is written for 0. */
+export function duration(
+  notes: Notes & { default: string; min: string; max?: string; off?: boolean },
+): Setting<number> {
+  const { default: fallback, min, max = '1d', off = false, ...rest } = notes;
+  const [minMs, maxMs] = [min, max].map((bound) => v.parse(v.pipe(v.string(), parsed(parseDuration)), bound));
+  const message = `must be a duration with its unit, such as 250ms, 2s or 10m, from ${min} to ${max}${off ? ', or off' : ''}`;
+  return {
+    ...rest,
+    type: `duration, ${min} to ${max}${off ? ', or off' : ''}`,
+    fallback,
+    schema: v.pipe(
+      v.string(message),
+      v.rawTransform<string, number>(({ dataset, addIssue, NEVER }) => {
+        if (off && dataset.value === 'off') return 0;
+        const result = parseDuration(dataset.value);
+        if (result.ok && result.value >= (minMs ?? 0) && result.value <= (maxMs ?? 0)) return result.value;
+        addIssue({ message });
+        return NEVER;
+      }),
+    ),
+    fromText: same,
+    isList: false,
+    write: (value) => (off && value === 0 ? 'off' : formatDuration(value)),
+  };
+}
+
+/** An address to bind: an IP literal with a port; port 0 takes any free one. */
+function bindAddress(input: unknown): Parsed<HostPort> {
+  const right = 'an IP address and a port, such as 127.0.0.1:6443 or [::1]:6443';
+  if (typeof input !== 'string') return { ok: false, problem: right };
+  const result = parseHostPort(input, { allowPortZero: true });
+  if (!result.ok) return { ok: false, problem: `${right} (${result.problem})` };
+  if (isIP(result.value.host) === 0) {
+    return {
+      ok: false,
+      problem: `${right} (a name such as ${result.value.host} can mean several addresses)`,
+    };
+  }
+  return result;
+}
+
+/** The admin server's address, or false for none. */
+export function bindAddressOrOff(notes: Notes & { default: string }): Setting<HostPort | false> {
+  const { default: fallback, ...rest } = notes;
+  return {
+    ...rest,
+    type: 'HOST:PORT, false',
+    fallback,
+    schema: v.pipe(
+      v.unknown(),
+      parsed((input): Parsed<HostPort | false> => {
+        if (input === false) return { ok: true, value: false };
+        const result = bindAddress(input);
+        return result.ok ? result : { ok: false, problem: `false or ${result.problem}` };
+      }),
+    ),
+    fromText: textToBoolean,
+    isList: false,
+    write: (value) => value && formatHostPort(value),
+  };
+}
+
+const splitList = (value: string): unknown => value.split(',').map((item) => item.trim());
+
+/** Addresses of API servers: IP literals or DNS names; the port is 6443 where none is written. */
+export function endpointList(notes: Notes): Setting<readonly HostPort[]> {
+  const right = 'HOST:PORT, such as 10.0.0.1:6443, [fd00::5]:6443 or cp1.example:6443';
+  return {
+    ...notes,
+    type: 'list of HOST:PORT',
+    fallback: [],
+    schema: v.array(
+      v.pipe(
+        v.string(`must be ${right}`),
+        parsed((input: string) => {
+          const result = parseHostPort(input, { defaultPort: 6443 });
+          return result.ok ? result : { ok: false, problem: `${right} (${result.problem})` };
+        }),
+      ),
+      `must be a list of ${right}`,
+    ),
+    fromText: splitList,
+    isList: true,
+    write: (value) => value.map(formatHostPort),
+  };
+}
+
+/** Fills in `key` where a map lacks it, so that its own check says what would be right. */
+const withKey = (key: string) => (item: unknown) =>
+  typeof item === 'object' && item !== null && !Array.isArray(item) ? { [key]: undefined, ...item } : item;
+
+/** Listeners: `HOST:PORT`, or a map with `address` and its options. */
+export function listenerList(
+  notes: Notes & { default: readonly unknown[] },
+): Setting<readonly ListenerConfig[]> {
+  const { default: fallback, ...rest } = notes;
+  const asMap = v.object(
+    {
+      address: v.pipe(v.unknown(), parsed(bindAddress)),
+      type: v.optional(v.picklist(['passthrough'], 'must be passthrough'), 'passthrough'),
+      replayNonTls: v.optional(v.boolean('must be true or false'), false),
+      optional: v.optional(v.boolean('must be true or false'), false),
+    },
+    'must be HOST:PORT or a map with address, type, replayNonTls, optional',
+  );
+  return {
+    ...rest,
+    type: 'list of HOST:PORT, or of maps',
+    fallback,
+    itemKeys: Object.keys(asMap.entries),
+    schema: v.pipe(
+      v.array(
+        v.pipe(
+          v.unknown(),
+          v.transform((item) => (typeof item === 'string' ? { address: item } : item)),
+          v.transform(withKey('address')),
+          asMap,
+          v.transform(({ address, type, replayNonTls, optional }) => ({
+            ...address,
+            type,
+            replayNonTls,
+            optional,
+          })),
+        ),
+        'must be a list of HOST:PORT, or of maps with address and options',
+      ),
+      v.minLength(1, 'must have at least one listener'),
+    ),
+    fromText: splitList,
+    isList: true,
+    write: (value) =>
+      value.map(({ type, replayNonTls, optional, ...address }) => {
+        const text = formatHostPort(address);
+        if (type === 'passthrough' && !replayNonTls && !optional) return text;
+        return { address: text, type, ...(replayNonTls && { replayNonTls }), ...(optional && { optional }) };
+      }),
+  };
+}
+
+const statusSchema = v.pipe(
+  v.unknown(),
+  parsed((input): Parsed<readonly StatusRange[]> => {
+    const items = Array.isArray(input) ? input : [input];
+    const isPlain = items.every((item) => typeof item === 'string' || typeof item === 'number');
+    // An empty list would accept nothing; joined it is an empty text, which does not parse.
+    return parseStatuses(isPlain ? items.join(',') : showValue(input));
+  }),
+);
+
+const writeStatuses = (ranges: readonly StatusRange[]) => {
+  const text = formatStatuses(ranges);
+  return /^\d+$/.test(text) ? Number(text) : text;
+};
+
+export function statuses(notes: Notes & { default: number | string }): Setting<readonly StatusRange[]> {
+  const { default: fallback, ...rest } = notes;
+  return {
+    ...rest,
+    type: 'statuses such as 200-299,401',
+    fallback,
+    schema: statusSchema,
+    fromText: same,
+    isList: false,
+    write: writeStatuses,
+  };
+}
+
+const isPath = (value: string) => /^\/[\x21-\x7e]*$/.test(value) && !value.includes('#');
+export const pathRight = 'an absolute path such as /readyz, with its query if there is one';
+
+/** An HTTP path. */
+export function httpPath(notes: Notes & { default: string }): Setting<string> {
+  return text({ ...notes, type: 'path', right: pathRight, check: isPath });
+}
+
+/** Requests that must all be answered as expected, in their order. */
+export function healthSteps(notes: Notes): Optional<readonly HealthStep[]> {
+  return optional<readonly HealthStep[]>({
+    ...notes,
+    type: 'list of maps with path, expectStatus',
+    fallback: undefined,
+    itemKeys: ['path', 'expectStatus'],
+    schema: v.pipe(
+      v.array(
+        v.pipe(
+          v.unknown(),
+          v.transform(withKey('path')),
+          v.object(
+            {
+              path: v.pipe(v.string(`must be ${pathRight}`), v.check(isPath, `must be ${pathRight}`)),
+              expectStatus: v.optional(statusSchema, 200),
+            },
+            'must be a map with path and expectStatus',
+          ),
+        ),
+        'must be a list of maps with path and expectStatus',
+      ),
+      v.minLength(1, 'must have at least one step; leave it out to check health.path alone'),
+      v.maxLength(16, 'must have at most 16 steps'),
+      v.transform((steps) => steps.map(({ path, expectStatus }) => ({ path, expectStatus }))),
+    ),
+    isList: true,
+    write: (value) =>
+      value.map(({ path, expectStatus }) => ({ path, expectStatus: writeStatuses(expectStatus) })),
+  });
+}

@@ -1,0 +1,60 @@
+// Notices that the configuration file has changed, by asking for its state every second. Not by
+// inotify: a Kubernetes ConfigMap changes by a symlink in another directory, and instances of inotify
+// are a resource that nodes run out of (fs.inotify.max_user_instances is 128 by default).
+import { stat } from 'node:fs/promises';
+import type { Clock, Timer } from '../model/clock.ts';
+
+export const watchIntervalMs = 1_000;
+
+export interface FileWatch {
+  stop(): void;
+}
+
+export interface WatchFileOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  /** Called when the file has changed and then stayed the same for one interval (nobody is writing it). */
+  readonly onChange: () => void;
+  /** What identifies the content; replaced in tests. */
+  readonly fingerprint?: (path: string) => Promise<string>;
+}
+
+/** Follows symlinks. A file that is gone is a state like any other: its return is a change. */
+async function fileFingerprint(path: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unreadable';
+  }
+}
+
+export function watchFile({
+  path,
+  clock,
+  onChange,
+  fingerprint = fileFingerprint,
+}: WatchFileOptions): FileWatch {
+  let timer: Timer | undefined;
+  let isStopped = false;
+  let reported: string | undefined;
+  let latest: string | undefined;
+  const look = async () => {
+    const seen = await fingerprint(path);
+    if (isStopped) return;
+    reported ??= seen;
+    if (seen === latest && seen !== reported) {
+      reported = seen;
+      onChange();
+    }
+    latest = seen;
+    timer = clock.schedule(watchIntervalMs, () => void look());
+  };
+  void look();
+  return {
+    stop() {
+      isStopped = true;
+      timer?.cancel();
+    },
+  };
+}
