@@ -26,6 +26,11 @@ export interface CheckStep {
 export interface ProbeTarget {
   readonly endpoint: Endpoint;
   readonly credentials: ProbeCredentials;
+  /**
+   * False where nothing is known to verify with: then certificates are not looked at, and nothing secret
+   * is sent either.
+   */
+  readonly isVerified: boolean;
   /** `tcp`: a connection is all that is asked for, and `steps` is not read. */
   readonly check: 'https' | 'tcp';
   /** Asked one after the other; the first unexpected answer ends the check. */
@@ -112,6 +117,7 @@ export class ProbeConnection {
   constructor(target: ProbeTarget) {
     this.#target = target;
     const { ca, cert, key, serverName } = target.credentials;
+    const { isVerified } = target;
     this.#agent = new HttpsAgent({
       keepAlive: true,
       maxSockets: 1,
@@ -119,12 +125,11 @@ export class ProbeConnection {
       maxCachedSessions: 0,
       ALPNProtocols: ['http/1.1'],
       minVersion: 'TLSv1.2',
-      // Without a CA nothing can be verified; then nothing secret is sent either.
-      rejectUnauthorized: ca !== undefined,
+      rejectUnauthorized: isVerified,
       servername: serverName ?? '',
       checkServerIdentity: (_, certificate) => target.checkIdentity(certificate),
       ...(ca !== undefined && { ca }),
-      ...(ca !== undefined && cert !== undefined && key !== undefined && { cert, key }),
+      ...(isVerified && cert !== undefined && key !== undefined && { cert, key }),
     });
   }
 
@@ -240,11 +245,14 @@ export class ProbeConnection {
   }
 
   #headers(): Record<string, string> {
-    const { ca, token } = this.#target.credentials;
+    const {
+      isVerified,
+      credentials: { token },
+    } = this.#target;
     return {
       accept: 'text/plain, */*;q=0.1',
       'user-agent': this.#target.userAgent,
-      ...(ca !== undefined && token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(isVerified && token !== undefined && { authorization: `Bearer ${token}` }),
     };
   }
 

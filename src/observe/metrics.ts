@@ -35,12 +35,10 @@ export interface MetricSources {
   dials(): Iterable<{ readonly endpoint: EndpointId; readonly result: string; readonly count: number }>;
   probes: ProbeCounters;
   tunnelLimit(): number;
-  /** Client connections refused, by reason. */
-  rejections(): Iterable<{ readonly reason: string; readonly count: number }>;
+  /** Clients and tunnels that did not end by their own FINs, by reason. */
+  closings(): Iterable<{ readonly reason: string; readonly count: number }>;
   /** First flights sent to a second endpoint, by how it ended. */
   replays(): Iterable<{ readonly result: string; readonly count: number }>;
-  /** Tunnels closed by Fairlead, by reason. */
-  resets(): Iterable<{ readonly reason: string; readonly count: number }>;
 }
 
 const probeBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -216,19 +214,12 @@ export const metricDefinitions: readonly MetricDefinition[] = [
       [...replays()].map(({ result, count }) => ({ labels: { result }, value: count })),
   },
   {
-    name: 'fairlead_client_rejections_total',
+    name: 'fairlead_closings_total',
     type: 'counter',
-    help: 'Client connections that were reset without a tunnel, by reason.',
+    help: 'Clients and tunnels that ended otherwise than by FIN, by reason.',
     labels: ['reason'],
-    collect: ({ rejections }) =>
-      [...rejections()].map(({ reason, count }) => ({ labels: { reason }, value: count })),
-  },
-  {
-    name: 'fairlead_tunnel_resets_total',
-    type: 'counter',
-    help: 'Tunnels that Fairlead ended, by reason.',
-    labels: ['reason'],
-    collect: ({ resets }) => [...resets()].map(({ reason, count }) => ({ labels: { reason }, value: count })),
+    collect: ({ closings }) =>
+      [...closings()].map(({ reason, count }) => ({ labels: { reason }, value: count })),
   },
   {
     name: 'fairlead_probes_total',

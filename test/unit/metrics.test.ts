@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import {
+  type MetricSources,
+  metricDefinitions,
+  ProbeCounters,
+  renderMetrics,
+} from '../../src/observe/metrics.ts';
+import { makeEndpoint } from '../../src/model/endpoint.ts';
+
+const endpoint = { ...makeEndpoint('10.0.0.1', 6443), tier: 'discovered', sources: ['watch'] } as const;
+
+function sources(): MetricSources {
+  const probes = new ProbeCounters();
+  probes.observe(endpoint.id, 'L7OK/200', 3);
+  probes.observe(endpoint.id, 'L7OK/200', 9_000);
+  return {
+    version: '1.2.3',
+    snapshot: () => ({
+      version: 7,
+      atMs: 0,
+      candidates: [endpoint],
+      usableCount: 1,
+      endpoints: [
+        { endpoint, verdict: 'ready', reason: { code: 'L7OK', status: 200 }, sinceMs: 0, isUsable: true },
+      ],
+    }),
+    traffic: () => ({ activeTunnels: 2, totalTunnels: 5, bytesUp: 10, bytesDown: 20 }),
+    endpointsWithTraffic: () => [endpoint.id],
+    syncedAtMs: () => 1_000,
+    wallMs: () => 4_500,
+    dials: () => [{ endpoint: endpoint.id, result: 'refused', count: 3 }],
+    probes,
+    tunnelLimit: () => 1_000,
+    closings: () => [{ reason: 'limit', count: 1 }],
+    replays: () => [{ result: 'sent', count: 4 }],
+  };
+}
+
+test('the scrape is valid exposition text with the values of now', async () => {
+  const { body, contentType } = await renderMetrics(sources());
+  expect(contentType).toContain('text/plain');
+  for (const line of [
+    'fairlead_endpoint_verdict{endpoint="10.0.0.1:6443",verdict="ready"} 1',
+    'fairlead_endpoint_verdict{endpoint="10.0.0.1:6443",verdict="dead"} 0',
+    'fairlead_discovery_age_seconds 3.5',
+    'fairlead_tunnel_bytes_total{endpoint="10.0.0.1:6443",direction="down"} 20',
+    'fairlead_dials_total{endpoint="10.0.0.1:6443",result="refused"} 3',
+    'fairlead_probe_duration_seconds_bucket{endpoint="10.0.0.1:6443",le="0.005"} 1',
+    'fairlead_probe_duration_seconds_bucket{endpoint="10.0.0.1:6443",le="+Inf"} 2',
+    'fairlead_probe_duration_seconds_count{endpoint="10.0.0.1:6443"} 2',
+    'fairlead_probes_total{endpoint="10.0.0.1:6443",result="L7OK/200"} 2',
+  ]) {
+    expect(body.split('\n')).toContain(line);
+  }
+});
+
+test('every sample has exactly the labels of its definition', () => {
+  const live = sources();
+  for (const { name, labels, collect } of metricDefinitions) {
+    for (const sample of collect(live)) {
+      const given = Object.keys(sample.labels).filter((label) => label !== 'le');
+      expect({ name, given }).toEqual({ name, given: [...labels] });
+    }
+  }
+});
+
+test('docs/metrics.md lists every metric with its type, labels and meaning, and no other', () => {
+  const rows = readFileSync('docs/metrics.md', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.replaceAll(/ +/g, ' '));
+  const wanted = metricDefinitions.map(({ name, type, labels, help }) =>
+    `| \`${name}\` | ${type} | ${labels.map((l) => `\`${l}\``).join(', ')} | ${help} |`.replaceAll(
+      / +/g,
+      ' ',
+    ),
+  );
+  expect(rows).toEqual(wanted);
+});
