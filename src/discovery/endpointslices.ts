@@ -49,7 +49,7 @@ export function sliceName(object: unknown): string | undefined {
 }
 
 /** Reads one slice object; undefined when it has no name. */
-export function parseSlice(object: unknown): ParsedSlice | undefined {
+export function parseSlice(object: unknown, portName = 'https'): ParsedSlice | undefined {
   const name = sliceName(object);
   if (name === undefined) return undefined;
   const slice = object as Fields<V1EndpointSlice>;
@@ -76,7 +76,7 @@ export function parseSlice(object: unknown): ParsedSlice | undefined {
     complain('addressType', `is ${show(addressType)}, neither IPv4 nor IPv6`);
     return broken();
   }
-  const port = choosePort(ports, complain);
+  const port = choosePort(ports, portName, complain);
   if (port === undefined) return broken();
 
   const ranked: RankedEndpoint[] = [];
@@ -121,9 +121,10 @@ function rankOf(conditions: unknown): Rank {
   return conditions.serving === true ? 'serving' : 'other';
 }
 
-/** The port named `https`, else the only one if it has no name. */
+/** The port named `portName`, else the only one if it has no name. */
 function choosePort(
   ports: readonly unknown[],
+  portName: string,
   complain: (where: string, what: string) => void,
 ): number | undefined {
   const tcp = ports
@@ -133,14 +134,15 @@ function choosePort(
       complain(`ports[${index}]`, `is ${show(port)}, not an object`);
       return false;
     }) as { port: Readonly<Record<string, unknown>>; index: number }[];
-  const named = tcp.filter(({ port }) => port.name === 'https');
+  const named = tcp.filter(({ port }) => port.name === portName);
   const nameless = tcp.filter(({ port }) => (port.name ?? '') === '');
   const chosen = named[0] ?? (tcp.length === 1 ? nameless[0] : undefined);
   if (!chosen) {
-    complain('ports', 'has neither a TCP port named https nor a single one without a name');
+    complain('ports', `has neither a TCP port named ${portName} nor a single one without a name`);
     return undefined;
   }
-  if (named.length > 1) complain('ports', `has ${named.length} ports named https; the first one is used`);
+  if (named.length > 1)
+    complain('ports', `has ${named.length} ports named ${portName}; the first one is used`);
   const number = chosen.port.port;
   if (typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= 65535) return number;
   complain(`ports[${chosen.index}].port`, `is ${show(number)}, not a number from 1 to 65535`);
@@ -159,12 +161,17 @@ export interface SliceReading {
  */
 export class SliceSet {
   #slices = new Map<string, ParsedSlice>();
+  readonly #portName: string;
+
+  constructor(portName = 'https') {
+    this.#portName = portName;
+  }
 
   /** A complete list: slices that it lacks are gone. */
   replace(objects: readonly unknown[]): void {
     const next = new Map<string, ParsedSlice>();
     for (const object of objects) {
-      const slice = parseSlice(object);
+      const slice = parseSlice(object, this.#portName);
       if (slice) next.set(slice.name, this.#better(slice));
     }
     this.#slices = next;
@@ -176,7 +183,7 @@ export class SliceSet {
       this.#slices.delete(sliceName(object) ?? '');
       return;
     }
-    const slice = parseSlice(object);
+    const slice = parseSlice(object, this.#portName);
     if (slice) this.#slices.set(slice.name, this.#better(slice));
   }
 

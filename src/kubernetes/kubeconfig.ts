@@ -1,0 +1,171 @@
+// Reads a kubeconfig: the current context's cluster and user, as @kubernetes/client-node understands them.
+//
+// The package's readers (newClusters, newUsers, newContexts) are imported alone: KubeConfig itself brings
+// undici, proxies and every API model, 17 MB of memory in the bundle before its first use. What the readers
+// get wrong is put right here: paths are relative to the kubeconfig, data wins over files, the key is
+// `tokenFile`, and a broken entry that is not in use is nobody's problem.
+import { dirname, resolve } from 'node:path';
+import type { Cluster, Context, User } from '@kubernetes/client-node';
+import { isIP } from 'node:net';
+import { type HostPort, parseHostPort } from '../model/endpoint.ts';
+import type { Part } from './pem.ts';
+import { readSmallFile } from './read-file.ts';
+import { messageOf } from '../model/error-text.ts';
+
+export interface KubeconfigReading {
+  readonly ca?: Part;
+  readonly cert?: Part;
+  readonly key?: Part;
+  readonly token?: Part;
+  /** A user whose credentials an exec plugin gives. */
+  readonly execUser?: User;
+  readonly cluster: Cluster;
+  readonly serverName?: string;
+  /** Where the server is, when it may be an endpoint. */
+  readonly server?: HostPort;
+  /** What was left out, and why. */
+  readonly warnings: readonly string[];
+}
+
+interface Options {
+  /** Every file that is read is added, also when reading fails: they are watched for changes. */
+  readonly files: Set<string>;
+  /** A CA was given explicitly, so that the kubeconfig need not have one. */
+  readonly hasCa: boolean;
+  /** The ClusterIP of the `kubernetes` service (KUBERNETES_SERVICE_HOST). */
+  readonly serviceHost?: string;
+}
+
+type Entry = Readonly<Record<string, unknown>>;
+
+function isEntry(value: unknown): value is Entry {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Reads `file`; throws an Error whose message names the file and the place. */
+export async function readKubeconfig(file: string, options: Options): Promise<KubeconfigReading> {
+  options.files.add(file);
+  const text = await readSmallFile(file);
+  const { parseDocument } = await import('yaml');
+  const document = parseDocument(text, { prettyErrors: false, logLevel: 'silent' });
+  const [mistake] = document.errors;
+  if (mistake) {
+    // The parser's own message would quote the line, which may hold a key.
+    const line = text.slice(0, mistake.pos[0]).split('\n').length;
+    throw new Error(`${file}: not YAML (${mistake.code} in line ${line})`);
+  }
+  const root: unknown = document.toJS();
+  if (!isEntry(root)) throw new Error(`${file}: not a kubeconfig, as it is no mapping`);
+  const { newClusters, newContexts, newUsers } = await import('@kubernetes/client-node/dist/config_types.js');
+  const within = <T>(read: () => T): T => {
+    try {
+      return read();
+    } catch (cause) {
+      throw new Error(`${file}: ${messageOf(cause)}`, { cause });
+    }
+  };
+
+  const contextName = root['current-context'];
+  if (typeof contextName !== 'string' || contextName === '') throw new Error(`${file}: no current-context`);
+  const find = (list: 'contexts' | 'clusters' | 'users', name: string): Entry => {
+    const entries = root[list];
+    const found = Array.isArray(entries) && entries.find((entry) => isEntry(entry) && entry.name === name);
+    if (!found) throw new Error(`${file}: ${list} has no entry named "${name}"`);
+    return found;
+  };
+  const context = within(() => newContexts([find('contexts', contextName)])[0] as Context);
+  const cluster = within(() => newClusters([find('clusters', context.cluster)])[0] as Cluster);
+  const warnings: string[] = [];
+  const directory = dirname(file);
+  const part = async (path: unknown, data: unknown, where: string): Promise<Part | undefined> => {
+    if (typeof data === 'string' && data !== '') {
+      return { text: Buffer.from(data, 'base64').toString('utf8'), where: `${file} (${where})` };
+    }
+    if (typeof path !== 'string' || path === '') return undefined;
+    const absolute = resolve(directory, path);
+    options.files.add(absolute);
+    return { text: await readSmallFile(absolute), where: absolute };
+  };
+
+  const reading: { -readonly [K in keyof KubeconfigReading]: KubeconfigReading[K] } = { cluster, warnings };
+  const assign = <K extends 'ca' | 'cert' | 'key' | 'token'>(key: K, value: Part | undefined) => {
+    if (value) reading[key] = value;
+  };
+  assign(
+    'ca',
+    await part(cluster.caFile, cluster.caData, `certificate-authority-data of cluster "${cluster.name}"`),
+  );
+  if (cluster.tlsServerName) reading.serverName = cluster.tlsServerName;
+  if (cluster.skipTLSVerify) {
+    if (!reading.ca && !options.hasCa) {
+      throw new Error(
+        `${file}: cluster "${cluster.name}" has insecure-skip-tls-verify and no certificate-authority; ` +
+          'Fairlead sends no credentials over unverified TLS: give the CA there or with --ca-file',
+      );
+    }
+    warnings.push('insecure-skip-tls-verify is ignored, as a CA is given');
+  }
+  if (cluster.proxyUrl) warnings.push('proxy-url is ignored: endpoints are reached directly');
+  const server = readServer(cluster.server, options.serviceHost);
+  if (server.ok) reading.server = server.value;
+  else warnings.push(server.problem);
+
+  if (context.user) {
+    const entry = find('users', context.user);
+    const { tokenFile, ...rest } = isEntry(entry.user) ? entry.user : {};
+    const user = within(() => newUsers([{ name: context.user, user: rest }])[0] as User);
+    const named = (field: string) => `${field} of user "${user.name}"`;
+    assign('cert', await part(user.certFile, user.certData, named('client-certificate-data')));
+    assign('key', await part(user.keyFile, user.keyData, named('client-key-data')));
+    // As in client-go a file wins over a literal token; the package's own form is an auth-provider.
+    const ownForm = user.authProvider?.config?.tokenFile;
+    if (user.token) reading.token = { text: user.token, where: `${file} (${named('token')})` };
+    assign('token', (await part(tokenFile ?? ownForm, undefined, '')) ?? reading.token);
+    if (user.exec || user.authProvider?.name === 'exec' || user.authProvider?.config?.exec)
+      reading.execUser = user;
+    else if (user.authProvider && !ownForm) {
+      throw new Error(
+        `${file}: user "${user.name}" has auth-provider ${JSON.stringify(user.authProvider.name)}, which is not ` +
+          'supported (Kubernetes removed it from its own client, too); use an exec plugin',
+      );
+    }
+    if (user.username)
+      warnings.push('username and password are ignored: Kubernetes has no basic authentication');
+    if (user.impersonateUser) warnings.push('impersonation (as) is ignored');
+  }
+  return reading;
+}
+
+/** The server of a cluster as a bootstrap seed, or why it is none. */
+function readServer(
+  server: string,
+  serviceHost: string | undefined,
+): { ok: true; value: HostPort } | { ok: false; problem: string } {
+  let url: URL;
+  try {
+    url = new URL(server);
+  } catch {
+    return { ok: false, problem: `server ${JSON.stringify(server.slice(0, 200))} is not a URL` };
+  }
+  const shown = `server ${url.protocol}//${url.host}`;
+  if (url.protocol !== 'https:') return { ok: false, problem: `${shown} is not used: only https is spoken` };
+  if (url.pathname !== '/')
+    return { ok: false, problem: `${shown} is not used: a path leads to a proxy, no API server` };
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const isService = isIP(host)
+    ? serviceHost !== undefined && sameAddress(host, serviceHost)
+    : /^kubernetes\.default(\.svc(\.[a-z0-9.-]+)?)?\.?$/i.test(host);
+  if (isService) {
+    return {
+      ok: false,
+      problem: `${shown} is not used: the ClusterIP needs kube-proxy, which needs Fairlead`,
+    };
+  }
+  const parsed = parseHostPort(url.host, { defaultPort: 443 });
+  return parsed.ok ? parsed : { ok: false, problem: `${shown} is not used: ${parsed.problem}` };
+}
+
+function sameAddress(a: string, b: string): boolean {
+  const [left, right] = [parseHostPort(a, { defaultPort: 1 }), parseHostPort(b, { defaultPort: 1 })];
+  return left.ok && right.ok && left.value.host === right.value.host;
+}

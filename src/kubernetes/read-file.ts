@@ -1,0 +1,30 @@
+// Reads small configuration files: bounded, regular files only, with the reason in a few words.
+import { readFile, stat } from 'node:fs/promises';
+import { codeOf, messageOf } from '../model/error-text.ts';
+
+const maxBytes = 1 << 20;
+
+/** The text of `file`; throws an Error that names it. A FIFO or a device would hang us and is refused. */
+export async function readSmallFile(file: string): Promise<string> {
+  let problem: string;
+  try {
+    const stats = await stat(file);
+    if (stats.isFile() && stats.size <= maxBytes) return await readFile(file, 'utf8');
+    problem = stats.isFile() ? `is larger than ${maxBytes} bytes` : 'is not a regular file';
+  } catch (cause) {
+    const reason = codeOf(cause) ?? messageOf(cause);
+    const text = { ENOENT: 'does not exist', EACCES: 'may not be read by this user' }[reason] ?? reason;
+    throw new Error(`${file}: ${text}`, { cause });
+  }
+  throw new Error(`${file} ${problem}`);
+}
+
+/** Changes whenever the file's content may have changed; follows symlinks, as kubelet rotates by them. */
+export async function fileSignature(file: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  } catch (error) {
+    return codeOf(error) ?? messageOf(error);
+  }
+}
