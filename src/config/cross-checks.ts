@@ -1,8 +1,9 @@
 // What single values cannot show: settings that contradict one another. Each check names the settings
 // it reads; it runs only when all of them are good by themselves.
+import { ownListenerCheck } from '../discovery/own-listener.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { formatDuration } from './duration.ts';
-import { isLoopback, isWildcard, reaches } from './loopback.ts';
+import { isLoopback, isWildcard } from './loopback.ts';
 import type { PathSegment } from './problem.ts';
 import type { SettingKey, Values } from './settings.ts';
 
@@ -133,10 +134,13 @@ export const crossChecks: readonly CrossCheck[] = [
   {
     reads: ['endpoints', 'listeners', 'admin'],
     *check({ endpoints, listeners, admin }) {
+      const isListener = ownListenerCheck(listeners, () => []);
+      const isAdmin = ownListenerCheck(admin ? [admin] : [], () => []);
       for (const [index, endpoint] of endpoints.entries()) {
-        const listener = listeners.findIndex((own) => reaches(endpoint, own));
-        const own =
-          listener >= 0 ? `listeners[${listener}]` : admin && reaches(endpoint, admin) ? 'admin' : undefined;
+        const { port } = endpoint;
+        // Other names may come to mean this host as well; the agent looks again at what they resolve to.
+        const host = endpoint.host === 'localhost' ? '127.0.0.1' : endpoint.host;
+        const own = isListener({ host, port }) ? 'listeners' : isAdmin({ host, port }) ? 'admin' : undefined;
         if (!own) continue;
         yield {
           keys: ['endpoints'],

@@ -7,7 +7,7 @@ import type { Tier, Verdict } from './snapshot.ts';
 export type WatchState = 'synced' | 'connecting' | 'off' | 'no-credentials';
 
 /** The kind of credentials in use; never anything of their content. */
-export type CredentialsKind = 'client certificate' | 'token' | 'none';
+export type CredentialsKind = 'client certificate' | 'token' | 'exec' | 'none';
 
 export interface StatusListener {
   /** The bound address, `HOST:PORT`. */
