@@ -1,0 +1,422 @@
+// Every client of the process, by endpoint: what health, metrics and status read, and the only way to close
+// tunnels from outside. Owns what all openings share (buffers, replay budget, half-open dials).
+import { Socket } from 'node:net';
+import { type Clock, judgeAfter, type Random, type Timer } from '../model/clock.ts';
+import type { Endpoint, EndpointId } from '../model/endpoint.ts';
+import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
+import { type CloseReason, type DataPathCounters, zeroCounters } from './counters.ts';
+import { EndpointRecord } from './endpoint-record.ts';
+import { type ClientHandle, type Leg, nobody, SocketLegMaker } from './leg.ts';
+import { Opening, type OpeningSettings, type OpeningShared } from './opening.ts';
+import { defaultPassthroughOptions, type PassthroughOptions } from './options.ts';
+import { OwnAddresses } from './own-addresses.ts';
+import { RateLimitedLog } from './rate-limited-log.ts';
+import { ReadBuffers } from './read-buffers.ts';
+import { ReplayBudget } from './replay-budget.ts';
+import { SilenceWatch } from './silence-watch.ts';
+import { Tunnel, type TunnelHome, type TunnelRecord } from './tunnel.ts';
+import type { Logger } from 'pino';
+
+export type DataPathLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+
+/** One tunnel for status output. */
+export interface TunnelView {
+  readonly client: string;
+  /** Undefined until a connection to an endpoint exists. */
+  readonly endpoint: EndpointId | undefined;
+  /** `opening`: the endpoint has not said anything yet. */
+  readonly phase: 'opening' | 'open' | 'half-closed' | 'closing';
+  readonly isDraining: boolean;
+  readonly ageMs: number;
+  readonly idleMs: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+export interface ConnectionTableDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: DataPathLog;
+  readonly outcomes: OutcomeReporter;
+  readonly options?: Partial<PassthroughOptions>;
+}
+
+/** How often limits of idle and half-closed tunnels are looked at, as a part of the limit. */
+const limitLooks = 10;
+
+export class ConnectionTable implements TrafficReader {
+  readonly counters: DataPathCounters = zeroCounters();
+  readonly options: PassthroughOptions;
+  readonly ownAddresses: OwnAddresses;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #log: DataPathLog;
+  readonly #legs: SocketLegMaker;
+  readonly #silence: SilenceWatch;
+  readonly #home: TunnelHome;
+  readonly #shared: OpeningShared;
+  readonly #records = new Map<EndpointId, TunnelRecord>();
+  readonly #tunnels = new Set<Tunnel>();
+  readonly #halfClosed = new Set<Tunnel>();
+  readonly #drains = new Map<TunnelRecord, Set<Tunnel>>();
+  readonly #limitLog: RateLimitedLog;
+  readonly #loopLog: RateLimitedLog;
+  #halfClosedTimer: Timer | undefined;
+  #idleTimer: Timer | undefined;
+  #drainTimer: Timer | undefined;
+  #closing: Promise<void> | undefined;
+  #onNoTunnels: (() => void)[] = [];
+
+  constructor({ clock, random, log, outcomes, options = {} }: ConnectionTableDeps) {
+    this.options = { ...defaultPassthroughOptions, ...options };
+    this.#clock = clock;
+    this.#random = random;
+    this.#log = log;
+    this.#limitLog = new RateLimitedLog(clock);
+    this.#loopLog = new RateLimitedLog(clock);
+    this.ownAddresses = new OwnAddresses(clock);
+    const buffers = new ReadBuffers();
+    this.#legs = new SocketLegMaker(buffers, this.options);
+    this.#silence = new SilenceWatch(clock, outcomes, this.options.silenceReportMs);
+    const { counters } = this;
+    this.#home = {
+      buffers,
+      nowMs: () => clock.nowMs(),
+      startWaiting: (tunnel, nowMs) => this.#silence.add(tunnel, nowMs),
+      stopWaiting: (tunnel) => this.#silence.remove(tunnel),
+      halfClosed: (tunnel) => this.#addHalfClosed(tunnel),
+      finished: (tunnel) => this.#finished(tunnel),
+      count: (reason) => {
+        counters.closed[reason] += 1;
+      },
+    };
+    this.#shared = {
+      clock,
+      random,
+      outcomes,
+      options: this.options,
+      counters,
+      legs: this.#legs,
+      budget: new ReplayBudget({
+        ratio: this.options.replayRatio,
+        perSecond: this.options.replaysPerSecond,
+        nowMs: clock.nowMs(),
+      }),
+      halfOpenDials: 0,
+      record: (id) => this.record(id),
+      carries: (tunnel, record) => record.tunnels.add(tunnel),
+      leaves: (tunnel, record) => record.tunnels.delete(tunnel),
+      isOwnAddress: (endpoint) => this.ownAddresses.includes(endpoint),
+      loopRefused: (endpoint) => this.#loopRefused(endpoint),
+    };
+    this.#armIdle();
+  }
+
+  // --- reading --------------------------------------------------------------------------------------------
+
+  /** Clients at the moment, whatever their phase. */
+  get tunnelCount(): number {
+    return this.#tunnels.size;
+  }
+
+  /** Sockets that the data path holds, of clients and of endpoints. */
+  get openSockets(): number {
+    return this.#legs.openLegs;
+  }
+
+  get halfOpenDials(): number {
+    return this.#shared.halfOpenDials;
+  }
+
+  /** Live numbers of an endpoint; the same object for as long as the endpoint is not forgotten. */
+  traffic(id: EndpointId): TunnelRecord {
+    return this.record(id);
+  }
+
+  records(): IterableIterator<TunnelRecord> {
+    return this.#records.values();
+  }
+
+  record(id: EndpointId): TunnelRecord {
+    let record = this.#records.get(id);
+    if (record === undefined) {
+      record = new EndpointRecord<Tunnel>(id);
+      this.#records.set(id, record);
+    }
+    return record;
+  }
+
+  /** Drops the numbers of an endpoint that is gone from discovery; false while it still has tunnels. */
+  forget(id: EndpointId): boolean {
+    const record = this.#records.get(id);
+    if (record && (record.tunnels.size > 0 || record.dialing > 0)) return false;
+    this.#records.delete(id);
+    return true;
+  }
+
+  /** The sockets of all settled tunnels, so that tests can look at what they hold. */
+  legsForTest(): Leg[] {
+    return [...this.#tunnels].flatMap(({ client, upstream }) => (upstream ? [client, upstream] : [client]));
+  }
+
+  list(): TunnelView[] {
+    const nowMs = this.#clock.nowMs();
+    return [...this.#tunnels].map((tunnel) => ({
+      client: `${tunnel.client.remoteAddress ?? '?'}:${tunnel.client.remotePort ?? '?'}`,
+      endpoint: tunnel.record?.id,
+      phase: phaseOf(tunnel),
+      isDraining: tunnel.drainAtMs !== Number.POSITIVE_INFINITY,
+      ageMs: nowMs - tunnel.startedMs,
+      idleMs: nowMs - tunnel.lastByteMs,
+      bytesUp: tunnel.bytesUp,
+      bytesDown: tunnel.bytesDown,
+    }));
+  }
+
+  /**
+   * Tunnels whose client's bytes have stayed unanswered for `forMs`. Bytes sent before `sinceMs` (monotonic) do
+   * not count: an idle HTTP/2 client's last bytes are often ones that need no answer.
+   */
+  unansweredFor(id: EndpointId, forMs: number, sinceMs = Number.NEGATIVE_INFINITY): number {
+    return this.#unanswered(id, forMs, sinceMs).length;
+  }
+
+  // --- closing --------------------------------------------------------------------------------------------
+
+  /**
+   * Resets both sides of the endpoint's tunnels, at once; returns how many. Clients that have not had a byte
+   * from it yet are not reset but moved on to their next candidate, when they have one.
+   */
+  resetEndpoint(id: EndpointId, reason: CloseReason = 'dead'): number {
+    const record = this.#records.get(id);
+    if (record === undefined) return 0;
+    let count = 0;
+    for (const tunnel of [...record.tunnels]) {
+      if (tunnel.opening?.leaveEndpoint(record)) continue;
+      tunnel.reset(reason);
+      count += 1;
+    }
+    return count;
+  }
+
+  /** Resets the tunnels that `unansweredFor` counts. */
+  resetUnanswered(id: EndpointId, forMs: number, sinceMs = Number.NEGATIVE_INFINITY): number {
+    const tunnels = this.#unanswered(id, forMs, sinceMs);
+    for (const tunnel of tunnels) tunnel.reset('unanswered');
+    return tunnels.length;
+  }
+
+  /**
+   * Closes the tunnels that the endpoint has now within `windowMs`: each at its first quiet moment in a part of
+   * the window, at that part's end in any case. The parts are spread at random, so that the clients of a fleet
+   * do not all come back at once. Tunnels that are opened later are left alone.
+   */
+  drain(id: EndpointId, { windowMs }: { readonly windowMs: number }): void {
+    const record = this.#records.get(id);
+    if (record === undefined || record.tunnels.size === 0) return;
+    const nowMs = this.#clock.nowMs();
+    const draining = this.#drains.get(record) ?? new Set();
+    for (const tunnel of record.tunnels) {
+      if (draining.has(tunnel)) continue;
+      const shift = (this.#random() * windowMs) / 2;
+      tunnel.drainFromMs = nowMs + shift;
+      tunnel.drainAtMs = nowMs + windowMs / 2 + shift;
+      draining.add(tunnel);
+    }
+    this.#drains.set(record, draining);
+    this.#armDrain();
+  }
+
+  isDraining(id: EndpointId): boolean {
+    const record = this.#records.get(id);
+    return record !== undefined && this.#drains.has(record);
+  }
+
+  /** The endpoint is well again: its remaining tunnels stay. */
+  cancelDrain(id: EndpointId): void {
+    const record = this.#records.get(id);
+    const draining = record && this.#drains.get(record);
+    if (!record || !draining) return;
+    for (const tunnel of draining) {
+      tunnel.drainFromMs = Number.POSITIVE_INFINITY;
+      tunnel.drainAtMs = Number.POSITIVE_INFINITY;
+    }
+    this.#drains.delete(record);
+  }
+
+  /**
+   * Closes the quietest tunnel of the endpoint, for rebalancing; false when none has been quiet for `quietMs`.
+   * A tunnel whose client spoke last counts after `longQuietMs` only: its answer may still be on the way.
+   */
+  closeOneQuiet(id: EndpointId, quietMs = this.options.quietMs, longQuietMs = 60_000): boolean {
+    const nowMs = this.#clock.nowMs();
+    let quietest: Tunnel | undefined;
+    for (const tunnel of this.#records.get(id)?.tunnels ?? []) {
+      if (tunnel.isClosing || tunnel.opening) continue;
+      const isQuiet = tunnel.isQuiet(nowMs, quietMs) || nowMs - tunnel.lastByteMs >= longQuietMs;
+      if (isQuiet && (quietest === undefined || tunnel.lastByteMs < quietest.lastByteMs)) quietest = tunnel;
+    }
+    quietest?.close('rebalance');
+    return quietest !== undefined;
+  }
+
+  /**
+   * Lets tunnels end by themselves for `graceMs`, then resets them; resolves when every socket is gone. The
+   * listeners must have stopped accepting. Idempotent; a later call does not shorten the grace.
+   */
+  closeAll(graceMs: number): Promise<void> {
+    this.#closing ??= this.#closeAll(graceMs);
+    return this.#closing;
+  }
+
+  async #closeAll(graceMs: number): Promise<void> {
+    if (this.#tunnels.size > 0 && graceMs > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#onNoTunnels.push(resolve);
+      const timer = this.#clock.schedule(graceMs, resolve);
+      await promise;
+      timer.cancel();
+    }
+    for (const tunnel of [...this.#tunnels]) {
+      if (tunnel.isClosing) tunnel.abandon();
+      else tunnel.reset('stop');
+    }
+    await this.#legs.allClosed();
+    this.#silence.stop();
+    this.#idleTimer?.cancel();
+    this.#drainTimer?.cancel();
+    this.#halfClosedTimer?.cancel();
+    this.#drains.clear();
+  }
+
+  // --- for the listeners ----------------------------------------------------------------------------------
+
+  /** Takes over a client, as a raw handle or as a paused half-open socket; resets it when there are too many. */
+  accept(connection: ClientHandle | Socket, settings: OpeningSettings): void {
+    const isSocket = connection instanceof Socket;
+    const client = isSocket ? this.#legs.adopt(connection, nobody) : this.#legs.accept(connection, nobody);
+    if (this.#tunnels.size >= this.options.maxTunnels || this.#closing) {
+      this.#refuse(client);
+      return;
+    }
+    this.counters.accepted += 1;
+    const tunnel = new Tunnel(this.#home, client);
+    this.#tunnels.add(tunnel);
+    const opening = new Opening(this.#shared, settings, tunnel);
+    tunnel.opening = opening;
+    client.owner = opening;
+    opening.start();
+  }
+
+  #refuse(client: Leg): void {
+    client.resetAndDestroy();
+    if (this.#closing) return;
+    this.counters.closed.limit += 1;
+    const { maxTunnels } = this.options;
+    this.#limitLog.write((repeats) => {
+      this.#log.warn({ maxTunnels, repeats }, 'too many clients: new ones are reset');
+    });
+  }
+
+  #loopRefused(endpoint: Endpoint): void {
+    this.counters.closed.loop += 1;
+    this.#loopLog.write((repeats) => {
+      this.#log.warn({ endpoint: endpoint.id, repeats }, 'endpoint leads back to this agent: not used');
+    });
+  }
+
+  // --- bookkeeping ----------------------------------------------------------------------------------------
+
+  #finished(tunnel: Tunnel): void {
+    const { record } = tunnel;
+    if (record) {
+      record.tunnels.delete(tunnel);
+      this.#drains.get(record)?.delete(tunnel);
+    }
+    this.#halfClosed.delete(tunnel);
+    this.#tunnels.delete(tunnel);
+    if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
+  }
+
+  #unanswered(id: EndpointId, forMs: number, sinceMs: number): Tunnel[] {
+    const nowMs = this.#clock.nowMs();
+    const record = this.#records.get(id);
+    if (record === undefined) return [];
+    return [...record.tunnels].filter(
+      (tunnel) =>
+        !tunnel.isClosing &&
+        tunnel.opening === undefined &&
+        tunnel.unansweredSinceMs !== Number.POSITIVE_INFINITY &&
+        tunnel.lastUpMs >= sinceMs &&
+        nowMs - Math.max(tunnel.unansweredSinceMs, sinceMs) >= forMs,
+    );
+  }
+
+  #armDrain(): void {
+    if (this.#drainTimer) return;
+    this.#drainTimer = this.#clock.schedule(100, () => {
+      this.#drainTimer = undefined;
+      const nowMs = this.#clock.nowMs();
+      for (const [record, draining] of this.#drains) {
+        for (const tunnel of draining) {
+          const isDue =
+            nowMs >= tunnel.drainAtMs ||
+            (nowMs >= tunnel.drainFromMs && tunnel.isQuiet(nowMs, this.options.quietMs));
+          if (!isDue) continue;
+          draining.delete(tunnel);
+          if (!tunnel.opening?.leaveEndpoint(record)) tunnel.close('drain');
+        }
+        if (draining.size === 0) this.#drains.delete(record);
+      }
+      if (this.#drains.size > 0) this.#armDrain();
+    });
+  }
+
+  #addHalfClosed(tunnel: Tunnel): void {
+    this.#halfClosed.add(tunnel);
+    this.#armHalfClosed();
+  }
+
+  #armHalfClosed(): void {
+    const limitMs = this.options.halfClosedTimeoutMs;
+    if (this.#halfClosedTimer || limitMs === 0) return;
+    // Not a judgement of the peer, but after a standstill of ours it gets its time again all the same.
+    this.#halfClosedTimer = judgeAfter(this.#clock, limitMs / limitLooks, {
+      onExpired: () => {
+        this.#halfClosedTimer = undefined;
+        const nowMs = this.#clock.nowMs();
+        for (const tunnel of this.#halfClosed) {
+          if (nowMs - tunnel.lastByteMs < limitMs) continue;
+          if (tunnel.isClosing) tunnel.abandon();
+          else tunnel.reset('half-closed');
+        }
+        if (this.#halfClosed.size > 0) this.#armHalfClosed();
+      },
+      onVoid: () => {
+        this.#halfClosedTimer = undefined;
+        this.#armHalfClosed();
+      },
+    });
+  }
+
+  #armIdle(): void {
+    const limitMs = this.options.idleTimeoutMs;
+    if (limitMs === 0) return;
+    this.#idleTimer = judgeAfter(this.#clock, limitMs / limitLooks, {
+      onExpired: () => {
+        const nowMs = this.#clock.nowMs();
+        for (const tunnel of this.#tunnels) {
+          if (nowMs - tunnel.lastByteMs >= limitMs && !tunnel.isClosing) tunnel.close('idle');
+        }
+        this.#armIdle();
+      },
+      onVoid: () => this.#armIdle(),
+    });
+  }
+}
+
+function phaseOf(tunnel: Tunnel): TunnelView['phase'] {
+  if (tunnel.isClosing) return 'closing';
+  if (tunnel.opening) return 'opening';
+  return tunnel.isClientEnded || tunnel.isUpstreamEnded ? 'half-closed' : 'open';
+}

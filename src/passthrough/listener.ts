@@ -1,0 +1,124 @@
+// A local address that accepts clients. Accepted connections are taken as raw handles from Node's server, because
+// net.Server gives no way to read them into our own buffers; where a Node version does not offer that, the
+// ordinary sockets of net.Server are used, at the price of memory and speed.
+import { createServer, type Server, type Socket } from 'node:net';
+import { FairleadError } from '../model/errors.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import type { ConnectionTable, DataPathLog } from './connection-table.ts';
+import type { ClientHandle } from './leg.ts';
+import type { Picker } from './opening.ts';
+
+export interface PassthroughListenerDeps {
+  readonly listen: HostPort;
+  readonly picker: Picker;
+  readonly table: ConnectionTable;
+  readonly log: DataPathLog;
+  /** An address family that the host lacks is not an error: the listener is left out. */
+  readonly optional?: boolean;
+  /** Several processes of one user may share the port (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
+  /** First flights that are not TLS may be sent to a second endpoint too. */
+  readonly replayNonTls?: boolean;
+}
+
+export interface PassthroughListener {
+  /** The bound address; differs from the wanted one when that had port 0. */
+  readonly address: HostPort;
+  /** Accepts no more clients; tunnels stay. Idempotent. */
+  stopAccepting(): Promise<void>;
+}
+
+/** Connections that the kernel keeps for us while we are busy; net.core.somaxconn may lower it. */
+const backlog = 4096;
+
+/** The part of Node's server that has no public name. Missing in some version: the fallback is used. */
+interface ServerHandle {
+  onconnection?: (status: number, handle: ClientHandle | undefined) => void;
+}
+
+/** Resolves when the address is bound; undefined when an optional listener is left out. */
+export async function startPassthroughListener({
+  listen,
+  picker,
+  table,
+  log,
+  optional = false,
+  reusePort = false,
+  replayNonTls = false,
+}: PassthroughListenerDeps): Promise<PassthroughListener | undefined> {
+  const settings = { picker, replayNonTls };
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+  try {
+    await bind(server, listen, reusePort);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) {
+      log.info({ address: formatHostPort(listen), code }, 'address not available: listener left out');
+      return undefined;
+    }
+    throw listenError(listen, error as NodeJS.ErrnoException);
+  }
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address');
+  const address: HostPort = { host: bound.address, port: bound.port };
+  table.ownAddresses.add(address);
+  server.on('error', (error) => {
+    log.error({ address: formatHostPort(address), error }, 'accepting a client failed');
+  });
+  takeConnections(server, (connection) => table.accept(connection, settings));
+
+  let stopping: Promise<void> | undefined;
+  return {
+    address,
+    stopAccepting() {
+      stopping ??= new Promise((resolve) => {
+        table.ownAddresses.remove(address);
+        server.close(() => resolve());
+      });
+      return stopping;
+    },
+  };
+}
+
+function bind(server: Server, { host, port }: HostPort, reusePort: boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog, reusePort, ipv6Only: true }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+function takeConnections(server: Server, accept: (connection: ClientHandle | Socket) => void): void {
+  const { _handle: handle } = server as unknown as { _handle?: ServerHandle };
+  const original = handle?.onconnection;
+  if (handle === undefined || typeof original !== 'function') {
+    server.on('connection', accept);
+    return;
+  }
+  handle.onconnection = function onconnection(status, client) {
+    if (status !== 0 || client === undefined) original.call(this, status, client);
+    else accept(client);
+  };
+}
+
+function listenError(listen: HostPort, error: NodeJS.ErrnoException): FairleadError {
+  const where = formatHostPort(listen);
+  if (error.code === 'EADDRINUSE') {
+    return new FairleadError(
+      'LISTEN_IN_USE',
+      `${where} is already in use: find the process with ss -ltnp, stop it, or listen elsewhere with --listen`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const why =
+    error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT'
+      ? 'this host has no such address'
+      : error.code === 'EACCES'
+        ? 'this user may not bind the port; choose one above 1023 or grant CAP_NET_BIND_SERVICE'
+        : error.message;
+  return new FairleadError('LISTEN_FAILED', `cannot listen on ${where}: ${why}`, { cause: error });
+}

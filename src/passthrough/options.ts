@@ -1,0 +1,52 @@
+// What can be set about the data path, with its defaults and where each number comes from.
+
+export interface PassthroughOptions {
+  /** The next candidate is dialled beside one that has not connected for this long (RFC 8305 says 250 ms). */
+  readonly raceDelayMs: number;
+  /** No candidate has accepted TCP for this long: the client is reset, so that it can do its own backing off. */
+  readonly allDownDeadlineMs: number;
+  /** Pause before a new round over the candidates, within the deadline, when every one has failed. */
+  readonly retryRoundMs: number;
+  /** Dials of the whole process that have not connected yet. */
+  readonly maxHalfOpenDials: number;
+  /** A written first flight without a byte back for this long is tried on the next candidate as well. */
+  readonly firstFlightTimeoutMs: number;
+  /** How long the last candidate may take to its first byte. */
+  readonly lastCandidateTimeoutMs: number;
+  /** Replays as a part of new tunnels, on top of `replaysPerSecond`. */
+  readonly replayRatio: number;
+  readonly replaysPerSecond: number;
+  /** Clients at once over all listeners; above it new ones are reset. See tunnel-limit.ts. */
+  readonly maxTunnels: number;
+  /** A tunnel on which no byte has moved for this long is ended; 0: never. Watches are quiet for minutes. */
+  readonly idleTimeoutMs: number;
+  /** The same for a tunnel of which one side has sent its FIN. */
+  readonly halfClosedTimeoutMs: number;
+  /** Keepalive of both legs: a vanished host is noticed after delay + interval x count. */
+  readonly keepAliveDelayMs: number;
+  readonly keepAliveIntervalMs: number;
+  readonly keepAliveCount: number;
+  /** The endpoint's silence after the client's bytes that asks for a probe. */
+  readonly silenceReportMs: number;
+  /** A tunnel without a byte for this long may be closed without hurting a request in progress. */
+  readonly quietMs: number;
+}
+
+export const defaultPassthroughOptions: PassthroughOptions = {
+  raceDelayMs: 250,
+  allDownDeadlineMs: 2000,
+  retryRoundMs: 500,
+  maxHalfOpenDials: 256,
+  firstFlightTimeoutMs: 1000,
+  lastCandidateTimeoutMs: 10_000,
+  replayRatio: 0.2,
+  replaysPerSecond: 5,
+  maxTunnels: 10_000,
+  idleTimeoutMs: 0,
+  halfClosedTimeoutMs: 60_000,
+  keepAliveDelayMs: 30_000,
+  keepAliveIntervalMs: 10_000,
+  keepAliveCount: 3,
+  silenceReportMs: 500,
+  quietMs: 1000,
+};

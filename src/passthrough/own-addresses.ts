@@ -1,0 +1,68 @@
+// The addresses of our own listeners, so that no dial leads back to ourselves. Discovery leaves such endpoints
+// out with a warning; this is the last line, for addresses that appear on the host later.
+import { networkInterfaces } from 'node:os';
+import type { Clock } from '../model/clock.ts';
+import {
+  canonicalHost,
+  type Endpoint,
+  type EndpointId,
+  formatHostPort,
+  type HostPort,
+} from '../model/endpoint.ts';
+
+/** Addresses of the host change rarely; asking costs a syscall or more. */
+const refreshMs = 10_000;
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.');
+}
+
+export class OwnAddresses {
+  readonly #clock: Clock;
+  readonly #exact = new Map<EndpointId, number>();
+  /** Ports bound on all addresses. */
+  readonly #wildcardPorts = new Map<number, number>();
+  #hostAddresses = new Set<string>();
+  #refreshedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(address: HostPort): void {
+    if (isWildcard(address.host)) bump(this.#wildcardPorts, address.port, 1);
+    else bump(this.#exact, formatHostPort(address), 1);
+  }
+
+  remove(address: HostPort): void {
+    if (isWildcard(address.host)) bump(this.#wildcardPorts, address.port, -1);
+    else bump(this.#exact, formatHostPort(address), -1);
+  }
+
+  includes({ id, host, port }: Endpoint): boolean {
+    if (this.#exact.has(id)) return true;
+    if (!this.#wildcardPorts.has(port)) return false;
+    if (isWildcard(host) || isLoopback(host)) return true;
+    return this.#isHostAddress(host);
+  }
+
+  #isHostAddress(host: string): boolean {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#refreshedMs >= refreshMs) {
+      this.#refreshedMs = nowMs;
+      const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+      this.#hostAddresses = new Set(all.map(({ address }) => canonicalHost(address)));
+    }
+    return this.#hostAddresses.has(host);
+  }
+}
+
+function bump<K>(counts: Map<K, number>, key: K, by: number): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count > 0) counts.set(key, count);
+  else counts.delete(key);
+}

@@ -1,0 +1,44 @@
+// Memory that sockets read into. All legs share one buffer, because a read is handled before the next one
+// starts; only a leg whose bytes could not be handed on at once, or that is in the middle of a bulk transfer,
+// holds a buffer of its own. So 500 idle tunnels cost no read memory at all, and bulk needs no allocation.
+
+/** Large enough that the per-read cost vanishes, small enough for a cache. */
+export const readBufferBytes = 64 * 1024;
+
+/** Own buffers that are kept for later; the rest is left to the garbage collector. */
+const maxSpareBuffers = 16;
+
+export class ReadBuffers {
+  /** Its bytes are valid only until the read callback returns. */
+  readonly shared = Buffer.allocUnsafeSlow(readBufferBytes);
+  readonly #spare: Buffer[] = [];
+  #next: Uint8Array | undefined;
+
+  take(): Buffer {
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(readBufferBytes);
+  }
+
+  release(buffer: Buffer): void {
+    if (this.#spare.length < maxSpareBuffers) this.#spare.push(buffer);
+  }
+
+  /** Called from a read callback: where the same socket reads next. */
+  readNextInto(buffer: Buffer): void {
+    this.#next = buffer;
+  }
+
+  /**
+   * What Node's `onread.buffer` calls: once for a new socket, which gets the shared buffer, and after each read
+   * callback, where `undefined` means "the same as before".
+   */
+  readonly next = (): Uint8Array => {
+    const next = this.#next;
+    this.#next = undefined;
+    return next as Uint8Array;
+  };
+
+  /** A new socket starts on the shared buffer. */
+  prepareNewSocket(): void {
+    this.#next = this.shared;
+  }
+}

@@ -1,0 +1,46 @@
+// Hands bytes from one leg on to the other with at most one read buffer in flight: a leg is paused until the
+// other one has taken everything, because the buffer that it would read into is still in use.
+import type { Leg } from './leg.ts';
+import type { ReadBuffers } from './read-buffers.ts';
+
+/** Up to this size a copy into Node's pool of small buffers is cheaper than lending a read buffer. */
+const maxCopiedBytes = 4096;
+
+/** A read of at least this size is taken for a bulk transfer: the leg keeps a buffer of its own. */
+const bulkReadBytes = 16 * 1024;
+
+/**
+ * Writes the first `byteCount` of `buffer`, just read from `from`, to `to`. Returns false when `from` must pause;
+ * `legDrained(to)` is then the moment to resume it. Only to be called from a read callback.
+ */
+export function relay(from: Leg, to: Leg, buffer: Buffer, byteCount: number, buffers: ReadBuffers): boolean {
+  let lent: Buffer | undefined;
+  let chunk: Buffer;
+  if (buffer !== buffers.shared) {
+    chunk = buffer.subarray(0, byteCount);
+    lent = from.ownBuffer;
+  } else if (byteCount <= maxCopiedBytes) {
+    chunk = Buffer.allocUnsafe(byteCount);
+    buffer.copy(chunk, 0, 0, byteCount);
+  } else {
+    lent = buffers.take();
+    buffer.copy(lent, 0, 0, byteCount);
+    chunk = lent.subarray(0, byteCount);
+  }
+  to.write(chunk);
+  const isWritten = to.writableLength === 0;
+  if (lent) {
+    if (!isWritten || byteCount >= bulkReadBytes) {
+      if (from.ownBuffer === undefined) {
+        from.ownBuffer = lent;
+        buffers.readNextInto(lent);
+      }
+    } else {
+      from.ownBuffer = undefined;
+      buffers.release(lent);
+      buffers.readNextInto(buffers.shared);
+    }
+  }
+  if (!isWritten) to.notifyWhenDrained();
+  return isWritten;
+}

@@ -1,0 +1,184 @@
+// A client and, once the opening has found one, its endpoint: relays both ways, passes FIN on as FIN and RST as
+// RST, and keeps the numbers that health, draining and status need. The tunnel owns both legs from `join` on;
+// before that its opening owns them (opening.ts).
+import type { CloseReason } from './counters.ts';
+import type { EndpointRecord } from './endpoint-record.ts';
+import type { Leg, LegOwner } from './leg.ts';
+import type { ReadBuffers } from './read-buffers.ts';
+import { relay } from './relay.ts';
+import type { Waiter } from './silence-watch.ts';
+
+export type TunnelRecord = EndpointRecord<Tunnel>;
+
+/** What a tunnel needs of the connection table. */
+export interface TunnelHome {
+  readonly buffers: ReadBuffers;
+  nowMs(): number;
+  /** The client has sent bytes that the endpoint has not answered yet. */
+  startWaiting(tunnel: Tunnel, nowMs: number): void;
+  stopWaiting(tunnel: Tunnel): void;
+  halfClosed(tunnel: Tunnel): void;
+  /** Both legs are gone. */
+  finished(tunnel: Tunnel): void;
+  count(reason: CloseReason): void;
+}
+
+/** The part of a tunnel's life before its endpoint is certain. */
+export interface TunnelOpening {
+  /** Ends the dials and attempts; the client is left to the caller. */
+  abort(isReset: boolean): void;
+  /** Leaves an endpoint whose first byte has not come, if there is another to try. */
+  leaveEndpoint(record: TunnelRecord): boolean;
+}
+
+export class Tunnel implements LegOwner, Waiter {
+  readonly client: Leg;
+  readonly startedMs: number;
+  /** Present until an endpoint has been settled on. */
+  opening: TunnelOpening | undefined = undefined;
+  upstream: Leg | undefined = undefined;
+  bytesUp = 0;
+  bytesDown = 0;
+  /** The last byte either way. */
+  lastByteMs: number;
+  /** The client's last bytes, and its first that the endpoint has said nothing after. */
+  lastUpMs = Number.NEGATIVE_INFINITY;
+  unansweredSinceMs = Number.POSITIVE_INFINITY;
+  /** Set while the endpoint drains: from when on a quiet moment is used, and the end of patience. */
+  drainFromMs = Number.POSITIVE_INFINITY;
+  drainAtMs = Number.POSITIVE_INFINITY;
+
+  record: TunnelRecord | undefined = undefined;
+  waitingSinceMs = 0;
+  isListed = false;
+  previousWaiter: Waiter | undefined = undefined;
+  nextWaiter: Waiter | undefined = undefined;
+
+  isClosing = false;
+  isClientEnded = false;
+  isUpstreamEnded = false;
+  readonly #home: TunnelHome;
+  #isFinished = false;
+
+  constructor(home: TunnelHome, client: Leg) {
+    this.#home = home;
+    this.client = client;
+    this.startedMs = home.nowMs();
+    this.lastByteMs = this.startedMs;
+  }
+
+  /** No request is likely to be in progress. TLS hides the truth; a drain's end does not wait for it. */
+  isQuiet(nowMs: number, quietMs: number): boolean {
+    return nowMs - this.lastByteMs >= quietMs && this.unansweredSinceMs === Number.POSITIVE_INFINITY;
+  }
+
+  /** The endpoint is settled: `upstream` belongs to the tunnel now. */
+  join(upstream: Leg): void {
+    this.opening = undefined;
+    this.upstream = upstream;
+    upstream.owner = this;
+    this.client.owner = this;
+  }
+
+  /** The client has sent bytes to the endpoint of `record`, during the opening or after it. */
+  noteUp(byteCount: number): void {
+    const nowMs = this.#home.nowMs();
+    this.bytesUp += byteCount;
+    if (this.record) this.record.bytesUp += byteCount;
+    this.lastByteMs = nowMs;
+    this.lastUpMs = nowMs;
+    if (this.unansweredSinceMs === Number.POSITIVE_INFINITY) this.unansweredSinceMs = nowMs;
+    // Once reported the tunnel is off the list, and waits anew with the client's next bytes.
+    if (!this.isListed) this.#home.startWaiting(this, nowMs);
+  }
+
+  legRead(leg: Leg, buffer: Buffer, byteCount: number): boolean {
+    const { upstream, client } = this;
+    if (this.isClosing || upstream === undefined) return true;
+    if (leg === client) {
+      this.noteUp(byteCount);
+      return relay(client, upstream, buffer, byteCount, this.#home.buffers);
+    }
+    this.bytesDown += byteCount;
+    if (this.record) this.record.bytesDown += byteCount;
+    this.lastByteMs = this.#home.nowMs();
+    this.unansweredSinceMs = Number.POSITIVE_INFINITY;
+    if (this.isListed) this.#home.stopWaiting(this);
+    return relay(upstream, client, buffer, byteCount, this.#home.buffers);
+  }
+
+  legDrained(leg: Leg): void {
+    const source = leg === this.client ? this.upstream : this.client;
+    if (!this.isClosing && source && !source.destroyed) source.resume();
+  }
+
+  legEnded(leg: Leg): void {
+    if (this.isClosing || this.upstream === undefined) return;
+    if (leg === this.client) {
+      this.isClientEnded = true;
+      this.upstream.end();
+    } else {
+      this.isUpstreamEnded = true;
+      this.client.end();
+    }
+    if (this.isClientEnded !== this.isUpstreamEnded) this.#home.halfClosed(this);
+  }
+
+  legFailed(leg: Leg): void {
+    this.reset(leg === this.client ? 'client' : 'endpoint');
+  }
+
+  legClosed(): void {
+    if (this.client.destroyed && (this.upstream === undefined || this.upstream.destroyed)) this.#finish();
+    // A leg never closes alone without a reason: both FINs have passed, and the other one is still sending.
+  }
+
+  /** Both sides get a RST, at once. */
+  reset(reason: CloseReason): void {
+    if (!this.#beginClosing(reason)) return;
+    this.#endOpening(true);
+    if (!this.client.destroyed) this.client.resetAndDestroy();
+    if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
+  }
+
+  /** Both sides get a FIN after what has been written. */
+  close(reason: CloseReason): void {
+    if (!this.#beginClosing(reason)) return;
+    this.#endOpening(false);
+    this.client.destroySoon();
+    this.upstream?.destroySoon();
+    // A reader that never takes the rest meets the limit of half-closed tunnels.
+    this.#home.halfClosed(this);
+  }
+
+  /** The second step of a `close` that has not come to its end. */
+  abandon(): void {
+    if (!this.client.destroyed) this.client.resetAndDestroy();
+    if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
+  }
+
+  #endOpening(isReset: boolean): void {
+    if (this.opening === undefined) return;
+    this.opening.abort(isReset);
+    this.opening = undefined;
+    this.client.owner = this;
+  }
+
+  #beginClosing(reason: CloseReason): boolean {
+    if (this.isClosing || this.#isFinished) return false;
+    this.isClosing = true;
+    this.#home.count(reason);
+    this.#home.stopWaiting(this);
+    return true;
+  }
+
+  #finish(): void {
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.isClosing = true;
+    this.#home.stopWaiting(this);
+    this.#home.finished(this);
+  }
+
+  legConnected(): void {}
+}
