@@ -1,12 +1,42 @@
-// The composition root: the only place that builds things.
+// The composition root: the only place that builds things, and the order in which they start and stop.
+// Listeners are bound first, so that clients are served from static and cached endpoints before discovery
+// or credentials have answered anything.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
+import { Closer } from './balance/closer.ts';
+import { makePicker, type Pick } from './balance/picker.ts';
+import { SnapshotPublisher } from './balance/publisher.ts';
+import { makeSnapshot } from './balance/snapshot.ts';
 import type { Config } from './config/config.ts';
+import { changedSettings } from './config/resolve.ts';
+import { type Discovery, startDiscovery } from './discovery/discovery.ts';
+import { ownListenerCheck } from './discovery/own-listener.ts';
+import { Health } from './health/health.ts';
+import { ProbeConnection } from './health/probe.ts';
+import { reasonOf } from './health/verdict.ts';
+import { defaultServiceAccountDir } from './kubernetes/load-credentials.ts';
+import { checkIdentity } from './kubernetes/server-identity.ts';
+import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
+import { systemClock } from './model/clock.ts';
+import { type Endpoint, formatHostPort } from './model/endpoint.ts';
+import type { OutcomeReporter } from './model/outcome.ts';
+import { formatReason, type KnownEndpoint } from './model/snapshot.ts';
+import type { Status } from './model/status.ts';
+import { type AdminServer, startAdmin } from './observe/admin.ts';
+import { ProbeCounters } from './observe/metrics.ts';
+import { makeStatus } from './observe/status.ts';
+import { ConnectionTable } from './passthrough/connection-table.ts';
+import { type PassthroughListener, startPassthroughListener } from './passthrough/listener.ts';
+import { readTunnelLimit } from './passthrough/tunnel-limit.ts';
 
 export interface AgentOptions {
   readonly config: Config;
   readonly log: Logger;
-  /** Loads the configuration again; every problem is in the FairleadError that it rejects with. */
-  readonly loadConfig: () => Promise<Config>;
+  readonly version: string;
+  /** KUBERNETES_SERVICE_HOST, in a pod. */
+  readonly serviceHost?: string;
 }
 
 export interface Agent {
@@ -20,7 +50,320 @@ export interface Agent {
   readonly done: Promise<void>;
 }
 
-/** Rejects with LISTEN_IN_USE or LISTEN_FAILED when a listener cannot be bound. */
-export function startAgent(_options: AgentOptions): Promise<Agent> {
-  return Promise.reject(new Error('not built yet'));
+const clock = systemClock;
+const random = Math.random;
+
+/** Rejects with LISTEN_IN_USE or LISTEN_FAILED when a listener or the admin address cannot be bound. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const agent = new RunningAgent(options, await readTunnelLimit());
+  try {
+    await agent.start();
+  } catch (error) {
+    await agent.stop(0);
+    throw error;
+  }
+  return agent;
+}
+
+class RunningAgent implements Agent {
+  readonly addresses: string[] = [];
+  readonly done: Promise<void>;
+  readonly #log: Logger;
+  readonly #options: AgentOptions;
+  #config: Config;
+  readonly #startedAtMs = clock.wallMs();
+  readonly #snapshots = new SnapshotPublisher();
+  readonly #probes = new ProbeCounters();
+  readonly #table: ConnectionTable;
+  readonly #health: Health;
+  readonly #closer: Closer;
+  readonly #listeners: PassthroughListener[] = [];
+  #pick: () => Pick;
+  #credentials: CredentialWatch | undefined;
+  #discovery: Discovery | undefined;
+  #admin: AdminServer | undefined;
+  #sweep: ReturnType<typeof clock.schedule> | undefined;
+  #isStopping = false;
+  #stopped: Promise<void> | undefined;
+  #resolveDone: () => void;
+
+  constructor(options: AgentOptions, limits: Awaited<ReturnType<typeof readTunnelLimit>>) {
+    const { config, log } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#log = log;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#resolveDone = resolve;
+
+    // Bytes flow without health: it is told what happened, and never asked.
+    const outcomes: OutcomeReporter = {
+      dialed: (id, result, durationMs) => this.#health.dialed(id, result, durationMs),
+      firstFlightUnanswered: (id) => this.#health.firstFlightUnanswered(id),
+      tunnelSilent: (id) => this.#health.tunnelSilent(id),
+    };
+    this.#table = new ConnectionTable({
+      clock,
+      random,
+      log,
+      outcomes,
+      options: passthroughOptions(config, limits),
+    });
+    this.#pick = makePicker(config.balance.policy, this.#snapshots, this.#table);
+    this.#health = new Health({
+      clock,
+      random,
+      log,
+      options: healthOptions(config),
+      traffic: this.#table,
+      connect: (endpoint) => this.#connectProbe(endpoint),
+      isPreferred: (id) => this.#isPreferred(id),
+      observer: {
+        onChange: (_id, state, previous) => {
+          this.#publish();
+          this.#closer.look();
+          if (state.verdict === 'ready' && previous.verdict !== 'ready') this.#discovery?.kick();
+        },
+        onProbe: (id, result, durationMs) => {
+          const { code, status } = reasonOf(result);
+          this.#probes.observe(
+            id,
+            formatReason({ code, ...(status !== undefined && { status }) }),
+            durationMs,
+          );
+        },
+        onUnauthorized: () => void this.#credentials?.reload(),
+      },
+    });
+    this.#closer = new Closer({
+      clock,
+      random,
+      log,
+      snapshots: this.#snapshots,
+      table: this.#table,
+      state: (id) => this.#health.state(id),
+      options: () => ({
+        ...this.#config.drain,
+        fall: this.#config.health.fall,
+        policy: this.#config.balance.policy,
+        rebalance: this.#config.balance.rebalance,
+      }),
+    });
+    this.#snapshots.subscribe(() => this.#health.reschedule());
+  }
+
+  async start(): Promise<void> {
+    const { listeners, admin } = this.#config;
+    for (const { host, port, optional, replayNonTls } of listeners) {
+      const listener = await startPassthroughListener({
+        listen: { host, port },
+        picker: () => this.#pick(),
+        table: this.#table,
+        log: this.#log,
+        optional,
+        replayNonTls,
+      });
+      if (!listener) continue;
+      this.#listeners.push(listener);
+      this.addresses.push(formatHostPort(listener.address));
+    }
+    if (admin) this.#admin = await startAdmin(this.#adminDeps(admin));
+    this.#startDiscovery();
+    this.#scheduleSweep();
+  }
+
+  async reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }> {
+    const { reload: applied, restart: needsRestart } = changedSettings(this.#config, next);
+    const previous = this.#config;
+    // What takes a restart keeps its old value, so that the next reload still sees the difference.
+    const { nodeName, listeners, allowNonLoopback, admin } = previous;
+    this.#config = { ...next, nodeName, listeners, allowNonLoopback, admin };
+    const isChanged = (...prefixes: string[]): boolean =>
+      applied.some((key) => prefixes.some((prefix) => key.startsWith(prefix)));
+    if (isChanged('dial', 'tunnels'))
+      this.#table.configure(passthroughOptions(next, await readTunnelLimit()));
+    if (isChanged('balance')) this.#pick = makePicker(next.balance.policy, this.#snapshots, this.#table);
+    if (isChanged('health')) this.#health.configure(healthOptions(next));
+    if (isChanged('endpoints', 'credentials', 'discovery')) {
+      await this.#stopDiscovery();
+      this.#startDiscovery();
+      this.#health.reopen();
+    }
+    return { applied, needsRestart };
+  }
+
+  stop(graceMs = this.#config.shutdown.graceMs): Promise<void> {
+    this.#isStopping = true;
+    if (graceMs === 0 && this.#stopped) void this.#table.closeNow();
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.stopAccepting()));
+    // Health goes on meanwhile: an endpoint may die while the last tunnels finish.
+    await this.#table.closeAll(graceMs);
+    this.#sweep?.cancel();
+    this.#closer.stop();
+    this.#health.stop();
+    await this.#stopDiscovery();
+    await this.#admin?.stop();
+    this.#resolveDone();
+  }
+
+  #startDiscovery(): void {
+    const { discovery, endpoints } = this.#config;
+    const { serviceHost } = this.#options;
+    const log = this.#log;
+    const serviceAccount = {
+      dir: defaultServiceAccountDir,
+      exists: existsSync(join(defaultServiceAccountDir, 'token')),
+      ...(serviceHost !== undefined && { host: serviceHost }),
+    };
+    const credentials = watchCredentials(credentialOptions(this.#config, serviceAccount), {
+      clock,
+      random,
+      log,
+    });
+    credentials.subscribe(() => this.#health.reopen());
+    this.#credentials = credentials;
+    this.#discovery = startDiscovery({
+      clock,
+      random,
+      log,
+      credentials,
+      endpoints,
+      options: discovery,
+      lastKnown: this.#discovery?.current.endpoints ?? [],
+      order: () => this.#snapshots.current.candidates,
+      isOwnListener: ownListenerCheck(this.#listeners.map(({ address }) => address)),
+    });
+    this.#discovery.subscribe(() => this.#endpointsChanged());
+    this.#endpointsChanged();
+  }
+
+  async #stopDiscovery(): Promise<void> {
+    await this.#discovery?.stop();
+    await this.#credentials?.stop();
+  }
+
+  #endpointsChanged(): void {
+    this.#watchHealth();
+    this.#publish();
+    this.#closer.look();
+  }
+
+  /** Watches what is listed, and what has left while it still carries tunnels. */
+  #watchHealth(): void {
+    const listed: readonly KnownEndpoint[] = this.#discovery?.current.endpoints ?? [];
+    const ids = new Set(listed.map(({ id }) => id));
+    const leaving = this.#health
+      .endpoints()
+      .filter(({ id }) => !ids.has(id) && this.#table.traffic(id).activeTunnels > 0);
+    this.#health.watch([...listed, ...leaving]);
+  }
+
+  #publish(): void {
+    const set = this.#discovery?.current ?? { endpoints: [] };
+    const { nodeName } = this.#config;
+    const nowMs = clock.nowMs();
+    const state = (id: string) => this.#health.state(id);
+    this.#snapshots.publish((version) =>
+      makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs() }, version),
+    );
+  }
+
+  #isPreferred(id: string): boolean {
+    const { candidates, usableCount } = this.#snapshots.current;
+    if (this.#config.balance.policy === 'rendezvous') return candidates[0]?.id === id;
+    return candidates.slice(0, Math.max(1, usableCount)).some((candidate) => candidate.id === id);
+  }
+
+  #connectProbe(endpoint: Endpoint): ProbeConnection {
+    const credentials = this.#credentials?.current ?? { kind: 'none' };
+    return new ProbeConnection({
+      endpoint,
+      credentials,
+      isVerified: credentials.kind !== 'none' || credentials.ca !== undefined,
+      check: this.#config.health.check,
+      steps: checkSteps(this.#config),
+      userAgent: `fairlead/${this.#options.version}`,
+      checkIdentity: (certificate) => checkIdentity(endpoint, certificate, credentials.serverName),
+    });
+  }
+
+  /** Forgets what has left and carries nothing any more; lets a held-out endpoint back in. */
+  #scheduleSweep(): void {
+    this.#sweep = clock.schedule(5_000, () => {
+      if (this.#isStopping) return;
+      this.#watchHealth();
+      const watched = new Set(this.#health.endpoints().map(({ id }) => id));
+      for (const { id } of [...this.#table.records()]) if (!watched.has(id)) this.#table.forget(id);
+      this.#probes.retain(watched);
+      this.#publish();
+      this.#scheduleSweep();
+    });
+  }
+
+  #status(): Status {
+    const { nodeName, balance } = this.#config;
+    const { state, syncedAtMs, message } = this.#discovery?.watchState ?? { state: 'off' as const };
+    const wallMs = clock.wallMs();
+    const kind = this.#credentials?.current.kind ?? 'none';
+    return makeStatus({
+      version: this.#options.version,
+      node: nodeName,
+      pid: process.pid,
+      startedAt: new Date(this.#startedAtMs).toISOString(),
+      policy: balance.policy,
+      listeners: this.addresses.map((address) => ({
+        address,
+        type: 'passthrough',
+        tunnels: this.#table.tunnelCount,
+      })),
+      discovery: {
+        watch: state,
+        ...(syncedAtMs !== undefined && {
+          syncedAt: new Date(syncedAtMs).toISOString(),
+          ageSeconds: Math.max(0, Math.round((wallMs - syncedAtMs) / 1000)),
+        }),
+        ...(message !== undefined && { message }),
+      },
+      credentials: kind,
+      tunnels: { active: this.#table.tunnelCount, max: this.#table.options.maxTunnels },
+      snapshot: this.#snapshots.current,
+      wallMs,
+      traffic: (id) => this.#table.traffic(id),
+    });
+  }
+
+  #adminDeps(listen: { host: string; port: number }): Parameters<typeof startAdmin>[0] {
+    const table = this.#table;
+    const { counters } = table;
+    return {
+      listen,
+      log: this.#log,
+      status: () => this.#status(),
+      metrics: {
+        version: this.#options.version,
+        snapshot: () => this.#snapshots.current,
+        traffic: (id) => table.traffic(id),
+        endpointsWithTraffic: () => [...table.records()].map(({ id }) => id),
+        syncedAtMs: () => this.#discovery?.watchState.syncedAtMs,
+        wallMs: () => clock.wallMs(),
+        dials: () =>
+          [...table.records()].flatMap(({ id, dials }) =>
+            Object.entries(dials).map(([result, count]) => ({ endpoint: id, result, count })),
+          ),
+        probes: this.#probes,
+        tunnelLimit: () => table.options.maxTunnels,
+        closings: () => Object.entries(counters.closed).map(([reason, count]) => ({ reason, count })),
+        replays: () => [
+          { result: 'sent', count: counters.replays },
+          { result: 'denied', count: counters.replaysDenied },
+          { result: 'moved-on', count: counters.movedOn },
+        ],
+      },
+    };
+  }
 }

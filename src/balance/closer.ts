@@ -12,16 +12,16 @@ import { planMove } from './rebalance.ts';
 
 /** The part of the connection table that closes tunnels. */
 export interface TunnelCloser extends TrafficReader {
-  /** Endpoints that have tunnels. */
-  endpointsWithTunnels(): Iterable<EndpointId>;
+  /** Every endpoint that carries, or has carried, tunnels. */
+  records(): Iterable<{ readonly id: EndpointId; readonly activeTunnels: number }>;
   /** Resets both sides of all its tunnels; how many. */
-  resetEndpoint(endpoint: EndpointId, reason: string): number;
-  /** Closes its tunnels when they are quiet, the rest at jittered moments within the window. Idempotent. */
+  resetEndpoint(endpoint: EndpointId, reason: 'dead'): number;
+  /** Closes the tunnels that it has now when they are quiet, the rest at jittered moments within the window. */
   drain(endpoint: EndpointId, options: { readonly windowMs: number }): void;
   cancelDrain(endpoint: EndpointId): void;
   isDraining(endpoint: EndpointId): boolean;
-  /** Resets tunnels whose client's bytes have been unanswered for that long; how many. */
-  resetUnanswered(endpoint: EndpointId, olderThanMs: number): number;
+  /** Resets tunnels whose client's bytes, sent after `sinceMs`, have been unanswered for `forMs`; how many. */
+  resetUnanswered(endpoint: EndpointId, forMs: number, sinceMs: number): number;
   /** Closes one tunnel, the quietest; false when there is none quiet enough yet. */
   closeOneQuiet(endpoint: EndpointId): boolean;
 }
@@ -65,8 +65,8 @@ export class Closer {
     for (const id of [...this.#removedAtMs.keys()]) {
       if (listed.has(id) || table.traffic(id).activeTunnels === 0) this.#removedAtMs.delete(id);
     }
-    for (const id of [...table.endpointsWithTunnels()]) {
-      const health = state(id);
+    for (const { id, activeTunnels } of [...table.records()]) {
+      const health = activeTunnels > 0 ? state(id) : undefined;
       if (!health) continue;
       if (!listed.has(id) && !this.#removedAtMs.has(id)) this.#removedAtMs.set(id, nowMs);
       const removedAtMs = this.#removedAtMs.get(id);
@@ -94,12 +94,12 @@ export class Closer {
     const { table, log } = this.#deps;
     switch (closing.action) {
       case 'reset': {
-        const tunnels = table.resetEndpoint(id, closing.reason);
+        const tunnels = table.resetEndpoint(id, 'dead');
         if (tunnels > 0) log.warn({ endpoint: id, tunnels }, 'tunnels of a dead endpoint are reset');
         return;
       }
       case 'reset-unanswered': {
-        const tunnels = table.resetUnanswered(id, closing.olderThanMs);
+        const tunnels = table.resetUnanswered(id, closing.olderThanMs, closing.sinceMs);
         if (tunnels > 0)
           log.warn({ endpoint: id, tunnels }, 'unanswered tunnels of a refusing endpoint are reset');
         return;

@@ -24,9 +24,10 @@ export const unansweredLimitMs = 10_000;
 export type Closing =
   | { readonly action: 'keep' }
   /** Both sides of every tunnel, now: nobody lives there. */
-  | { readonly action: 'reset'; readonly reason: string }
+  | { readonly action: 'reset' }
   | { readonly action: 'drain'; readonly windowMs: number }
-  | { readonly action: 'reset-unanswered'; readonly olderThanMs: number };
+  /** Those whose client's bytes, sent after `sinceMs`, have been unanswered for that long. */
+  | { readonly action: 'reset-unanswered'; readonly olderThanMs: number; readonly sinceMs: number };
 
 export interface Holder {
   readonly state: HealthState;
@@ -48,12 +49,12 @@ export function planClosing(
     // If our own network is down everything looks dead in turn: another endpoint must have answered since.
     const troubleSinceMs = state.troubleSinceMs ?? state.sinceMs;
     const isBetter = others.some((o) => o.verdict === 'ready' && (o.lastGoodMs ?? 0) >= troubleSinceMs);
-    return isBetter ? { action: 'reset', reason: 'endpoint is dead' } : keep;
+    return isBetter ? { action: 'reset' } : keep;
   }
   const isRefusing = state.verdict === 'unready' && state.reason.code === 'L4CON';
   // Its watches live on for up to a minute after it stopped listening, and end with its process.
   if (isRefusing && removedAtMs === undefined) {
-    return { action: 'reset-unanswered', olderThanMs: unansweredLimitMs };
+    return { action: 'reset-unanswered', olderThanMs: unansweredLimitMs, sinceMs: state.sinceMs };
   }
   const isUnready = state.verdict === 'unready' && state.badInRow >= options.fall;
   const sinceMs = Math.min(isUnready ? state.sinceMs : Infinity, removedAtMs ?? Infinity);

@@ -51,11 +51,24 @@ const freshAnswerMs = 500;
 
 export class Health implements OutcomeReporter {
   readonly #deps: HealthDeps;
+  #options: HealthOptions;
   readonly #watched = new Map<EndpointId, Watched>();
   #isStopped = false;
 
   constructor(deps: HealthDeps) {
     this.#deps = deps;
+    this.#options = deps.options;
+  }
+
+  /** The watched endpoints. */
+  endpoints(): Endpoint[] {
+    return [...this.#watched.values()].map(({ monitor }) => monitor.endpoint);
+  }
+
+  /** Takes over new options: from the next probe on. */
+  configure(options: HealthOptions): void {
+    this.#options = options;
+    for (const { monitor } of this.#watched.values()) monitor.reopen();
   }
 
   /** The state of an endpoint; undefined when it is not watched. */
@@ -122,12 +135,12 @@ export class Health implements OutcomeReporter {
   }
 
   #add(endpoint: Endpoint): void {
-    const { clock, random, options, traffic } = this.#deps;
+    const { clock, random, traffic } = this.#deps;
     const { id } = endpoint;
     const monitor = new Monitor(endpoint, {
       clock,
       random,
-      options,
+      options: () => this.#options,
       connect: () => this.#deps.connect(endpoint),
       verdict: () => watched.state.verdict,
       isInUse: () => traffic.traffic(id).activeTunnels > 0 || this.#deps.isPreferred(id),
@@ -172,7 +185,7 @@ export class Health implements OutcomeReporter {
 
   #apply(watched: Watched, event: HealthEvent): void {
     const previous = watched.state;
-    const state = judge(previous, event, this.#deps.options);
+    const state = judge(previous, event, this.#options);
     watched.state = state;
     if (this.#isStopped || this.#watched.get(watched.monitor.endpoint.id) !== watched) return;
     const isNewVerdict = state.verdict !== previous.verdict;

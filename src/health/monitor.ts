@@ -36,7 +36,8 @@ export interface MonitoredConnection {
 export interface MonitorDeps {
   readonly clock: Clock;
   readonly random: Random;
-  readonly options: MonitorOptions;
+  /** The options of now. */
+  options(): MonitorOptions;
   /** A new connection with the credentials of now. */
   connect(): MonitoredConnection;
   /** The verdict of now, for the choice of the next interval. */
@@ -154,7 +155,8 @@ export class Monitor {
   }
 
   #intervalMs(): number {
-    const { options, random } = this.#deps;
+    const { random } = this.#deps;
+    const options = this.#deps.options();
     const isInUse = this.#deps.isInUse();
     switch (this.#deps.verdict()) {
       case 'ready':
@@ -185,11 +187,11 @@ export class Monitor {
   }
 
   #startRound(): void {
-    const { clock, options } = this.#deps;
+    const { clock } = this.#deps;
     const isKeptUsable = this.#kept?.isKept && clock.nowMs() < this.#keptUntilMs;
     const round: Round = {
       startedMs: clock.nowMs(),
-      pace: paceFor({ connectMs: this.#connectMs, answerMs: this.#answerMs }, options),
+      pace: paceFor({ connectMs: this.#connectMs, answerMs: this.#answerMs }, this.#deps.options()),
       attempts: new Set(),
       freshStarted: 0,
       freshSilences: [],
@@ -319,8 +321,8 @@ export class Monitor {
     if (connection !== this.#kept) this.#dropKept();
     if (!connection.isKept) return;
     this.#kept = connection;
-    const { clock, random, options } = this.#deps;
-    if (isFresh) this.#keptUntilMs = clock.nowMs() + jittered(options.reconnectMs, 0.2, random);
+    const { clock, random } = this.#deps;
+    if (isFresh) this.#keptUntilMs = clock.nowMs() + jittered(this.#deps.options().reconnectMs, 0.2, random);
     connection.onLost = () => {
       this.#kept = undefined;
       this.probeNow();
@@ -339,7 +341,7 @@ export class Monitor {
     const isGood = result.kind === 'answered' && (result.status ?? 0) < 500;
     this.#badRounds = isGood ? 0 : this.#badRounds + 1;
     if (result.kind === 'answered') {
-      const sampleMs = Math.min(durationMs, this.#deps.options.timeoutMs);
+      const sampleMs = Math.min(durationMs, this.#deps.options().timeoutMs);
       this.#answerMs = this.#answerMs === undefined ? sampleMs : 0.8 * this.#answerMs + 0.2 * sampleMs;
     } else {
       this.#dropKept();

@@ -1,17 +1,17 @@
-// Waits for a condition, never for a time.
+// Waiting for a condition instead of a time.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Resolves with the first value of `probe` that is neither false nor undefined; fails with `what`. */
+/** Resolves with the first truthy value of `probe`; rejects with `what` and the last value after `timeoutMs`. */
 export async function eventually<T>(
-  what: string,
-  probe: () => T | false | undefined,
+  what: string | (() => string),
+  probe: () => T | Promise<T>,
   timeoutMs = 15_000,
-): Promise<T> {
-  const dueMs = performance.now() + timeoutMs;
+): Promise<NonNullable<T>> {
+  const untilMs = performance.now() + timeoutMs;
   for (;;) {
-    const value = probe();
-    if (value !== false && value !== undefined) return value;
-    if (performance.now() > dueMs) throw new Error(`never came true: ${what}`);
+    const value = await probe();
+    if (value) return value;
+    if (performance.now() > untilMs) throw new Error(`never happened: ${typeof what === 'string' ? what : what()}`);
     await sleep(10);
   }
 }

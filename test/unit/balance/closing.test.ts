@@ -64,7 +64,11 @@ describe('an unready endpoint', () => {
     const refusing: Holder = {
       state: health('unready', { sinceMs: 0, reason: { code: 'L4CON', text: 'refused' } }),
     };
-    expect(plan(refusing, [readyFor(60_000)])).toEqual({ action: 'reset-unanswered', olderThanMs: 10_000 });
+    expect(plan(refusing, [readyFor(60_000)])).toEqual({
+      action: 'reset-unanswered',
+      olderThanMs: 10_000,
+      sinceMs: 0,
+    });
   });
 });
 

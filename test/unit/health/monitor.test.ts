@@ -69,7 +69,7 @@ class World {
   readonly monitor = new Monitor(makeEndpoint('10.0.0.1', 6443), {
     clock: this.clock,
     random: () => 0.5,
-    options,
+    options: () => options,
     connect: () => {
       const connection = new FakeConnection(this);
       this.connections.push(connection);

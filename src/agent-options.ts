@@ -1,0 +1,65 @@
+// From the configuration to the options of each part. Pure.
+import type { Config, StatusRange } from './config/config.ts';
+import type { HealthOptions } from './health/health.ts';
+import type { CheckStep } from './health/probe.ts';
+import type { PassthroughOptions } from './passthrough/options.ts';
+import type { CredentialOptions } from './kubernetes/load-credentials.ts';
+
+function includes(ranges: readonly StatusRange[], status: number): boolean {
+  return ranges.some(({ from, to }) => status >= from && status <= to);
+}
+
+export function checkSteps({ health }: Config): readonly CheckStep[] {
+  return health.steps.map(({ path, expectStatus }) => ({
+    path,
+    isExpected: (status) => includes(expectStatus, status),
+  }));
+}
+
+export function healthOptions({ health }: Config): HealthOptions {
+  const { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs } =
+    health;
+  return { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs };
+}
+
+/** `limits`: what the descriptors of this process allow. */
+export function passthroughOptions(
+  { dial, tunnels }: Config,
+  limits: { readonly maxTunnels: number; readonly maxHalfOpenDials: number },
+): Partial<PassthroughOptions> {
+  return {
+    raceDelayMs: dial.raceDelayMs,
+    allDownDeadlineMs: dial.allDownDeadlineMs,
+    maxHalfOpenDials: Math.min(dial.maxConcurrent, limits.maxHalfOpenDials),
+    firstFlightTimeoutMs: dial.firstFlightTimeoutMs,
+    lastCandidateTimeoutMs: dial.deadlineMs,
+    replayRatio: dial.replayBudgetPercent / 100,
+    replaysPerSecond: dial.replayMinPerSecond,
+    maxTunnels: Math.min(tunnels.max ?? Number.POSITIVE_INFINITY, limits.maxTunnels),
+    idleTimeoutMs: tunnels.idleTimeoutMs,
+    halfClosedTimeoutMs: tunnels.halfCloseTimeoutMs,
+    keepAliveDelayMs: tunnels.keepAliveDelayMs,
+    keepAliveIntervalMs: tunnels.keepAliveIntervalMs,
+    keepAliveCount: tunnels.keepAliveCount,
+  };
+}
+
+/** The files to read, and the service account where the configuration and the pod allow it. */
+export function credentialOptions(
+  { credentials }: Config,
+  serviceAccount: { readonly dir: string; readonly exists: boolean; readonly host?: string },
+): CredentialOptions {
+  const { kubeconfig, caFile, clientCertFile, clientKeyFile, tokenFile, serverName, inCluster } = credentials;
+  const isNothingElse = [kubeconfig, clientCertFile, tokenFile].every((file) => file === undefined);
+  const isInCluster = inCluster === true || (inCluster === 'auto' && isNothingElse && serviceAccount.exists);
+  return {
+    ...(kubeconfig !== undefined && { kubeconfig }),
+    ...(caFile !== undefined && { caFile }),
+    ...(clientCertFile !== undefined && { clientCertFile }),
+    ...(clientKeyFile !== undefined && { clientKeyFile }),
+    ...(tokenFile !== undefined && { tokenFile }),
+    ...(serverName !== undefined && { serverName }),
+    ...(isInCluster && { serviceAccountDir: serviceAccount.dir }),
+    ...(serviceAccount.host !== undefined && { serviceHost: serviceAccount.host }),
+  };
+}

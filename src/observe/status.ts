@@ -1,0 +1,55 @@
+// Puts the status together that the admin server and `fairlead status` show. Pure.
+import { formatReason, type JudgedEndpoint, type Snapshot } from '../model/snapshot.ts';
+import type { EndpointTraffic } from '../model/outcome.ts';
+import type { EndpointId } from '../model/endpoint.ts';
+import type { Status, StatusEndpoint } from '../model/status.ts';
+
+export interface StatusInput
+  extends Omit<Status, 'snapshotVersion' | 'endpoints' | 'isReady' | 'uptimeSeconds'> {
+  readonly snapshot: Snapshot;
+  readonly wallMs: number;
+  traffic(endpoint: EndpointId): EndpointTraffic;
+}
+
+const notVisibleHint =
+  'alive, but these credentials may not read /readyz: give any client certificate or service-account token of the ' +
+  'cluster (--kubeconfig), or allow anonymous requests to the health paths (Kubernetes 1.34 and newer)';
+
+function hintFor({ reason }: JudgedEndpoint): string | undefined {
+  const isHidden = reason.code === 'L7OK' && (reason.status === 401 || reason.status === 403);
+  if (isHidden) return notVisibleHint;
+  if (reason.code === 'L6RSP')
+    return 'check the certificate, the CA (--ca-file) and the name (--server-name)';
+  return undefined;
+}
+
+export function makeStatus({ snapshot, wallMs, traffic, ...rest }: StatusInput): Status {
+  const endpoints = snapshot.endpoints.map((judged, index): StatusEndpoint => {
+    const { endpoint, verdict, reason, sinceMs, isUsable } = judged;
+    const { activeTunnels, totalTunnels, bytesUp, bytesDown } = traffic(endpoint.id);
+    const hint = hintFor(judged);
+    return {
+      id: endpoint.id,
+      verdict,
+      reason: formatReason(reason),
+      since: new Date(sinceMs).toISOString(),
+      usable: isUsable,
+      tier: endpoint.tier,
+      sources: endpoint.sources,
+      ...(endpoint.zone !== undefined && { zone: endpoint.zone }),
+      rank: index + 1,
+      tunnels: activeTunnels,
+      totalTunnels,
+      bytesUp,
+      bytesDown,
+      ...(hint !== undefined && { hint }),
+    };
+  });
+  return {
+    ...rest,
+    uptimeSeconds: Math.max(0, Math.round((wallMs - Date.parse(rest.startedAt)) / 1000)),
+    isReady: snapshot.usableCount > 0,
+    snapshotVersion: snapshot.version,
+    endpoints,
+  };
+}
