@@ -3,6 +3,7 @@
 // or credentials have answered anything.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
 import { Closer } from './balance/closer.ts';
@@ -52,6 +53,8 @@ export interface Agent {
 
 const clock = systemClock;
 const random = Math.random;
+/** Longest wait for the first reading of credentials before endpoints are probed without any. */
+const firstCredentialsMs = 2_000;
 
 /** Rejects with LISTEN_IN_USE or LISTEN_FAILED when a listener or the admin address cannot be bound. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
@@ -83,6 +86,7 @@ class RunningAgent implements Agent {
   #discovery: Discovery | undefined;
   #admin: AdminServer | undefined;
   #sweep: ReturnType<typeof clock.schedule> | undefined;
+  #mayProbe = false;
   #isStopping = false;
   #stopped: Promise<void> | undefined;
   #resolveDone: () => void;
@@ -194,7 +198,7 @@ class RunningAgent implements Agent {
 
   stop(graceMs = this.#config.shutdown.graceMs): Promise<void> {
     this.#isStopping = true;
-    if (graceMs === 0 && this.#stopped) void this.#table.closeNow();
+    if (graceMs === 0 && this.#stopped) void this.#table.closeAll(0);
     this.#stopped ??= this.#stop(graceMs);
     return this.#stopped;
   }
@@ -227,6 +231,14 @@ class RunningAgent implements Agent {
     });
     credentials.subscribe(() => this.#health.reopen());
     this.#credentials = credentials;
+    // The first probes already show and verify what they can; an exec plugin that hangs delays them, a little.
+    void Promise.race([credentials.started, sleep(firstCredentialsMs, undefined, { ref: false })]).then(
+      () => {
+        if (this.#isStopping) return;
+        this.#mayProbe = true;
+        this.#watchHealth();
+      },
+    );
     this.#discovery = startDiscovery({
       clock,
       random,
@@ -255,6 +267,7 @@ class RunningAgent implements Agent {
 
   /** Watches what is listed, and what has left while it still carries tunnels. */
   #watchHealth(): void {
+    if (!this.#mayProbe) return;
     const listed: readonly KnownEndpoint[] = this.#discovery?.current.endpoints ?? [];
     const ids = new Set(listed.map(({ id }) => id));
     const leaving = this.#health

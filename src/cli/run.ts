@@ -13,7 +13,8 @@ export async function run(options: ConfigOptions, surroundings: Surroundings): P
   const input = loadInput(options, surroundings);
   const { config, file } = await loadOrFail(input);
   const load = async () => (await loadOrFail(input)).config;
-  const { isTerminal, version, signals } = surroundings;
+  const { isTerminal, version, signals, env } = surroundings;
+  const serviceHost = env.KUBERNETES_SERVICE_HOST;
   const { logger, flush } = await createLog({ ...config.log, node: config.nodeName, isTerminal });
 
   let agent: Agent | undefined;
@@ -40,7 +41,7 @@ export async function run(options: ConfigOptions, surroundings: Surroundings): P
   for (const [signal, handler] of Object.entries(handlers)) signals.on(signal as NodeJS.Signals, handler);
 
   try {
-    agent = await startAgent({ config, log: logger, loadConfig: load });
+    agent = await startAgent({ config, log: logger, version, ...(serviceHost && { serviceHost }) });
     const reload = createReload({ agent, logger, load });
     onHangup = () => void reload('SIGHUP');
     const watch =

@@ -181,6 +181,11 @@ export class ConnectionTable implements TrafficReader {
     return this.#unanswered(id, forMs, sinceMs).length;
   }
 
+  /** Takes over new options; limits of running dials and timers keep their old values until they end. */
+  configure(options: Partial<PassthroughOptions>): void {
+    Object.assign(this.options, options);
+  }
+
   // --- closing --------------------------------------------------------------------------------------------
 
   /**
@@ -262,9 +267,10 @@ export class ConnectionTable implements TrafficReader {
 
   /**
    * Lets tunnels end by themselves for `graceMs`, then resets them; resolves when every socket is gone. The
-   * listeners must have stopped accepting. Idempotent; a later call does not shorten the grace.
+   * listeners must have stopped accepting. Idempotent; only a later call with no grace at all ends the wait.
    */
   closeAll(graceMs: number): Promise<void> {
+    if (this.#closing && graceMs === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
     this.#closing ??= this.#closeAll(graceMs);
     return this.#closing;
   }

@@ -71,7 +71,10 @@ async function scene({
     shows: async (expected) => {
       const matches = (text: string): boolean =>
         typeof expected === 'string' ? text === expected : expected.test(text);
-      await eventually(() => `${expected}; seen: ${seen.join(' | ')}`, () => matches(current()));
+      await eventually(
+        () => `${expected}; seen: ${seen.join(' | ')}`,
+        () => matches(current()),
+      );
     },
   };
   const health = new Health({

@@ -11,7 +11,8 @@ export async function eventually<T>(
   for (;;) {
     const value = await probe();
     if (value) return value;
-    if (performance.now() > untilMs) throw new Error(`never happened: ${typeof what === 'string' ? what : what()}`);
+    if (performance.now() > untilMs)
+      throw new Error(`never happened: ${typeof what === 'string' ? what : what()}`);
     await sleep(10);
   }
 }
