@@ -49,7 +49,10 @@ export function judgeFirstFlight(flight: Buffer): FlightVerdict {
     const recordBytes = flight.readUInt16BE(offset + 3);
     const end = offset + recordHeaderBytes + recordBytes;
     const fragment = flight.subarray(offset + recordHeaderBytes, end);
-    if (fragments.length === 0 && fragment.length > 0 && fragment[0] !== clientHello) return notTls;
+    if (fragments.length === 0) {
+      if (fragment.length === 0) return partial(offset + recordHeaderBytes + 1);
+      if (fragment[0] !== clientHello) return notTls;
+    }
     if (flight.length < end) return partial(end);
     fragments.push(fragment);
     helloBytes += recordBytes;

@@ -322,7 +322,11 @@ export class Opening implements LegOwner, TunnelOpening {
   }
 
   #moveOn(): void {
-    if (this.#attempts.length === 0) this.#deadlineFromMs = this.#shared.clock.nowMs();
+    if (!this.#attempts.some((other) => other.isConnected)) {
+      // Nobody carries the client any more: dials have their time anew, those in progress too.
+      this.#deadlineFromMs = this.#shared.clock.nowMs();
+      this.#armDeadline();
+    }
     const isCovered = this.#attempts.some((other) => !other.isConnected || !other.isReportedSilent);
     if (isCovered) return;
     if (this.#dialNext()) this.#shared.counters.movedOn += 1;
