@@ -2,36 +2,32 @@
 // (store, EndpointSlice entry), its switches and its counters. It keeps no objects; the store does.
 import { type AnonymousMode, defaultGrants, type Grant, type User } from './access.ts';
 import { Exchange, type Request, type Response } from './exchange.ts';
-import { type Connection, Listener, type ServerCertificate } from './listener.ts';
 import { findKind, keyOf } from './kinds.ts';
+import { type Connection, Listener, type ServerCertificate } from './listener.ts';
 import { type Action, goodBehaviour, type Misbehaviour } from './misbehaviour.ts';
+import { OpenWatches } from './open-watches.ts';
 import { EndpointReconciler } from './reconciler.ts';
-import { distortSlices, handle, type HandlerContext, type Phase } from './request-handler.ts';
+import { RequestCounts } from './request-counts.ts';
+import { distortSlices, type HandlerContext, handle, type Phase } from './request-handler.ts';
+import { type ApiServerStats, defaultShutdown, type ShutdownOptions, type StandIn } from './stand-in.ts';
+import { startUp } from './start-up.ts';
 import { StatusError, timedOut } from './status.ts';
 import type { StoreApi } from './store.ts';
 import { between, StoreCheck } from './store-check.ts';
 import { Gate, Timers } from './timers.ts';
 import { fastTimings, type Timings } from './timings.ts';
-import type { WatchStream } from './watch-stream.ts';
+import { tokenUsers } from './tokens.ts';
 import { complete } from './writes.ts';
 
 export type CertificateName = 'good' | 'expired' | 'not-yet-valid' | 'wrong-name' | 'unknown-ca';
-
-/** How SIGTERM is carried out; the defaults are kube-apiserver's. */
-export interface ShutdownOptions {
-  /** `--shutdown-delay-duration`: /readyz fails for this long while everything else works. */
-  readonly delayMs: number;
-  /** `--shutdown-send-retry-after`: watches are ended and requests get 429 before the listener closes. */
-  readonly sendRetryAfter: boolean;
-  /** How long those 429 are given at least. */
-  readonly retryAfterMs: number;
-}
 
 export interface ApiServerOptions {
   readonly name: string;
   readonly host: string;
   /** 0: any free port; kept for later starts. */
   readonly port: number;
+  /** Address and port in the EndpointSlice, when they are others than those listened on. */
+  readonly advertise?: { readonly host: string; readonly port: number };
   readonly store: StoreApi;
   readonly certificates: Readonly<Record<CertificateName, ServerCertificate>>;
   readonly clientCa: string;
@@ -42,47 +38,33 @@ export interface ApiServerOptions {
   readonly shutdown?: Partial<ShutdownOptions>;
 }
 
-export interface ApiServerStats {
-  readonly phase: Phase;
-  readonly connectionsAccepted: number;
-  readonly connectionsOpen: number;
-  readonly tlsHandshakes: number;
-  readonly tlsFailures: number;
-  readonly requests: number;
-  /** Requests by path, without the query. */
-  readonly requestsByPath: Readonly<Record<string, number>>;
-  readonly requestsByMethod: Readonly<Record<string, number>>;
-  readonly watchesOpen: number;
-  readonly watchesTotal: number;
-}
-
-const defaultShutdown: ShutdownOptions = { delayMs: 0, sendRetryAfter: false, retryAfterMs: 1_000 };
-
-export class ApiServer {
+export class ApiServer implements StandIn {
   readonly name: string;
   readonly host: string;
   readonly #options: ApiServerOptions;
   readonly #timings: Timings;
   readonly #listener: Listener;
-  readonly #watches = new Map<WatchStream, Exchange>();
+  readonly #watches = new OpenWatches();
+  readonly #requests = new RequestCounts();
+  /** Shut while frozen: nothing is written. */
   readonly #writing = new Gate();
+  /** Shut while watches are to be silent. */
   readonly #silence = new Gate();
-  readonly #requestsByPath = new Map<string, number>();
-  readonly #requestsByMethod = new Map<string, number>();
-  #watchesTotal = 0;
   #behaviour: Misbehaviour = goodBehaviour;
   #phase: Phase = 'down';
   #timers = new Timers();
-  #reconciler: EndpointReconciler | undefined;
   #storeCheck: StoreCheck;
-  #termination: Promise<void> | undefined;
+  #reconciler: EndpointReconciler | undefined;
+  #registered = Promise.withResolvers<void>();
+  #ended = Promise.withResolvers<void>();
+  #isTerminating = false;
 
   constructor(options: ApiServerOptions) {
     this.name = options.name;
     this.host = options.host;
     this.#options = options;
     this.#timings = { ...fastTimings, ...options.timings };
-    this.#storeCheck = this.#makeStoreCheck();
+    this.#storeCheck = new StoreCheck(options.store, this.#timers, this.#timings.storeCheck);
     this.#listener = new Listener({
       host: options.host,
       port: options.port,
@@ -97,7 +79,6 @@ export class ApiServer {
     return this.#listener.port;
   }
 
-  /** `host:port`, IPv6 in brackets. */
   get address(): string {
     return this.host.includes(':') ? `[${this.host}]:${this.port}` : `${this.host}:${this.port}`;
   }
@@ -119,137 +100,110 @@ export class ApiServer {
     await this.#listener.listen();
   }
 
-  /** Binds and begins to start up; resolves when TCP is accepted. `ready()` waits for the rest. */
   async start(): Promise<void> {
     if (this.#phase !== 'down') return;
-    this.#phase = 'silent';
-    this.#termination = undefined;
+    if (!this.#behaviour.refuse) await this.#listener.listen();
     this.#timers = new Timers();
-    this.#storeCheck = this.#makeStoreCheck();
-    try {
-      if (!this.#behaviour.refuse) await this.#listener.listen();
-    } catch (error) {
-      this.#phase = 'down';
-      throw error;
-    }
-    const { silentMs } = this.#timings;
-    if (silentMs > 0) {
-      this.#listener.freeze();
-      this.#timers.after(silentMs, () => {
-        if (!this.#behaviour.freeze) this.#listener.thaw();
-        this.#enterForbidden();
-      });
-    } else {
-      this.#enterForbidden();
-    }
+    this.#storeCheck = new StoreCheck(this.#options.store, this.#timers, this.#timings.storeCheck);
+    this.#ended = Promise.withResolvers<void>();
+    this.#isTerminating = false;
+    startUp(this.#timings, this.#timers, (phase) => {
+      this.#phase = phase;
+      if (phase === 'silent') this.#listener.freeze();
+      if (phase === 'forbidden' && !this.#behaviour.freeze) this.#listener.thaw();
+      if (phase === 'ready')
+        this.#timers.after(between(this.#timings.registerMs), () => void this.#register());
+    });
   }
 
-  /** Resolves when start-up is over and the server is listed in the EndpointSlice. */
-  async ready(): Promise<void> {
-    await this.#registered.promise;
-  }
-
-  #registered = Promise.withResolvers<void>();
-
-  #enterForbidden(): void {
-    const { forbiddenMs, hooksMs } = this.#timings;
-    const enterReady = () => {
-      this.#phase = 'ready';
-      const registerMs = between(this.#timings.registerMs);
-      if (registerMs > 0) this.#timers.after(registerMs, () => void this.#register());
-      else void this.#register();
-    };
-    const enterHooks = () => {
-      this.#phase = 'hooks';
-      if (hooksMs > 0) this.#timers.after(hooksMs, enterReady);
-      else enterReady();
-    };
-    this.#phase = 'forbidden';
-    if (forbiddenMs > 0) this.#timers.after(forbiddenMs, enterHooks);
-    else enterHooks();
+  ready(): Promise<void> {
+    return this.#registered.promise;
   }
 
   async #register(): Promise<void> {
-    const { store } = this.#options;
-    const { leaseMs, reconcileMs } = this.#timings;
-    const reconciler = new EndpointReconciler({
-      store,
-      address: this.host,
-      port: this.port,
-      leaseMs,
-      intervalMs: reconcileMs,
-    });
-    this.#reconciler = reconciler;
+    const { store, advertise = { host: this.host, port: this.port } } = this.#options;
+    const { leaseMs, reconcileMs: intervalMs } = this.#timings;
+    const { host: address, port } = advertise;
+    this.#reconciler = new EndpointReconciler({ store, address, port, leaseMs, intervalMs });
+    this.#reconciler.pause(this.#behaviour.freeze);
     try {
       await createNamespaces(store);
-      await reconciler.start();
+      await this.#reconciler.start();
+    } catch {
+      // The store went away meanwhile; the reconciler's next turn tries again.
     } finally {
       this.#registered.resolve();
     }
   }
 
-  /** As SIGKILL: everything ends at once, the slice keeps its entry until the lease has run out. */
-  kill(): void {
-    this.#reconciler?.abandon();
-    this.#down();
-    this.#listener.destroyAll('close');
-  }
-
-  /** As SIGTERM; resolves when the process would have ended. */
-  terminate(options: Partial<ShutdownOptions> = {}): Promise<void> {
-    this.#termination ??= this.#terminate({ ...defaultShutdown, ...this.#options.shutdown, ...options });
-    return this.#termination;
-  }
-
-  async #terminate({ delayMs, sendRetryAfter, retryAfterMs }: ShutdownOptions): Promise<void> {
-    if (this.#phase === 'down') return;
-    const timers = this.#timers;
-    const { drainMs } = this.#timings;
-    this.#phase = 'stopping';
-    // With a store that is gone the entry stays; the process does not wait for it.
-    const removed = this.#reconciler?.remove();
-    if (delayMs > 0) await timers.sleep(delayMs);
-    else await timers.within(1_000, removed ?? Promise.resolve(), undefined);
-    if (sendRetryAfter) {
-      this.#phase = 'refusing';
-      this.endWatches();
-      await timers.sleep(retryAfterMs);
-    }
-    this.#listener.refuse();
-    this.#listener.closeGracefully();
-    await timers.within(drainMs, this.#listener.drained(), undefined);
-    this.kill();
-  }
-
-  #down(): void {
+  async kill(): Promise<void> {
     this.#phase = 'down';
     this.#timers.stop();
+    this.#reconciler?.abandon();
     this.#registered = Promise.withResolvers<void>();
     this.#listener.refuse();
-    if (this.#behaviour.freeze) this.#listener.thaw();
-    this.#watches.clear();
+    this.#listener.destroyAll('close');
+    this.#listener.thaw();
+    this.#ended.resolve();
   }
 
-  /** Changes the given switches and leaves the others. */
+  async terminate(options: Partial<ShutdownOptions> = {}): Promise<void> {
+    if (this.#phase === 'down') return;
+    if (!this.#isTerminating) {
+      this.#isTerminating = true;
+      void this.#stop({ ...defaultShutdown, ...this.#options.shutdown, ...options });
+    }
+    await this.#ended.promise;
+  }
+
+  async #stop({ delayMs, sendRetryAfter, retryAfterMs }: ShutdownOptions): Promise<void> {
+    const timers = this.#timers;
+    // With a store that is gone the entry stays; the process does not wait for it.
+    const removed = (this.#reconciler?.remove() ?? Promise.resolve()).catch(() => {});
+    if (delayMs > 0) {
+      this.#phase = 'delaying';
+      await timers.sleep(delayMs);
+    } else {
+      await timers.within(1_000, removed, undefined);
+    }
+    if (sendRetryAfter) {
+      this.#phase = 'refusing';
+      this.#watches.endAll();
+      await timers.sleep(retryAfterMs);
+    }
+    this.#phase = 'draining';
+    this.#listener.refuse();
+    this.#listener.closeGracefully();
+    await timers.within(this.#timings.drainMs, this.#listener.drained(), undefined);
+    await this.kill();
+  }
+
+  async freeze(): Promise<void> {
+    await this.misbehave({ freeze: true });
+  }
+
+  async thaw(): Promise<void> {
+    await this.misbehave({ freeze: false });
+  }
+
   async misbehave(change: Partial<Misbehaviour>): Promise<void> {
     const before = this.#behaviour;
     const now = { ...before, ...change };
     this.#behaviour = now;
-    const { certificates } = this.#options;
-    const certificate = now.tls === 'garbage' || now.tls === 'silent' ? 'good' : now.tls;
     if (now.tls !== before.tls || now.onConnect !== before.onConnect) {
-      this.#listener.behave(now, certificates[certificate]);
+      const certificate = now.tls === 'garbage' || now.tls === 'silent' ? 'good' : now.tls;
+      this.#listener.behave(now, this.#options.certificates[certificate]);
     }
     this.#silence.isShut = now.silentWatches;
     this.#writing.isShut = now.freeze;
     this.#reconciler?.pause(now.freeze);
     if (now.freeze && !before.freeze) this.#listener.freeze();
     if (!now.freeze && before.freeze && this.#phase !== 'silent') this.#listener.thaw();
+    const isRunning = this.#phase !== 'down' && this.#phase !== 'draining';
     if (now.refuse) this.#listener.refuse();
-    else if (before.refuse && this.#phase !== 'down') await this.#listener.listen();
+    else if (before.refuse && isRunning) await this.#listener.listen();
   }
 
-  /** All switches back to good. */
   async behave(): Promise<void> {
     await this.misbehave(goodBehaviour);
   }
@@ -257,33 +211,24 @@ export class ApiServer {
   async act(action: Action): Promise<void> {
     if (action === 'reset-connections') this.#listener.destroyAll('reset');
     else if (action === 'close-connections') this.#listener.destroyAll('close');
-    else if (action === 'end-watches') this.endWatches();
-    else if (action === 'compact') await this.#options.store.compact();
-    else for (const exchange of [...this.#watches.values()]) exchange.destroyConnection('reset');
+    else if (action === 'end-watches') this.#watches.endAll();
+    else if (action === 'reset-watches') this.#watches.resetAll();
+    else await this.#options.store.compact();
   }
 
-  /** Ends the open watches with a plain end of the body. */
-  endWatches(): void {
-    for (const stream of [...this.#watches.keys()]) stream.end();
-  }
-
-  stats(): ApiServerStats {
+  async stats(): Promise<ApiServerStats> {
     return {
       phase: this.#phase,
       ...this.#listener.counts,
       connectionsOpen: this.#listener.connectionsOpen,
-      requests: [...this.#requestsByMethod.values()].reduce((sum, count) => sum + count, 0),
-      requestsByPath: Object.fromEntries(this.#requestsByPath),
-      requestsByMethod: Object.fromEntries(this.#requestsByMethod),
-      watchesOpen: this.#watches.size,
-      watchesTotal: this.#watchesTotal,
+      ...this.#requests.snapshot(),
+      ...this.#watches.counts(),
     };
   }
 
-  resetStats(): void {
-    this.#requestsByPath.clear();
-    this.#requestsByMethod.clear();
-    this.#watchesTotal = 0;
+  async resetStats(): Promise<void> {
+    this.#requests.reset();
+    this.#watches.resetTotal();
     Object.assign(this.#listener.counts, { connectionsAccepted: 0, tlsHandshakes: 0, tlsFailures: 0 });
   }
 
@@ -296,14 +241,14 @@ export class ApiServer {
       if (how === 'reset') connection.raw.resetAndDestroy();
       else connection.raw.destroy();
     });
-    count(this.#requestsByPath, exchange.path);
-    count(this.#requestsByMethod, exchange.method);
+    this.#requests.count(exchange.method, exchange.path);
+    // No real server says so; tests want to know who answered.
     response.setHeader('x-stand-in', this.name);
     void this.#writing.open().then(() => handle(exchange, connection, this.#context()));
   }
 
   #context(): HandlerContext {
-    const { store, tokens = new Map(), anonymous = 'on', grants = defaultGrants } = this.#options;
+    const { store, tokens = tokenUsers, anonymous = 'on', grants = defaultGrants } = this.#options;
     const timers = this.#timers;
     return {
       store,
@@ -319,21 +264,9 @@ export class ApiServer {
       sleep: (delayMs) => timers.sleep(delayMs),
       inTime: (operation) => inTime(timers, this.#timings.requestMs, operation),
       distort: (kind, body) => distortSlices(kind, body, this.#behaviour.slices),
-      watchOpened: (stream, exchange) => {
-        this.#watches.set(stream, exchange);
-        this.#watchesTotal += 1;
-        exchange.closed.addEventListener('abort', () => this.#watches.delete(stream));
-      },
+      watchOpened: (stream, exchange) => this.#watches.add(stream, exchange),
     };
   }
-
-  #makeStoreCheck(): StoreCheck {
-    return new StoreCheck(this.#options.store, this.#timers, this.#timings.storeCheck);
-  }
-}
-
-function count(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1);
 }
 
 async function inTime<T>(timers: Timers, limitMs: number, operation: Promise<T>): Promise<T> {

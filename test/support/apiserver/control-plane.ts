@@ -2,22 +2,17 @@
 // their own and one port, as the addresses of an EndpointSlice share their ports.
 //
 //   const plane = await startControlPlane({ servers: 3 });
-//   plane.servers[0].kill();  await plane.servers[0].start();  await plane.servers[1].misbehave({ freeze: true });
+//   const [one, two] = plane.servers;
+//   await one.kill(); await one.start(); await one.ready();
+//   await two.misbehave({ freeze: true });
 //   const file = await plane.writeKubeconfig({ user: 'admin', server: 'https://127.0.0.1:6443' });
 //   await plane.stop();
+//
+// control-plane-processes.ts does the same with a process for each.
 import { randomInt } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { User } from './access.ts';
 import { ApiServer, type ApiServerOptions } from './api-server.ts';
-import {
-  type ControlPlanePki,
-  kubeconfig,
-  makePki,
-  makeServerCertificates,
-  type UserName,
-} from './pki-files.ts';
+import { ControlPlaneFiles, type WriteKubeconfigOptions } from './control-plane-files.ts';
+import { type ControlPlanePki, makePki, makeServerCertificates } from './pki-files.ts';
 import { Store } from './store.ts';
 
 export interface ControlPlaneOptions
@@ -32,41 +27,17 @@ export interface ControlPlaneOptions
   readonly started?: number;
 }
 
-export interface WriteKubeconfigOptions {
-  /** Whose client certificate; `token`: Fairlead's bearer token; `none`: no credentials. Default `admin`. */
-  readonly user?: UserName | 'token' | 'none';
-  /** `https://host:port`; by default the first API server. */
-  readonly server?: string;
-  readonly tlsServerName?: string;
-}
-
-/** Bearer tokens that every stand-in knows. */
-export const knownTokens: Readonly<Record<'admin' | 'fairlead' | 'nobody', string>> = {
-  admin: 'admin-token',
-  fairlead: 'fairlead-token',
-  nobody: 'nobody-token',
-};
-
-export const tokenUsers: ReadonlyMap<string, User> = new Map([
-  [knownTokens.admin, { name: 'kubernetes-admin', groups: ['system:masters'] }],
-  [
-    knownTokens.fairlead,
-    { name: 'system:serviceaccount:kube-system:fairlead', groups: ['system:serviceaccounts'] },
-  ],
-  [knownTokens.nobody, { name: 'nobody', groups: [] }],
-]);
-
 export class ControlPlane {
   readonly servers: readonly ApiServer[];
   readonly store: Store;
   readonly pki: ControlPlanePki;
-  #dir: Promise<string> | undefined;
-  #files = 0;
+  readonly #files: ControlPlaneFiles;
 
   constructor(servers: readonly ApiServer[], store: Store, pki: ControlPlanePki) {
     this.servers = servers;
     this.store = store;
     this.pki = pki;
+    this.#files = new ControlPlaneFiles(pki);
   }
 
   /** `host:port` of every API server. */
@@ -76,50 +47,41 @@ export class ControlPlane {
 
   /** A directory that `stop()` removes. */
   directory(): Promise<string> {
-    this.#dir ??= mkdtemp(join(tmpdir(), 'stand-in-'));
-    return this.#dir;
+    return this.#files.directory();
   }
 
   /** Writes a kubeconfig and returns its path. */
-  async writeKubeconfig(options: WriteKubeconfigOptions = {}): Promise<string> {
-    const { user = 'admin', server = this.servers[0]?.url ?? '', tlsServerName } = options;
-    const client = user === 'token' || user === 'none' ? undefined : this.pki.clients[user];
-    const text = kubeconfig({
-      server,
-      ca: this.pki.ca.cert,
-      ...(client && { client }),
-      ...(user === 'token' && { token: knownTokens.fairlead }),
-      ...(tlsServerName && { tlsServerName }),
-    });
-    this.#files += 1;
-    const file = join(await this.directory(), `${user}-${this.#files}.kubeconfig`);
-    await writeFile(file, text, { mode: 0o600 });
-    return file;
+  writeKubeconfig(options: WriteKubeconfigOptions = {}): Promise<string> {
+    return this.#files.writeKubeconfig(this.servers[0]?.url ?? '', options);
   }
 
   /** Ends everything at once and removes the files. Idempotent. */
   async stop(): Promise<void> {
+    for (const server of this.servers) await server.kill();
     this.store.recover();
-    for (const server of this.servers) server.kill();
-    const dir = this.#dir;
-    this.#dir = undefined;
-    if (dir) await rm(await dir, { recursive: true, force: true });
+    await this.#files.remove();
   }
 }
 
 /** Starts a control plane; resolves when every started API server is ready and in the EndpointSlice. */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
-  const { servers: size = options.hosts?.length ?? 3, started = size, port = 0 } = options;
+  const { servers: size = options.hosts?.length ?? 3, port = 0 } = options;
   const pki = await makePki();
   const store = new Store();
   for (let attempt = 1; ; attempt += 1) {
     const hosts = options.hosts ?? randomHosts(size);
     const servers = await bindAll(hosts, port, store, pki, options);
     if (servers) {
-      const running = servers.slice(0, started);
-      for (const server of running) await server.start();
-      await Promise.all(running.map((server) => server.ready()));
-      return new ControlPlane(servers, store, pki);
+      const plane = new ControlPlane(servers, store, pki);
+      try {
+        const running = servers.slice(0, options.started ?? size);
+        for (const server of running) await server.start();
+        await Promise.all(running.map((server) => server.ready()));
+      } catch (error) {
+        await plane.stop();
+        throw error;
+      }
+      return plane;
     }
     if (attempt === 20) throw new Error(`no port is free on all of ${hosts.join(', ')}`);
   }
@@ -131,7 +93,7 @@ export function randomHosts(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `127.${a}.${b}.${index + 1}`);
 }
 
-/** Servers that share a port which is free on each host; undefined when the first port was not. */
+/** Servers that share a port which is free on each host; undefined when the first one's port was not. */
 async function bindAll(
   hosts: readonly string[],
   port: number,
@@ -140,29 +102,28 @@ async function bindAll(
   { anonymous, grants, timings, shutdown }: ControlPlaneOptions,
 ): Promise<ApiServer[] | undefined> {
   const servers: ApiServer[] = [];
-  for (const [index, host] of hosts.entries()) {
-    const server = new ApiServer({
-      name: `cp-${index + 1}`,
-      host,
-      port: servers[0]?.port ?? port,
-      store,
-      certificates: await makeServerCertificates(pki, host),
-      clientCa: pki.ca.cert,
-      tokens: tokenUsers,
-      ...(anonymous && { anonymous }),
-      ...(grants && { grants }),
-      ...(timings && { timings }),
-      ...(shutdown && { shutdown }),
-    });
-    try {
+  try {
+    for (const [index, host] of hosts.entries()) {
+      const server = new ApiServer({
+        name: `cp-${index + 1}`,
+        host,
+        port: servers[0]?.port ?? port,
+        store,
+        certificates: await makeServerCertificates(pki, host),
+        clientCa: pki.ca.cert,
+        ...(anonymous && { anonymous }),
+        ...(grants && { grants }),
+        ...(timings && { timings }),
+        ...(shutdown && { shutdown }),
+      });
       await server.bind();
-    } catch (error) {
-      for (const bound of servers) bound.kill();
-      if (port !== 0 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-      return undefined;
+      servers.push(server);
     }
-    servers.push(server);
+    return servers;
+  } catch (error) {
+    if (port !== 0 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    return undefined;
+  } finally {
+    for (const server of servers) await server.kill();
   }
-  for (const server of servers) server.kill();
-  return servers;
 }

@@ -1,8 +1,9 @@
 // The certificates of a whole control plane, good and bad, and kubeconfigs that use them.
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Leaf, makeCa, type TestCa } from '../pki.ts';
 import type { CertificateName } from './api-server.ts';
+import { pkiPaths } from './pki-read.ts';
 
 const dayMs = 86_400_000;
 
@@ -80,9 +81,22 @@ export function kubeconfig({ server, ca, client, token, tlsServerName }: Kubecon
   return `${JSON.stringify(config, null, 2)}\n`;
 }
 
-export async function writePem(dir: string, files: Readonly<Record<string, string>>): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  await Promise.all(
-    Object.entries(files).map(([name, text]) => writeFile(join(dir, name), text, { mode: 0o600 })),
-  );
+/** Writes everything that API server processes and clients read (paths: pki-read.ts). */
+export async function writePki(
+  dir: string,
+  pki: ControlPlanePki,
+  servers: Readonly<Record<string, Readonly<Record<CertificateName, Leaf>>>>,
+): Promise<void> {
+  const files = new Map<string, string>([[pkiPaths.ca, pki.ca.cert]]);
+  const add = (path: string, { cert, key }: Leaf) => files.set(`${path}.crt`, cert).set(`${path}.key`, key);
+  for (const [user, leaf] of Object.entries(pki.clients)) add(pkiPaths.client(user), leaf);
+  for (const [name, certificates] of Object.entries(servers)) {
+    for (const [certificate, leaf] of Object.entries(certificates)) {
+      add(pkiPaths.server(name, certificate as CertificateName), leaf);
+    }
+  }
+  for (const [path, text] of files) {
+    await mkdir(dirname(join(dir, path)), { recursive: true });
+    await writeFile(join(dir, path), text, { mode: 0o600 });
+  }
 }

@@ -63,8 +63,12 @@ export class EndpointReconciler {
     this.#turn = this.#turn.then(async () => {
       if (this.#isPaused || this.#isOver) return;
       const { store, address, leaseMs } = this.#options;
-      await store.put(leases + address, { metadata: { name: address } }, { ttlMs: leaseMs });
-      if (!this.#isOver) await this.#write();
+      try {
+        await store.put(leases + address, { metadata: { name: address } }, { ttlMs: leaseMs });
+        if (!this.#isOver) await this.#write();
+      } catch {
+        // The connection to the store broke; the next turn tries again.
+      }
     });
     return this.#turn;
   }

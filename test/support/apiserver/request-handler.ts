@@ -19,10 +19,28 @@ import type { KubeObject } from './objects.ts';
 import { type RequestInfo, requestInfo } from './request-info.ts';
 import { getObject, listObjects, type ReadContext, watchObjects } from './resources.ts';
 import { failure, pathNotFound, StatusError, unauthorized } from './status.ts';
-import { createObject, deleteCollection, deleteObject, patchObject, updateObject } from './writes.ts';
+import {
+  createObject,
+  deleteCollection,
+  deleteObject,
+  patchObject,
+  readObject,
+  updateObject,
+} from './writes.ts';
 
 /** Where the API server is in its life. */
-export type Phase = 'down' | 'silent' | 'forbidden' | 'hooks' | 'ready' | 'stopping' | 'refusing';
+export type Phase =
+  | 'down'
+  | 'silent'
+  | 'forbidden'
+  | 'hooks'
+  | 'ready'
+  /** The shutdown delay: /readyz fails, all else works. */
+  | 'delaying'
+  /** Requests get 429. */
+  | 'refusing'
+  /** The listener is closed, what is open ends. */
+  | 'draining';
 
 /** What a request needs to know of its server. */
 export interface HandlerContext extends ReadContext {
@@ -103,7 +121,7 @@ async function failingChecks(path: HealthPath, context: HandlerContext): Promise
   const { behaviour, phase } = context;
   const failing = new Set(path === 'readyz' ? behaviour.failReadyz : behaviour.failLivez);
   if (phase === 'forbidden' || phase === 'hooks') for (const hook of startupHooks) failing.add(hook);
-  if (path === 'readyz' && (phase === 'stopping' || phase === 'refusing')) failing.add('shutdown');
+  if (path === 'readyz' && (phase === 'delaying' || phase === 'refusing')) failing.add('shutdown');
   if (!(await context.storePasses())) {
     for (const check of ['etcd', 'etcd-readiness']) if (checksOf[path].includes(check)) failing.add(check);
   }
@@ -212,7 +230,7 @@ function handlerOf(verb: string) {
 
 /** `kubectl auth can-i`. */
 async function review(exchange: Exchange, user: User, context: HandlerContext): Promise<void> {
-  const object = JSON.parse((await exchange.body()).toString()) as KubeObject;
+  const object = await readObject(exchange);
   const spec = object.spec as {
     resourceAttributes?: {
       verb?: string;

@@ -50,7 +50,15 @@ export interface StoreWatch {
 
 export interface StoreWatcher {
   onEvent(event: StoreEvent): void;
+  /** The watch cannot go on: its place in the history is compacted (only over a connection that broke). */
+  onLost?(): void;
 }
+
+/** What a store writes down, to come back with all of it after a restart. */
+export type JournalEntry =
+  | { readonly type: 'put'; readonly key: string; readonly value: KubeObject; readonly ttlMs?: number }
+  | { readonly type: 'delete'; readonly key: string }
+  | { readonly type: 'compact' };
 
 /** The operations, the same in process and over a socket. They hang while the store is lost. */
 export interface StoreApi {
@@ -74,18 +82,27 @@ interface Entry extends StoredValue {
   readonly expiresAtMs?: number;
 }
 
+export interface StoreOptions {
+  readonly nowMs?: () => number;
+  readonly firstRevision?: number;
+  /** Called with every change before it is answered. */
+  readonly journal?: ((entry: JournalEntry) => void) | undefined;
+}
+
 export class Store implements StoreApi {
   readonly #entries = new Map<string, Entry>();
   readonly #watchers = new Set<{ prefix: string; watcher: StoreWatcher }>();
   readonly #nowMs: () => number;
+  readonly #journal: StoreOptions['journal'];
   #history: StoreEvent[] = [];
   #revision: number;
   #compacted: number;
   #outage: { over: Promise<void>; end: () => void } | undefined;
 
   /** Starts above revision 1, so that "1" is a resourceVersion of the past, as in a cluster that has lived. */
-  constructor({ nowMs = () => performance.now(), firstRevision = 100 } = {}) {
+  constructor({ nowMs = () => performance.now(), firstRevision = 100, journal }: StoreOptions = {}) {
     this.#nowMs = nowMs;
+    this.#journal = journal;
     this.#revision = firstRevision;
     this.#compacted = firstRevision;
   }
@@ -142,13 +159,9 @@ export class Store implements StoreApi {
     const before = this.#entries.get(key);
     const refusal = refuse(before, expect);
     if (refusal) return refusal;
-    this.#revision += 1;
-    const revision = this.#revision;
-    const entry: Entry = { key, value, revision };
-    if (ttlMs === undefined) this.#entries.set(key, entry);
-    else this.#keep(entry, ttlMs);
+    const revision = this.#set(key, value, ttlMs);
+    this.#journal?.({ type: 'put', key, value, ...(ttlMs !== undefined && { ttlMs }) });
     const previous = before && plain(before);
-    this.#publish({ type: 'put', key, revision, value, ...(previous && { previous }) });
     return { ok: true, revision, ...(previous && { previous }) };
   }
 
@@ -158,7 +171,9 @@ export class Store implements StoreApi {
     const refusal = refuse(this.#entries.get(key), expect ?? 'present');
     if (refusal) return refusal;
     const previous = plain(this.#entries.get(key)!);
-    return { ok: true, revision: this.#remove(previous), previous };
+    const revision = this.#remove(previous);
+    this.#journal?.({ type: 'delete', key });
+    return { ok: true, revision, previous };
   }
 
   async watch(prefix: string, afterRevision: number, watcher: StoreWatcher): Promise<WatchResult> {
@@ -175,8 +190,17 @@ export class Store implements StoreApi {
 
   async compact(): Promise<void> {
     await this.#available();
-    this.#compacted = this.#revision;
-    this.#history = [];
+    this.#compact();
+    this.#journal?.({ type: 'compact' });
+  }
+
+  /** Repeats journalled changes in a fresh store; leases start anew. */
+  replay(entries: Iterable<JournalEntry>): void {
+    for (const entry of entries) {
+      if (entry.type === 'put') this.#set(entry.key, entry.value, entry.ttlMs);
+      else if (entry.type === 'compact') this.#compact();
+      else this.#remove(this.#entries.get(entry.key)!);
+    }
   }
 
   async revision(): Promise<number> {
@@ -190,6 +214,22 @@ export class Store implements StoreApi {
     while (this.#outage) await this.#outage.over;
   }
 
+  #set(key: string, value: KubeObject, ttlMs?: number): number {
+    const before = this.#entries.get(key);
+    this.#revision += 1;
+    const entry: Entry = { key, value, revision: this.#revision };
+    if (ttlMs === undefined) this.#entries.set(key, entry);
+    else this.#keep(entry, ttlMs);
+    const previous = before && plain(before);
+    this.#publish({ type: 'put', key, revision: entry.revision, value, ...(previous && { previous }) });
+    return entry.revision;
+  }
+
+  #compact(): void {
+    this.#compacted = this.#revision;
+    this.#history = [];
+  }
+
   #keep(entry: Entry, ttlMs: number): void {
     this.#entries.set(entry.key, { ...plain(entry), ttlMs, expiresAtMs: this.#nowMs() + ttlMs });
   }
@@ -198,14 +238,18 @@ export class Store implements StoreApi {
   #expire(): void {
     const nowMs = this.#nowMs();
     for (const entry of this.#entries.values()) {
-      if (entry.expiresAtMs !== undefined && entry.expiresAtMs <= nowMs) this.#remove(plain(entry));
+      if (entry.expiresAtMs !== undefined && entry.expiresAtMs <= nowMs) {
+        this.#remove(plain(entry));
+        this.#journal?.({ type: 'delete', key: entry.key });
+      }
     }
   }
 
-  #remove(previous: StoredValue): number {
-    this.#entries.delete(previous.key);
+  #remove({ key, value, revision }: StoredValue): number {
+    const previous = { key, value, revision };
+    this.#entries.delete(key);
     this.#revision += 1;
-    this.#publish({ type: 'delete', key: previous.key, revision: this.#revision, previous });
+    this.#publish({ type: 'delete', key, revision: this.#revision, previous });
     return this.#revision;
   }
 

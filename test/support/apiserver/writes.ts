@@ -5,6 +5,7 @@ import type { Exchange } from './exchange.ts';
 import { apiVersionOf, type Kind, keyOf, keyPrefix, kinds } from './kinds.ts';
 import type { KubeObject } from './objects.ts';
 import { applyJsonPatch, applyMergePatch } from './patch.ts';
+import { decodeProtobuf, isProtobuf } from './protobuf.ts';
 import type { RequestInfo } from './request-info.ts';
 import { fromStore, type ReadContext, representationFor } from './resources.ts';
 import { alreadyExists, badRequest, conflict, failure, notFound, StatusError } from './status.ts';
@@ -205,12 +206,8 @@ function canonical(value: unknown): string {
   );
 }
 
-async function readObject(exchange: Exchange): Promise<KubeObject> {
-  const type = exchange.headers['content-type'] ?? 'application/json';
-  if (!/json|yaml/.test(type)) {
-    const message = `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`;
-    throw new StatusError(failure(415, 'UnsupportedMediaType', message));
-  }
+/** The object in the body of a request, in any format that clients send. */
+export async function readObject(exchange: Exchange): Promise<KubeObject> {
   const object = parseBody(await exchange.body());
   if (typeof object !== 'object' || object === null || Array.isArray(object)) {
     throw new StatusError(badRequest('the body of the request is not an object'));
@@ -218,8 +215,9 @@ async function readObject(exchange: Exchange): Promise<KubeObject> {
   return object as KubeObject;
 }
 
-/** JSON, or YAML, of which JSON is a part but slower to parse. */
+/** Protobuf, JSON, or YAML, of which JSON is a part but slower to parse. */
 function parseBody(body: Buffer): unknown {
+  if (isProtobuf(body)) return decodeProtobuf(body);
   const text = body.toString();
   try {
     return JSON.parse(text);
