@@ -216,7 +216,7 @@ export class ApiServer implements StandIn {
     else await this.#options.store.compact();
   }
 
-  async stats(): Promise<ApiServerStats> {
+  stats(): ApiServerStats {
     return {
       phase: this.#phase,
       ...this.#listener.counts,
@@ -226,7 +226,7 @@ export class ApiServer implements StandIn {
     };
   }
 
-  async resetStats(): Promise<void> {
+  resetStats(): void {
     this.#requests.reset();
     this.#watches.resetTotal();
     Object.assign(this.#listener.counts, { connectionsAccepted: 0, tlsHandshakes: 0, tlsFailures: 0 });

@@ -15,6 +15,8 @@ import { ControlPlaneFiles, type WriteKubeconfigOptions } from './control-plane-
 import { type ControlPlanePki, makePki, makeServerCertificates } from './pki-files.ts';
 import { Store } from './store.ts';
 
+export { knownTokens } from './tokens.ts';
+
 export interface ControlPlaneOptions
   extends Pick<ApiServerOptions, 'anonymous' | 'grants' | 'timings' | 'shutdown'> {
   /** How many API servers; 3 by default. */

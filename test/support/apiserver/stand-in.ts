@@ -51,6 +51,6 @@ export interface StandIn {
   /** All switches back to good. */
   behave(): Promise<void>;
   act(action: Action): Promise<void>;
-  stats(): Promise<ApiServerStats>;
-  resetStats(): Promise<void>;
+  stats(): ApiServerStats | Promise<ApiServerStats>;
+  resetStats(): void | Promise<void>;
 }
