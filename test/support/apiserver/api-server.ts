@@ -136,7 +136,7 @@ export class ApiServer implements StandIn {
     }
   }
 
-  async kill(): Promise<void> {
+  kill(): void {
     this.#phase = 'down';
     this.#timers.stop();
     this.#reconciler?.abandon();
@@ -175,7 +175,7 @@ export class ApiServer implements StandIn {
     this.#listener.refuse();
     this.#listener.closeGracefully();
     await timers.within(this.#timings.drainMs, this.#listener.drained(), undefined);
-    await this.kill();
+    this.kill();
   }
 
   async freeze(): Promise<void> {

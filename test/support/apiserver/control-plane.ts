@@ -59,7 +59,7 @@ export class ControlPlane {
 
   /** Ends everything at once and removes the files. Idempotent. */
   async stop(): Promise<void> {
-    for (const server of this.servers) await server.kill();
+    for (const server of this.servers) server.kill();
     this.store.recover();
     await this.#files.remove();
   }
@@ -126,6 +126,6 @@ async function bindAll(
     if (port !== 0 || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     return undefined;
   } finally {
-    for (const server of servers) await server.kill();
+    for (const server of servers) server.kill();
   }
 }

@@ -40,7 +40,7 @@ export interface StandIn {
   /** Resolves when start-up is over and the server is listed in the EndpointSlice. */
   ready(): Promise<void>;
   /** SIGKILL: everything ends at once, the EndpointSlice keeps its entry until the lease has run out. */
-  kill(): Promise<void>;
+  kill(): void | Promise<void>;
   /** SIGTERM; resolves when the process has ended. */
   terminate(options?: Partial<ShutdownOptions>): Promise<void>;
   /** SIGSTOP and SIGCONT. */
