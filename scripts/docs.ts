@@ -1,0 +1,114 @@
+// Writes the parts of docs/*.md that are derived from the code, between <!-- generated: NAME --> and
+// <!-- /generated: NAME -->. test/unit/docs.test.ts fails when one of them is out of date.
+// Usage: node scripts/docs.ts
+import { readFileSync, writeFileSync } from 'node:fs';
+import { exitCodes } from '../src/cli/exit-codes.ts';
+import { buildProgram } from '../src/cli/program.ts';
+import { envName, settingKeys, settingOf } from '../src/config/settings.ts';
+import { errorKinds } from '../src/model/errors.ts';
+import type { Command } from 'commander';
+
+export interface GeneratedPart {
+  readonly file: string;
+  readonly name: string;
+  render(): string;
+}
+
+export const generatedParts: readonly GeneratedPart[] = [
+  { file: 'docs/config.md', name: 'settings', render: renderSettings },
+  { file: 'docs/cli.md', name: 'commands', render: renderCommands },
+  { file: 'docs/cli.md', name: 'exit codes', render: renderExitCodes },
+  { file: 'docs/errors.md', name: 'errors', render: renderErrors },
+];
+
+/** `text` with the part `name` replaced by `body`; throws where the markers are missing. */
+export function withPart(text: string, name: string, body: string): string {
+  const [begin, end] = [`<!-- generated: ${name} -->`, `<!-- /generated: ${name} -->`];
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`the markers of "${name}" are missing`);
+  return `${text.slice(0, from + begin.length)}\n\n${body.trim()}\n\n${text.slice(to)}`;
+}
+
+/** A table with its columns aligned, as the formatter wants it. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  const [first = [], ...rest] = cells;
+  return [line(first), line(widths.map((width) => '-'.repeat(width))), ...rest.map(line)].join('\n');
+}
+
+const code = (text: string) => `\`${text}\``;
+
+function renderSettings(): string {
+  const sections = new Map<string, string[][]>();
+  for (const key of settingKeys) {
+    const { type, fallback, defaultNote, description, flag, fromText, applies } = settingOf(key);
+    const section = key.includes('.') ? (key.split('.')[0] ?? '') : '';
+    const plain = typeof fallback === 'string' ? fallback : JSON.stringify(fallback);
+    const standard = fallback === undefined ? (defaultNote ?? 'not set') : code(plain);
+    const names = [fromText ? code(envName(key)) : 'file only', ...(flag ? [code(flag)] : [])];
+    const row = [code(key), type, standard, names.join(', '), applies, description];
+    sections.set(section, [...(sections.get(section) ?? []), row]);
+  }
+  const head = ['setting', 'value', 'default', 'environment, flag', 'takes effect at', 'meaning'];
+  return [...sections]
+    .map(([section, rows]) => `### ${section || 'Top level'}\n\n${table(head, rows)}`)
+    .join('\n\n');
+}
+
+function renderExitCodes(): string {
+  return table(
+    ['code', 'meaning'],
+    Object.values(exitCodes).map(({ code: exitCode, meaning }) => [String(exitCode), meaning]),
+  );
+}
+
+function renderCommands(): string {
+  let printed = '';
+  const program = buildProgram(
+    {
+      env: {},
+      hostname: 'host',
+      version: '',
+      isTerminal: false,
+      print: (text) => {
+        printed += text;
+      },
+      printError: () => {},
+      signals: process,
+    },
+    () => {},
+  );
+  program.configureOutput({ getOutHelpWidth: () => 100 });
+  const parts: string[] = [];
+  const walk = (command: Command, names: readonly string[]) => {
+    printed = '';
+    command.configureOutput({ getOutHelpWidth: () => 100 }).outputHelp();
+    parts.push(`### ${names.join(' ')}\n\n\`\`\`text\n${printed.trim()}\n\`\`\``);
+    for (const child of command.commands) walk(child, [...names, child.name()]);
+  };
+  walk(program, [program.name()]);
+  return parts.join('\n\n');
+}
+
+function renderErrors(): string {
+  return table(
+    ['code', 'from', 'retry is safe', 'what happened', 'what to do'],
+    Object.entries(errorKinds).map(([name, { origin, isRetrySafe, summary, mend }]) => [
+      code(name),
+      origin,
+      isRetrySafe ? 'yes' : 'no',
+      summary,
+      mend,
+    ]),
+  );
+}
+
+if (import.meta.main) {
+  for (const { file, name, render } of generatedParts) {
+    writeFileSync(file, withPart(readFileSync(file, 'utf8'), name, render()));
+  }
+}
