@@ -409,7 +409,7 @@ describe('config print', () => {
         const { config } = JSON.parse(printJson(first)) as { config: unknown };
         expect((await good({ yaml: JSON.stringify(config) })).config).toEqual(first.config);
       }),
-      { numRuns: 50 },
+      { numRuns: 25 },
     );
   });
 });
@@ -435,7 +435,7 @@ describe('whatever the file holds', () => {
   };
 
   test('any text is a configuration or a list of problems, never a crash', async () => {
-    await fc.assert(fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 60 }), check), { numRuns: 100 });
+    await fc.assert(fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 60 }), check), { numRuns: 50 });
   });
 
   test('any tree with known names is a configuration or a list of problems, never a crash', async () => {
@@ -451,7 +451,7 @@ describe('whatever the file holds', () => {
     const root = fc.dictionary(name, tree, { minKeys: 1, maxKeys: 6 });
     await fc.assert(
       fc.asyncProperty(root, (value) => check(stringify(value))),
-      { numRuns: 150 },
+      { numRuns: 40 },
     );
   });
 });
