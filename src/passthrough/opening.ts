@@ -322,7 +322,9 @@ export class Opening implements LegOwner, TunnelOpening {
   }
 
   #moveOn(): void {
-    if (!this.#attempts.some((other) => other.isConnected)) {
+    if (this.#attempts.some((other) => other.isConnected)) {
+      this.#armLastCandidate();
+    } else {
       // Nobody carries the client any more: dials have their time anew, those in progress too.
       this.#deadlineFromMs = this.#shared.clock.nowMs();
       this.#armDeadline();
