@@ -37,6 +37,17 @@ export interface Holder {
 
 const keep: Closing = { action: 'keep' };
 
+/**
+ * When our own network is down everything looks dead, and when it returns the endpoints come back in turn. So
+ * `other` must have answered since the trouble began, and `dead` must have failed once more since `other` is ready.
+ */
+function isProvenBetter(other: HealthState, dead: HealthState): boolean {
+  const troubleSinceMs = dead.troubleSinceMs ?? dead.sinceMs;
+  const hasAnswered =
+    other.verdict === 'ready' && (other.lastGoodMs ?? Number.NEGATIVE_INFINITY) >= troubleSinceMs;
+  return hasAnswered && (dead.lastBadMs ?? dead.sinceMs) >= other.sinceMs;
+}
+
 /** What is due for the tunnels of `holder`, given all other listed endpoints. */
 export function planClosing(
   holder: Holder,
@@ -46,10 +57,7 @@ export function planClosing(
 ): Closing {
   const { state, removedAtMs } = holder;
   if (state.verdict === 'dead') {
-    // If our own network is down everything looks dead in turn: another endpoint must have answered since.
-    const troubleSinceMs = state.troubleSinceMs ?? state.sinceMs;
-    const isBetter = others.some((o) => o.verdict === 'ready' && (o.lastGoodMs ?? 0) >= troubleSinceMs);
-    return isBetter ? { action: 'reset' } : keep;
+    return others.some((other) => isProvenBetter(other, state)) ? { action: 'reset' } : keep;
   }
   const isRefusing = state.verdict === 'unready' && state.reason.code === 'L4CON';
   // Its watches live on for up to a minute after it stopped listening, and end with its process.

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { DialResult, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
-import { formatReason, type Reason } from '../model/snapshot.ts';
+import { formatReason, type Reason, type Verdict } from '../model/snapshot.ts';
 import { Monitor, type MonitoredConnection, type MonitorOptions } from './monitor.ts';
 import {
   type HealthEvent,
@@ -46,8 +46,6 @@ interface Watched {
 
 /** Least time between two probes that client traffic asks for, per endpoint. */
 const signalSpacingMs = 1_000;
-/** An answer younger than this needs no repeating when another endpoint gets into trouble. */
-const freshAnswerMs = 500;
 
 export class Health implements OutcomeReporter {
   readonly #deps: HealthDeps;
@@ -193,20 +191,23 @@ export class Health implements OutcomeReporter {
       this.#logChange(watched, previous);
     }
     this.#deps.observer.onChange(watched.monitor.endpoint.id, state, previous);
-    const isFirstBadSign = isNewVerdict && (previous.verdict === 'ready' || previous.verdict === 'unknown');
-    if (isFirstBadSign && state.verdict !== 'ready') this.#askTheOthers(watched);
+    if (isNewVerdict) this.#askTheOthers(watched, previous.verdict);
   }
 
-  /** Somebody will need a good one soon: what is known of the others may be a minute old. */
-  #askTheOthers(troubled: Watched): void {
-    const { clock, traffic } = this.#deps;
-    const { id } = troubled.monitor.endpoint;
-    const isInUse = traffic.traffic(id).activeTunnels > 0 || this.#deps.isPreferred(id);
-    if (!isInUse) return;
+  /**
+   * What is known of the others may be a minute old. When an endpoint in use gets into trouble, somebody will
+   * need a good one soon; when one comes back, the dead ones may have come back with it (our own network).
+   */
+  #askTheOthers(changed: Watched, was: Verdict): void {
+    const { traffic, isPreferred } = this.#deps;
+    const { id } = changed.monitor.endpoint;
+    const { verdict } = changed.state;
+    const isTrouble = verdict !== 'ready' && (was === 'ready' || was === 'unknown');
+    const isReturn = verdict === 'ready' && (was === 'unready' || was === 'dead');
+    const isInUse = traffic.traffic(id).activeTunnels > 0 || isPreferred(id);
     for (const other of this.#watched.values()) {
-      if (other === troubled) continue;
-      const ageMs = clock.nowMs() - (other.state.lastGoodMs ?? Number.NEGATIVE_INFINITY);
-      if (ageMs > freshAnswerMs) other.monitor.probeNow();
+      if (other === changed) continue;
+      if ((isTrouble && isInUse) || (isReturn && other.state.verdict === 'dead')) other.monitor.probeNow();
     }
   }
 

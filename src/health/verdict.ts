@@ -62,7 +62,9 @@ export interface HealthState {
   readonly suspicion?: { readonly sinceMs: number; readonly bytesDown: number };
   /** The last good probe. */
   readonly lastGoodMs?: number;
-  /** The first bad sign since then; undefined while there is none. */
+  /** The last probe or dial that was not good. */
+  readonly lastBadMs?: number;
+  /** The first bad sign since the last good probe; undefined while there is none. */
   readonly troubleSinceMs?: number;
   /** Only the `shutdown` check fails: it is draining politely. */
   readonly isShuttingDown: boolean;
@@ -134,9 +136,9 @@ function unanswering({ answeringSinceMs: _, ...rest }: HealthState): HealthState
   return rest;
 }
 
-/** The state with the moment of its first bad sign. */
+/** The state with the moments of its first and its latest bad sign. */
 function troubled(state: HealthState, nowMs: number): HealthState {
-  return state.troubleSinceMs === undefined ? { ...state, troubleSinceMs: nowMs } : state;
+  return { ...state, troubleSinceMs: state.troubleSinceMs ?? nowMs, lastBadMs: nowMs };
 }
 
 function moveTo(state: HealthState, verdict: Verdict, reason: Reason, nowMs: number): HealthState {

@@ -22,10 +22,10 @@ const readyFor = (ms: number, lastGoodMs = nowMs): HealthState =>
 const plan = (holder: Holder, others: HealthState[]) => planClosing(holder, others, nowMs, options);
 
 describe('a dead endpoint', () => {
-  const dead: Holder = { state: health('dead', { troubleSinceMs: nowMs - 1_000 }) };
+  const dead: Holder = { state: health('dead', { troubleSinceMs: nowMs - 1_000, lastBadMs: nowMs - 100 }) };
 
   test('loses its tunnels at once when another has answered since the trouble began', () => {
-    expect(plan(dead, [readyFor(1, nowMs - 900)])).toMatchObject({ action: 'reset' });
+    expect(plan(dead, [readyFor(60_000, nowMs - 900)])).toMatchObject({ action: 'reset' });
   });
 
   test('keeps its tunnels while nobody else has answered since: our own network may be down', () => {
@@ -35,6 +35,12 @@ describe('a dead endpoint', () => {
     );
     expect(plan(dead, [])).toEqual(keep);
   });
+});
+
+test('when our own network returns, the endpoint that is found first takes nothing from the others', () => {
+  const dead: Holder = { state: health('dead', { troubleSinceMs: nowMs - 30_000, lastBadMs: nowMs - 900 }) };
+  expect(plan(dead, [readyFor(500)])).toEqual(keep);
+  expect(plan({ state: { ...dead.state, lastBadMs: nowMs } }, [readyFor(500)])).toEqual({ action: 'reset' });
 });
 
 describe('an unready endpoint', () => {
