@@ -1,0 +1,67 @@
+// The agent as a node runs it: static list, kubeconfig with a client certificate, watch, health checks,
+// admin server, cache; and the same with parts left out, to see what each part costs.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { formatHostPort } from '../../src/model/endpoint.ts';
+import type { TargetKind } from '../backend.ts';
+import { freePorts } from '../processes.ts';
+import { writeKubeconfig } from '../workspace.ts';
+import { type Field, type Peer, type RunningPeer, startChild } from './peer.ts';
+import { startScraper } from './scraper.ts';
+
+/** Which parts run. `isScraped` needs `hasAdmin`. */
+export interface Parts {
+  readonly hasWatch: boolean;
+  readonly hasHttpsCheck: boolean;
+  readonly hasAdmin: boolean;
+  readonly isScraped: boolean;
+}
+
+export const allParts: Parts = { hasWatch: true, hasHttpsCheck: true, hasAdmin: true, isScraped: true };
+
+/** `node [flags] script run`, when the command is Node's. */
+function withNodeFlags({ fairlead, nodeFlags }: Field): readonly string[] {
+  const [program = '', ...rest] = fairlead;
+  return nodeFlags.length ? [program, ...nodeFlags, ...rest] : fairlead;
+}
+
+export function fairleadWith(name: string, parts: Parts): Peer {
+  return {
+    name,
+    async start(field: Field, target: TargetKind): Promise<RunningPeer> {
+      const { dir } = field.workspace;
+      const [port = 0, adminPort = 0] = await freePorts(2);
+      const address = { host: '127.0.0.1', port };
+      const admin = { host: '127.0.0.1', port: adminPort };
+      const endpoints = field.backend.endpoints[target].map(formatHostPort).join(',');
+      const flags = ['--listen', formatHostPort(address), '--endpoints', endpoints, '--node-name', 'bench'];
+      if (target === 'tls' && (parts.hasWatch || parts.hasHttpsCheck)) {
+        const server = `https://${formatHostPort(address)}`;
+        flags.push('--kubeconfig', await writeKubeconfig(field.workspace, `kubeconfig-${port}`, server));
+      }
+      // What has no flag of its own. The plain target cannot answer a check over TLS, and knows no API.
+      const config = join(dir, `fairlead-${port}.yaml`);
+      const hasHttpsCheck = parts.hasHttpsCheck && target === 'tls';
+      const settings = {
+        health: { check: hasHttpsCheck ? 'https' : 'tcp' },
+        discovery: { watch: parts.hasWatch && target === 'tls' },
+        ...(parts.hasAdmin ? {} : { admin: false }),
+      };
+      await writeFile(config, JSON.stringify(settings));
+      flags.push('--config', config, '--cache-file', join(dir, `cache-${port}.json`));
+      if (parts.hasAdmin) flags.push('--admin', formatHostPort(admin));
+      const command = [...withNodeFlags(field), ...flags];
+      const running = await startChild(field, { name, target, address, command });
+      const scraper = parts.isScraped ? startScraper(admin) : undefined;
+      return {
+        ...running,
+        async stop() {
+          await scraper?.stop();
+          await running.stop();
+        },
+      };
+    },
+  };
+}
+
+export const fairlead = fairleadWith('fairlead', allParts);
