@@ -6,9 +6,7 @@ import { join } from 'node:path';
 import type { HostPort } from '../src/model/endpoint.ts';
 import { Child, freePort, type Pinning, pinned } from './processes.ts';
 import { findTool } from './tools.ts';
-import type { Workspace } from './workspace.ts';
-
-export const backendHosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'] as const;
+import { backendHosts, type Workspace } from './workspace.ts';
 
 /** What clients reach behind a proxy: `tls` is the real thing, `plain` leaves the cryptography out. */
 export type TargetKind = 'tls' | 'plain';

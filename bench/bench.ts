@@ -11,7 +11,7 @@ import { fairlead } from './peers/fairlead.ts';
 import { haproxy } from './peers/haproxy.ts';
 import { nginx } from './peers/nginx.ts';
 import type { Field, Peer, RunningPeer } from './peers/peer.ts';
-import { pipe } from './peers/pipe.ts';
+import { datapath, pipe } from './peers/yardsticks.ts';
 import { allowedCpus, choosePinning } from './processes.ts';
 import { type BenchResult, judgePromises, type StageResult, stageResult } from './results.ts';
 import { bulk } from './stages/bulk.ts';
@@ -24,7 +24,7 @@ import { startup } from './stages/startup.ts';
 import type { Tool } from './tools.ts';
 import { makeWorkspace } from './workspace.ts';
 
-const allPeers: Readonly<Record<PeerName, Peer>> = { fairlead, haproxy, nginx, direct, pipe };
+const allPeers: Readonly<Record<PeerName, Peer>> = { fairlead, haproxy, nginx, direct, pipe, datapath };
 const allStages: readonly Stage[] = [startup, memoryUse, latency, connections, bulk, parts];
 
 /** What the chosen peers and the load need; nginx is always there as the backend. */

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 export const stageNames = ['startup', 'memory', 'latency', 'connections', 'bulk', 'parts'] as const;
 export type StageName = (typeof stageNames)[number];
 
-export const peerNames = ['fairlead', 'haproxy', 'nginx', 'direct', 'pipe'] as const;
+export const peerNames = ['fairlead', 'haproxy', 'nginx', 'direct', 'pipe', 'datapath'] as const;
 export type PeerName = (typeof peerNames)[number];
 
 /** How much is measured: long enough to be trusted, or just enough to see that everything works. */
@@ -41,6 +41,18 @@ const quickSizes: Sizes = {
   partsSeconds: 5,
 };
 
+/** For the test of the harness: says nothing about speed. */
+const smokeSizes: Sizes = {
+  rounds: 1,
+  seconds: 1,
+  warmupSeconds: 0,
+  bulkMiB: 64,
+  memoryMiB: 64,
+  openConnections: 20,
+  settleMs: 100,
+  partsSeconds: 1,
+};
+
 export interface BenchOptions {
   readonly isQuick: boolean;
   readonly only: readonly StageName[];
@@ -62,8 +74,9 @@ export interface BenchOptions {
 
 export const usage = `Usage: npm run bench -- [options]
   --quick            short run: says that everything works, not how fast it is
+  --smoke            the least that touches everything, for the test of the harness
   --only A,B         stages: ${stageNames.join(', ')} (default: all)
-  --peers A,B        peers: ${peerNames.join(', ')} (default: all but pipe)
+  --peers A,B        peers: ${peerNames.join(', ')} (default: the first four)
   --rounds N         rounds over all peers (default 5, quick 2)
   --seconds N        length of each timed load (default 5, quick 1)
   --no-pin           leave every process on every CPU
@@ -98,6 +111,7 @@ export function parseOptions(argv: readonly string[], { isCi = false } = {}): Be
     args: [...argv],
     options: {
       quick: { type: 'boolean', default: false },
+      smoke: { type: 'boolean', default: false },
       only: { type: 'string' },
       peers: { type: 'string' },
       rounds: { type: 'string' },
@@ -111,11 +125,11 @@ export function parseOptions(argv: readonly string[], { isCi = false } = {}): Be
       help: { type: 'boolean', default: false },
     },
   });
-  const base = values.quick ? quickSizes : fullSizes;
+  const base = values.smoke ? smokeSizes : values.quick ? quickSizes : fullSizes;
   const only = list('--only', values.only, stageNames);
   const peers = list('--peers', values.peers, peerNames);
   return {
-    isQuick: values.quick,
+    isQuick: values.quick || values.smoke,
     only: only.length ? only : stageNames,
     peers: peers.length ? peers : ['fairlead', 'haproxy', 'nginx', 'direct'],
     sizes: {

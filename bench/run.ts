@@ -5,6 +5,7 @@ import { neededTools, runBench } from './bench.ts';
 import { parseOptions, usage } from './options.ts';
 import { killAllChildren } from './processes.ts';
 import { toMarkdown } from './report.ts';
+import { removeAllWorkspaces } from './workspace.ts';
 import { installLine, installTools, missingTools } from './tools.ts';
 
 async function main(): Promise<number> {
@@ -36,7 +37,10 @@ async function main(): Promise<number> {
   return 0;
 }
 
-process.once('exit', killAllChildren);
+process.once('exit', () => {
+  killAllChildren();
+  removeAllWorkspaces();
+});
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 main().then(

@@ -1,10 +1,13 @@
 // What one run needs on disk: a private temporary directory with certificates, payloads and a kubeconfig.
 import { createHash, randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Leaf, makeCa } from '../test/support/pki.ts';
-import { backendHosts } from './backend.ts';
+
+/** The addresses of the backend, which its certificate names: three API servers as far as a proxy knows. */
+export const backendHosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'] as const;
 
 export interface Payload {
   readonly bytes: Buffer;
@@ -25,12 +28,20 @@ export interface Workspace {
 
 export const bulkMiB = 64;
 
+const present = new Set<string>();
+
+/** For an abrupt end of the harness. */
+export function removeAllWorkspaces(): void {
+  for (const dir of present) rmSync(dir, { recursive: true, force: true });
+}
+
 function payload(bytes: Buffer): Payload {
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
 }
 
 export async function makeWorkspace(): Promise<Workspace> {
   const dir = await mkdtemp(join(tmpdir(), 'fairlead-bench-'));
+  present.add(dir);
   const ca = await makeCa();
   const server = await ca.issue({ commonName: 'kube-apiserver', sans: ['localhost', ...backendHosts] });
   const client = await ca.issue({ commonName: 'system:node:bench', organizations: ['system:nodes'] });
@@ -54,7 +65,10 @@ export async function makeWorkspace(): Promise<Workspace> {
     client,
     small,
     bulk,
-    remove: () => rm(dir, { recursive: true, force: true }),
+    async remove() {
+      await rm(dir, { recursive: true, force: true });
+      present.delete(dir);
+    },
   };
 }
 

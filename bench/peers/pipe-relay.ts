@@ -1,5 +1,5 @@
 // The least that a relay on Node can be, as a yardstick for what the runtime itself costs: accept, connect to
-// the first endpoint, pipe both ways. No health, no choice. Takes the agent's flags and ignores most.
+// the first endpoint, pipe both ways. No health, no choice.
 import { connect, createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import { parseHostPort } from '../../src/model/endpoint.ts';

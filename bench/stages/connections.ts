@@ -49,7 +49,8 @@ export const connections: Stage = {
   rounds: ({ rounds }) => rounds,
   participants: (peers) => peers,
   async warmUp(context, peer) {
-    await hellos(context, peer, context.sizes.warmupSeconds);
+    const { warmupSeconds } = context.sizes;
+    if (warmupSeconds > 0) await hellos(context, peer, warmupSeconds);
   },
   async measure(context, peer) {
     const { seconds } = context.sizes;

@@ -30,7 +30,8 @@ export const latency: Stage = {
   rounds: ({ rounds }) => rounds,
   participants: (peers) => peers,
   async warmUp(context, peer) {
-    await load(context, peer, manyConnections, context.sizes.warmupSeconds);
+    const { warmupSeconds } = context.sizes;
+    if (warmupSeconds > 0) await load(context, peer, manyConnections, warmupSeconds);
   },
   async measure(context, peer): Promise<Sample> {
     const single = await load(context, peer, 1, context.sizes.seconds);

@@ -1,7 +1,7 @@
 // What each part of the agent costs: the same agent with parts switched on one after the other.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allParts, fairleadWith } from '../peers/fairlead.ts';
-import { pipe } from '../peers/pipe.ts';
+import { datapath, pipe } from '../peers/yardsticks.ts';
 import { cpuSeconds, memory } from '../usage.ts';
 import type { Stage } from './stage.ts';
 
@@ -9,6 +9,7 @@ const nothing = { hasWatch: false, hasHttpsCheck: false, hasAdmin: false, isScra
 
 const variants = [
   pipe,
+  datapath,
   fairleadWith('relay only', nothing),
   fairleadWith('+ HTTPS checks', { ...nothing, hasHttpsCheck: true }),
   fairleadWith('+ admin server', { ...nothing, hasHttpsCheck: true, hasAdmin: true }),
@@ -19,7 +20,7 @@ const variants = [
 export const parts: Stage = {
   name: 'parts',
   note:
-    'Idle processes. "pipe" is a relay of twenty lines on the same Node: what the runtime costs. The others are ' +
+    'Idle processes. "pipe" is a relay of twenty lines on the same Node, "datapath" our relay alone. The others are ' +
     'Fairlead, each column with one part more than the one before, from a static list with TCP checks on.',
   metrics: [
     { id: 'startMs', title: 'start to listening', unit: 'ms', better: 'lower' },

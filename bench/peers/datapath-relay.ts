@@ -1,0 +1,31 @@
+// Fairlead's data path alone, as a yardstick for what the rest of the agent costs: listener, connection table and
+// a fixed list of endpoints in the order given. No health, no discovery, no admin server.
+import { parseArgs } from 'node:util';
+import { systemClock } from '../../src/model/clock.ts';
+import { makeEndpoint, parseHostPort } from '../../src/model/endpoint.ts';
+import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
+import { startPassthroughListener } from '../../src/passthrough/listener.ts';
+
+const { values } = parseArgs({
+  options: { listen: { type: 'string', default: '' }, endpoints: { type: 'string', default: '' } },
+});
+
+function must(text: string) {
+  const parsed = parseHostPort(text);
+  if (!parsed.ok) throw new Error(parsed.problem);
+  return parsed.value;
+}
+
+const candidates = values.endpoints.split(',').map((text) => {
+  const { host, port } = must(text);
+  return makeEndpoint(host, port);
+});
+const log = { debug() {}, info() {}, warn: console.error, error: console.error };
+const outcomes = { dialed() {}, firstFlightUnanswered() {}, tunnelSilent() {} };
+const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });
+await startPassthroughListener({
+  listen: must(values.listen),
+  picker: () => ({ candidates, usableCount: candidates.length }),
+  table,
+  log,
+});
