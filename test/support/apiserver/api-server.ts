@@ -244,6 +244,8 @@ export class ApiServer implements StandIn {
     this.#requests.count(exchange.method, exchange.path);
     // No real server says so; tests want to know who answered.
     response.setHeader('x-stand-in', this.name);
+    // Go's server sends neither Connection nor Keep-Alive: clients get no hint of the idle timeout.
+    response.removeHeader('connection');
     void this.#writing.open().then(() => handle(exchange, connection, this.#context()));
   }
 
