@@ -92,26 +92,26 @@ export const settings = {
   }),
   'discovery.watch': boolean({
     description: 'Watch the EndpointSlices of the service `kubernetes` for API servers.',
-    applies: 'restart',
+    applies: 'reload',
     default: true,
   }),
   'discovery.namespace': text({
     description: 'Namespace of that service.',
-    applies: 'restart',
+    applies: 'reload',
     default: 'default',
     right: nameRight,
     check: dnsLabel,
   }),
   'discovery.service': text({
     description: 'Name of that service.',
-    applies: 'restart',
+    applies: 'reload',
     default: 'kubernetes',
     right: nameRight,
     check: dnsLabel,
   }),
   'discovery.portName': text({
     description: 'Name of the port to take where a slice has several.',
-    applies: 'restart',
+    applies: 'reload',
     default: 'https',
     right: nameRight,
     check: dnsLabel,
@@ -124,7 +124,7 @@ export const settings = {
   }),
   'discovery.cacheFile': file({
     description: 'Where the last good set of endpoints is kept for the next start.',
-    applies: 'restart',
+    applies: 'reload',
     flag: '--cache-file',
   }),
   'health.check': choice({
