@@ -1,66 +1,234 @@
-// Composition of the sources: what is known of the control plane, as one published set.
-import type { Logger } from 'pino';
+// Puts the sources together: takes their proposals, refuses what leads back to ourselves, merges, publishes
+// the endpoint set when it has really changed, and keeps the cache on disk. Owns the merged state.
 import { isIP } from 'node:net';
+import type { Logger } from 'pino';
 import type { CredentialSource } from '../kubernetes/credentials.ts';
+import type { SliceWatchState, SliceWatchTimings } from '../kubernetes/slice-watch-options.ts';
 import type { Clock, Random } from '../model/clock.ts';
-import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../model/endpoint.ts';
+import type { Endpoint, EndpointId, HostPort } from '../model/endpoint.ts';
 import type { EndpointSet, KnownEndpoint } from '../model/snapshot.ts';
-import type { WatchState } from '../model/status.ts';
+import { CacheWriter, readCache } from './cache-file.ts';
+import type { CacheContent, CachedEndpoint } from './cache-format.ts';
+import { dnsSource, type Lookup } from './dns-source.ts';
+import { kubeconfigSource } from './kubeconfig-source.ts';
 import { emptyState, endpointSet, isSameSet, merge } from './merge.ts';
+import type { Proposal, Source } from './source.ts';
+import { staticSource } from './static-source.ts';
+import { type WatchSource, watchSource } from './watch-source.ts';
 
 export interface DiscoveryOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
-  readonly credentials: CredentialSource;
-  /** The static list; names are resolved again and again. */
+  readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
+  readonly credentials: Pick<CredentialSource, 'current' | 'server' | 'problem' | 'reload' | 'subscribe'>;
+  /** The configured list; a host may be a name, which is resolved again and again. */
   readonly endpoints: readonly HostPort[];
   readonly options: {
     readonly watch: boolean;
     readonly namespace: string;
     readonly service: string;
+    /** Which port of the slices is the API server's. */
     readonly portName: string;
     readonly dnsIntervalMs: number;
     readonly cacheFile?: string;
   };
   /** What was known before a reload; taken as the cache is. */
-  readonly lastKnown: readonly KnownEndpoint[];
+  readonly lastKnown?: readonly KnownEndpoint[];
   /** Endpoints for the watch to go through, best first. */
-  order(): readonly Endpoint[];
-  isOwnListener(endpoint: Endpoint): boolean;
+  readonly order?: () => readonly Endpoint[];
+  /** Whether health would use an endpoint; an open watch moves away from one that is not. */
+  readonly isUsable?: (endpoint: EndpointId) => boolean;
+  readonly isOwnListener: (endpoint: Endpoint) => boolean;
+  readonly lookup?: Lookup;
+  readonly userAgent?: string;
+  readonly watchTimings?: SliceWatchTimings;
 }
 
+export type SetListener = (next: EndpointSet, previous: EndpointSet) => void;
+
 export interface Discovery {
+  /** Holds the static list and the cache as soon as `startDiscovery` has returned. */
   readonly current: EndpointSet;
-  readonly watchState: {
-    readonly state: WatchState;
-    readonly syncedAtMs?: number;
-    readonly message?: string;
-  };
-  subscribe(listener: (next: EndpointSet) => void): () => void;
-  /** An endpoint has become ready: a watch that waits tries again now. */
+  /** Calls back after each real change; returns the unsubscribe function. */
+  subscribe(listener: SetListener): () => void;
+  readonly watchState: SliceWatchState;
+  /** The pick that worked before the restart, from the cache. */
+  readonly lastPick: EndpointId | undefined;
+  /** The cache on disk cannot be written, and is older than what is known. */
+  readonly isCacheFailing: boolean;
+  /** The endpoint that carries clients now, for the cache. */
+  rememberPick(endpoint: EndpointId): void;
+  /** An endpoint has become ready, or the pick order has changed. */
   kick(): void;
+  /** Writes what the cache still lacks; nothing is published after it. */
   stop(): Promise<void>;
 }
 
-export function startDiscovery({ endpoints, lastKnown, isOwnListener, log }: DiscoveryOptions): Discovery {
-  const listeners = new Set<(next: EndpointSet) => void>();
-  const known = endpoints.filter(({ host }) => isIP(host)).map(({ host, port }) => makeEndpoint(host, port));
-  for (const endpoint of known.filter(isOwnListener)) {
-    log.warn({ endpoint: formatHostPort(endpoint) }, 'endpoint is our own listener: left out');
+export function startDiscovery(options: DiscoveryOptions): Discovery {
+  const { clock, random, log, credentials, isOwnListener } = options;
+  const { cacheFile, dnsIntervalMs: intervalMs, watch: isWatching, ...what } = options.options;
+  const listeners = new Set<SetListener>();
+  const refused = new Set<EndpointId>();
+  let state = emptyState;
+  let current = endpointSet(state);
+  let isStopped = false;
+
+  const onDisk = cacheFile === undefined ? undefined : readCache(cacheFile, log);
+  const remembered = rememberedEndpoints(options, onDisk);
+  const cachedOrigins = new Map(remembered.map(({ endpoint, origin }) => [endpoint.id, origin]));
+  const writer =
+    cacheFile === undefined ? undefined : new CacheWriter({ file: cacheFile, clock, random, log }, onDisk);
+  let pick = onDisk?.lastPick;
+
+  function propose(proposal: Proposal): void {
+    if (isStopped) return;
+    const endpoints = proposal.endpoints.filter((endpoint) => {
+      if (!isOwnListener(endpoint)) return true;
+      if (!refused.has(endpoint.id)) {
+        refused.add(endpoint.id);
+        // A kubeconfig that names our own listener is the normal case on a node.
+        const level = proposal.source === 'kubeconfig' ? 'info' : 'warn';
+        const { id, name } = endpoint;
+        log[level](
+          { endpoint: id, name, source: proposal.source },
+          'an endpoint is our own listener and left out',
+        );
+      }
+      return false;
+    });
+    state = merge(state, { ...proposal, endpoints });
+    const next = endpointSet(state);
+    if (isSameSet(next, current)) return;
+    const previous = current;
+    current = next;
+    logChange(log, previous, next);
+    save();
+    for (const listener of [...listeners]) listener(next, previous);
+    watch?.kick();
   }
-  let state = merge(emptyState, { source: 'cache', endpoints: lastKnown });
-  state = merge(state, { source: 'static', endpoints: known.filter((endpoint) => !isOwnListener(endpoint)) });
-  const current = endpointSet(state);
-  void isSameSet;
+
+  function save(): void {
+    const endpoints = current.endpoints.flatMap((endpoint): CachedEndpoint[] => {
+      const origin = originOf(endpoint, cachedOrigins.get(endpoint.id));
+      return origin === undefined ? [] : [{ endpoint, origin }];
+    });
+    // What was good on disk is never replaced by nothing.
+    if (endpoints.length === 0) return;
+    const content: CacheContent = {
+      endpoints,
+      ...(current.syncedAtMs === undefined ? {} : { syncedAtMs: current.syncedAtMs }),
+      ...(pick === undefined ? {} : { lastPick: pick }),
+    };
+    writer?.save(content);
+  }
+
+  const order = (): readonly Endpoint[] => {
+    const ordered = options.order?.() ?? [];
+    return ordered.length > 0 ? ordered : current.endpoints;
+  };
+  const { lookup, isUsable, userAgent, watchTimings: timings } = options;
+  const dns = { intervalMs, clock, random, log, ...(lookup && { lookup }) };
+  let watch: WatchSource | undefined;
+  if (isWatching) {
+    watch = watchSource({
+      namespace: what.namespace,
+      service: what.service,
+      portName: what.portName,
+      credentials,
+      order,
+      clock,
+      random,
+      log,
+      ...(isUsable && { isUsable }),
+      ...(userAgent !== undefined && { userAgent }),
+      ...(timings && { timings }),
+    });
+  }
+  const sources: Source[] = [
+    staticSource(options.endpoints),
+    cacheSource(remembered),
+    dnsSource({ ...dns, names: options.endpoints.filter(({ host }) => !isIP(host)) }),
+    kubeconfigSource({ ...dns, credentials }),
+    ...(watch ? [watch] : []),
+  ];
+  for (const source of sources) source.start(propose);
+
   return {
-    current,
-    watchState: { state: 'off' },
+    get current() {
+      return current;
+    },
+    get watchState() {
+      return watch?.state ?? { state: 'off', message: 'switched off by configuration', failures: 0 };
+    },
+    get isCacheFailing() {
+      return writer?.isFailing ?? false;
+    },
+    lastPick: onDisk?.lastPick,
     subscribe(listener) {
       listeners.add(listener);
-      return () => listeners.delete(listener);
+      return () => void listeners.delete(listener);
     },
-    kick() {},
+    rememberPick(endpoint) {
+      if (isStopped || endpoint === pick) return;
+      pick = endpoint;
+      save();
+    },
+    kick: () => watch?.kick(),
+    async stop() {
+      isStopped = true;
+      listeners.clear();
+      await Promise.all(sources.map((source) => source.stop()));
+      await writer?.stop();
+    },
+  };
+}
+
+/**
+ * What was known before a restart or a reload. Not taken over: addresses of names that are no longer
+ * configured, and what only the earlier static list had, unless there is nothing else.
+ */
+function rememberedEndpoints(
+  { endpoints, lastKnown = [] }: DiscoveryOptions,
+  onDisk: CacheContent | undefined,
+): readonly CachedEndpoint[] {
+  const names = new Set(endpoints.map(({ host }) => host));
+  const byId = new Map<EndpointId, CachedEndpoint>();
+  for (const cached of onDisk?.endpoints ?? []) byId.set(cached.endpoint.id, cached);
+  for (const known of lastKnown) {
+    const origin = originOf(known, byId.get(known.id)?.origin ?? 'watch');
+    const { tier: _tier, sources: _sources, ...endpoint } = known;
+    if (origin !== undefined) byId.set(known.id, { endpoint, origin });
+  }
+  const wanted = [...byId.values()].filter(
+    ({ endpoint: { name }, origin }) => origin !== 'dns' || (name !== undefined && names.has(name)),
+  );
+  if (wanted.length > 0 || endpoints.length > 0) return wanted;
+  return lastKnown.map((endpoint) => ({ endpoint, origin: 'watch' }));
+}
+
+function cacheSource(remembered: readonly CachedEndpoint[]): Source {
+  return {
+    start(propose) {
+      propose({ source: 'cache', endpoints: remembered.map(({ endpoint }) => endpoint) });
+    },
     async stop() {},
   };
+}
+
+/** As what an endpoint is cached; undefined when the configuration holds it anyway. */
+function originOf({ sources, name }: KnownEndpoint, cached: CachedEndpoint['origin'] | undefined) {
+  if (sources.includes('watch')) return 'watch';
+  if (sources.includes('dns')) return 'dns';
+  if (sources.includes('kubeconfig') && name !== undefined) return 'kubeconfig';
+  return sources.includes('cache') ? cached : undefined;
+}
+
+function logChange(log: DiscoveryOptions['log'], previous: EndpointSet, next: EndpointSet): void {
+  const before = new Set(previous.endpoints.map(({ id }) => id));
+  const after = new Set(next.endpoints.map(({ id }) => id));
+  const added = [...after].filter((id) => !before.has(id));
+  const removed = [...before].filter((id) => !after.has(id));
+  if (added.length > 0 || removed.length > 0) {
+    log.info({ added, removed, endpoints: after.size }, 'the endpoint set has changed');
+  }
 }

@@ -1,0 +1,169 @@
+// The cache on disk: read once at boot, before anything else answers, and written when the set has really
+// changed. A reader never sees half a file and a power cut never leaves one: temporary file, fsync, rename,
+// fsync of the directory.
+import { readFileSync, renameSync, statSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Clock, Random, Timer } from '../model/clock.ts';
+import { codeOf, messageOf } from '../model/error-text.ts';
+import { type CacheContent, decodeCache, encodeCache } from './cache-format.ts';
+
+const maxBytes = 1 << 20;
+
+/**
+ * Reads the cache, synchronously: a listener needs endpoints within milliseconds. Undefined when there is
+ * none; one that is not as it should be is set aside as `FILE.corrupt`, with a warning.
+ */
+export function readCache(file: string, log: Pick<Logger, 'warn'>): CacheContent | undefined {
+  let problem: string;
+  try {
+    const stats = statSync(file);
+    if (!stats.isFile()) problem = 'it is not a regular file';
+    else if (stats.size > maxBytes) problem = `it is larger than ${maxBytes} bytes`;
+    else {
+      const reading = decodeCache(readFileSync(file, 'utf8'));
+      if (reading.ok) return reading.value;
+      problem = reading.problem;
+    }
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, 'the endpoint cache cannot be read');
+    return undefined;
+  }
+  const aside = `${file}.corrupt`;
+  log.warn({ file, problem, aside }, 'the endpoint cache is not used and set aside');
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, 'the endpoint cache cannot be set aside');
+  }
+  return undefined;
+}
+
+/** Replaces `file` by `text`, whole or not at all. Rejects with the system's error. */
+export async function writeAtomically(file: string, text: string): Promise<void> {
+  const directory = dirname(file);
+  const temporary = `${file}.${process.pid}.tmp`;
+  await mkdir(directory, { recursive: true });
+  try {
+    const handle = await open(temporary, 'w', 0o644);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {}); // the first error is the one that counts
+    throw error;
+  }
+  const parent = await open(directory, 'r');
+  try {
+    await parent.sync();
+  } finally {
+    await parent.close();
+  }
+}
+
+/** Removes what a process that was killed between writing and renaming has left. */
+async function removeLeftovers(file: string): Promise<void> {
+  const directory = dirname(file);
+  const prefix = `${basename(file)}.`;
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith(prefix) || !/^\d+\.tmp$/.test(name.slice(prefix.length))) continue;
+    const path = join(directory, name);
+    // Another Fairlead (the old one, during an upgrade) may be writing right now.
+    if (Date.now() - (await stat(path)).mtimeMs > 60_000) await rm(path, { force: true });
+  }
+}
+
+interface Options {
+  readonly file: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+  /** Changes within this time are written together; jittered upwards by as much again. */
+  readonly delayMs?: number;
+  readonly write?: (file: string, text: string) => Promise<void>;
+}
+
+/** How soon a failed write is tried again; a full disk is not asked often. */
+const retryMs = 60_000;
+
+/** Writes what it is given last, only when it differs from what is on disk. */
+export class CacheWriter {
+  readonly #options: Options;
+  #written: string | undefined;
+  #wanted: string | undefined;
+  #timer: Timer | undefined;
+  #writing: Promise<void> | undefined;
+  #isFailing = false;
+  #isTidy = false;
+  #isStopped = false;
+
+  /** `onDisk`: what was read at boot. */
+  constructor(options: Options, onDisk?: CacheContent) {
+    this.#options = options;
+    this.#written = onDisk && encodeCache(onDisk);
+  }
+
+  /** The latest write has failed: the cache on disk is older than what is known. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  save(content: CacheContent): void {
+    if (this.#isStopped) return;
+    const text = encodeCache(content);
+    if (text === (this.#wanted ?? this.#written)) return;
+    this.#wanted = text;
+    const { delayMs = 1_000, random } = this.#options;
+    this.#plan(delayMs * (1 + random()));
+  }
+
+  /** Writes what is outstanding, and nothing after that. */
+  async stop(): Promise<void> {
+    if (!this.#isStopped) {
+      this.#isStopped = true;
+      this.#timer?.cancel();
+    }
+    await this.#writing;
+    if (this.#wanted !== undefined) await this.#write();
+  }
+
+  #plan(delayMs: number): void {
+    this.#timer ??= this.#options.clock.schedule(delayMs, () => {
+      this.#timer = undefined;
+      this.#writing ??= this.#write().finally(() => {
+        this.#writing = undefined;
+      });
+    });
+  }
+
+  async #write(): Promise<void> {
+    const { file, log, write = writeAtomically } = this.#options;
+    const text = this.#wanted;
+    this.#wanted = undefined;
+    if (text === undefined || text === this.#written) return;
+    try {
+      await write(file, text);
+      this.#written = text;
+      if (this.#isFailing) log.info({ file }, 'the endpoint cache is written again');
+      this.#isFailing = false;
+      if (!this.#isTidy) await removeLeftovers(file).catch(() => {}); // litter, no more
+      this.#isTidy = true;
+    } catch (error) {
+      const reason = codeOf(error) ?? messageOf(error);
+      if (!this.#isFailing) log.warn({ file, reason }, 'the endpoint cache cannot be written');
+      this.#isFailing = true;
+      this.#wanted ??= text;
+    }
+    if (this.#wanted === undefined || this.#isStopped) return;
+    if (this.#isFailing) {
+      const { random } = this.#options;
+      this.#plan(retryMs * (1 + random()));
+    } else this.#plan(this.#options.delayMs ?? 1_000);
+  }
+}

@@ -1,0 +1,119 @@
+// The format of the cache file: the last good set and the pick that worked. Pure. Strict on reading: a file
+// that is not exactly as written here is not used at all, because half a set is worse than the static list.
+import { isIP } from 'node:net';
+import { canonicalHost, type Endpoint, type EndpointId, makeEndpoint } from '../model/endpoint.ts';
+
+export const cacheVersion = 1;
+const maxEntries = 512;
+
+/** What told us of a cached endpoint (`kubeconfig`: by a name in it); a configured address needs no cache. */
+export type CacheOrigin = 'watch' | 'dns' | 'kubeconfig';
+
+export interface CachedEndpoint {
+  readonly endpoint: Endpoint;
+  readonly origin: CacheOrigin;
+}
+
+export interface CacheContent {
+  readonly endpoints: readonly CachedEndpoint[];
+  /** Wall time of the watch's last word. */
+  readonly syncedAtMs?: number;
+  /** The endpoint that carried clients last. */
+  readonly lastPick?: EndpointId;
+}
+
+export type CacheReading =
+  | { readonly ok: true; readonly value: CacheContent }
+  | { readonly ok: false; readonly problem: string };
+
+interface Entry {
+  host: string;
+  port: number;
+  origin: CacheOrigin;
+  name?: string;
+  zone?: string;
+}
+
+/** The file's text: one endpoint a line, so that people can read it. */
+export function encodeCache({ endpoints, syncedAtMs, lastPick }: CacheContent): string {
+  const lines = endpoints.map(({ endpoint: { host, port, name, zone }, origin }) => {
+    const entry: Entry = { host, port, origin };
+    if (name !== undefined) entry.name = name;
+    if (zone !== undefined) entry.zone = zone;
+    return `    ${JSON.stringify(entry)}`;
+  });
+  return [
+    '{',
+    `  "version": ${cacheVersion},`,
+    ...(syncedAtMs === undefined
+      ? []
+      : [`  "syncedAt": ${JSON.stringify(new Date(syncedAtMs).toISOString())},`]),
+    ...(lastPick === undefined ? [] : [`  "lastPick": ${JSON.stringify(lastPick)},`]),
+    '  "endpoints": [',
+    lines.join(',\n'),
+    '  ]',
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** Reads what `encodeCache` wrote; anything else is a problem, never a throw. */
+export function decodeCache(text: string): CacheReading {
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch {
+    return { ok: false, problem: text.trim() === '' ? 'it is empty' : 'it is not JSON' };
+  }
+  if (!isRecord(root)) return { ok: false, problem: 'it is no object' };
+  if (root.version !== cacheVersion) {
+    return { ok: false, problem: `its version is ${JSON.stringify(root.version)}, not ${cacheVersion}` };
+  }
+  const stray = Object.keys(root).find(
+    (key) => !['version', 'syncedAt', 'lastPick', 'endpoints'].includes(key),
+  );
+  if (stray !== undefined) return { ok: false, problem: `it has an unknown member ${JSON.stringify(stray)}` };
+  const { endpoints: list, syncedAt, lastPick } = root;
+  if (!Array.isArray(list) || list.length > maxEntries) return { ok: false, problem: 'endpoints is no list' };
+  const endpoints: CachedEndpoint[] = [];
+  for (const [index, entry] of list.entries()) {
+    const cached = readEntry(entry);
+    if (!cached) return { ok: false, problem: `endpoints[${index}] is not an endpoint` };
+    endpoints.push(cached);
+  }
+  const syncedAtMs =
+    syncedAt === undefined ? undefined : typeof syncedAt === 'string' ? Date.parse(syncedAt) : Number.NaN;
+  if (Number.isNaN(syncedAtMs)) return { ok: false, problem: 'syncedAt is not a time' };
+  if (lastPick !== undefined && (typeof lastPick !== 'string' || lastPick.length > 300)) {
+    return { ok: false, problem: 'lastPick is not an endpoint id' };
+  }
+  return {
+    ok: true,
+    value: {
+      endpoints,
+      ...(syncedAtMs === undefined ? {} : { syncedAtMs }),
+      ...(lastPick === undefined ? {} : { lastPick }),
+    },
+  };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= 253;
+}
+
+function readEntry(entry: unknown): CachedEndpoint | undefined {
+  if (!isRecord(entry)) return undefined;
+  const { host, port, origin, name, zone, ...stray } = entry;
+  if (Object.keys(stray).length > 0) return undefined;
+  if (typeof host !== 'string' || isIP(host) === 0 || host.includes('%') || canonicalHost(host) !== host)
+    return undefined;
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65535) return undefined;
+  if (origin !== 'watch' && origin !== 'dns' && origin !== 'kubeconfig') return undefined;
+  if ((name !== undefined && !isText(name)) || (zone !== undefined && !isText(zone))) return undefined;
+  const extra = { ...(name === undefined ? {} : { name }), ...(zone === undefined ? {} : { zone }) };
+  return { endpoint: makeEndpoint(host, port, extra), origin };
+}

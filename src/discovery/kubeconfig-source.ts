@@ -1,0 +1,42 @@
+// The server of a kubeconfig as a bootstrap seed. It changes with the kubeconfig, and it may be a name.
+import { isIP } from 'node:net';
+import type { CredentialSource } from '../kubernetes/credentials.ts';
+import { formatHostPort, makeEndpoint } from '../model/endpoint.ts';
+import { type DnsSourceOptions, dnsSource } from './dns-source.ts';
+import type { Propose, Source } from './source.ts';
+
+interface Options extends Omit<DnsSourceOptions, 'names' | 'source'> {
+  readonly credentials: Pick<CredentialSource, 'server' | 'subscribe'>;
+}
+
+export function kubeconfigSource({ credentials, ...options }: Options): Source {
+  let names: Source | undefined;
+  let seen = '';
+  let unsubscribe: (() => void) | undefined;
+
+  function look(propose: Propose): void {
+    const { server } = credentials;
+    const id = server ? formatHostPort(server) : '';
+    if (!server || id === seen) return;
+    seen = id;
+    void names?.stop();
+    names = undefined;
+    if (isIP(server.host)) {
+      propose({ source: 'kubeconfig', endpoints: [makeEndpoint(server.host, server.port)] });
+      return;
+    }
+    names = dnsSource({ ...options, source: 'kubeconfig', names: [server] });
+    names.start(propose);
+  }
+
+  return {
+    start(propose) {
+      unsubscribe = credentials.subscribe(() => look(propose));
+      look(propose);
+    },
+    async stop() {
+      unsubscribe?.();
+      await names?.stop();
+    },
+  };
+}

@@ -1,0 +1,64 @@
+// The EndpointSlices of the control plane as a source: what the watch hears, read and proposed.
+import type { Logger } from 'pino';
+import { SliceWatch } from '../kubernetes/slice-watch.ts';
+import type { SliceWatchOptions, SliceWatchState } from '../kubernetes/slice-watch-options.ts';
+import { SliceSet } from './endpointslices.ts';
+import type { Propose, Source } from './source.ts';
+
+export interface WatchSource extends Source {
+  readonly state: SliceWatchState;
+  kick(): void;
+}
+
+export interface WatchSourceOptions extends Omit<SliceWatchOptions, 'sink'> {
+  /** Which port of the slices is the API server's. */
+  readonly portName: string;
+  readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
+}
+
+export function watchSource({ portName, ...options }: WatchSourceOptions): WatchSource {
+  const { log } = options;
+  const slices = new SliceSet(portName);
+  let propose: Propose | undefined;
+  let warned = '';
+
+  function tell(atMs: number): void {
+    const { endpoints, problems } = slices.read();
+    // An API server that goes as the last one leaves an empty slice behind; the merge keeps what was good.
+    const all = endpoints.length > 0 ? problems : [...problems, 'no slice lists a usable endpoint'];
+    const text = all.join('\n');
+    if (text !== warned && text !== '')
+      log.warn({ problems: all }, 'EndpointSlices are not as they should be');
+    warned = text;
+    propose?.({ source: 'watch', endpoints, syncedAtMs: atMs });
+  }
+
+  const watch = new SliceWatch({
+    ...options,
+    sink: {
+      listed(objects, atMs) {
+        slices.replace(objects);
+        tell(atMs);
+      },
+      changed(change, object, atMs) {
+        slices.apply(change, object);
+        tell(atMs);
+      },
+      confirmed() {},
+    },
+  });
+  return {
+    get state() {
+      return watch.state;
+    },
+    kick: () => watch.kick(),
+    start(to) {
+      propose = to;
+      watch.start();
+    },
+    async stop() {
+      propose = undefined;
+      await watch.stop();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+// Why a request to an API server gave nothing: a value, with words for people.
+import { codeOf, messageOf } from '../model/error-text.ts';
+
+export interface ApiFailure {
+  readonly kind: 'refused' | 'unreachable' | 'timeout' | 'tls' | 'reset' | 'garbage' | 'status' | 'closed';
+  /** `refused`, `no TLS within 5 s`, `503`. */
+  readonly text: string;
+  /** For `status`. */
+  readonly status?: number;
+  /** It came as an event within a watch, not as the answer. */
+  readonly isEvent?: boolean;
+  /** From Retry-After. */
+  readonly retryAfterMs?: number;
+  /** The user that a Status object of a 403 names. */
+  readonly user?: string;
+}
+
+const words: Readonly<Record<string, Omit<ApiFailure, 'status'>>> = {
+  ECONNREFUSED: { kind: 'refused', text: 'refused' },
+  ECONNRESET: { kind: 'reset', text: 'the connection was reset' },
+  EPIPE: { kind: 'reset', text: 'the connection was reset' },
+  ETIMEDOUT: { kind: 'timeout', text: 'the connection timed out' },
+  EPROTO: { kind: 'tls', text: 'it does not speak TLS' },
+};
+
+/** Sorts what a socket, TLS or the HTTP parser reports. */
+export function failureOf(error: unknown): ApiFailure {
+  const code = codeOf(error) ?? '';
+  const known = words[code];
+  if (known) return known;
+  const text = messageOf(error).slice(0, 300);
+  if (code.startsWith('HPE_')) return { kind: 'garbage', text: `no HTTP: ${text}` };
+  // OpenSSL's own codes, its verification results (CERT_HAS_EXPIRED) and Node's identity check.
+  if (/^ERR_(SSL|TLS|OSSL)|CERT|SIGNATURE|ISSUER|CRL|_CHAIN|HOSTNAME/.test(code))
+    return { kind: 'tls', text };
+  return { kind: 'unreachable', text: code ? `${code}` : text };
+}
+
+/** What an answer other than 200 says. `body` is its beginning, perhaps a Kubernetes Status. */
+export function statusFailure(status: number, retryAfter: string | undefined, body: string): ApiFailure {
+  const seconds = /^\d{1,5}$/.test(retryAfter ?? '') ? Number(retryAfter) : undefined;
+  const user = /User \\?"([^"\\]{1,120})/.exec(body)?.[1];
+  return {
+    kind: 'status',
+    status,
+    text: `HTTP ${status}`,
+    ...(seconds === undefined ? {} : { retryAfterMs: seconds * 1000 }),
+    ...(user === undefined ? {} : { user }),
+  };
+}
