@@ -20,7 +20,10 @@ export interface DiscoveryOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
-  readonly credentials: Pick<CredentialSource, 'current' | 'server' | 'problem' | 'reload' | 'subscribe'>;
+  readonly credentials: Pick<
+    CredentialSource,
+    'current' | 'started' | 'server' | 'problem' | 'reload' | 'subscribe'
+  >;
   /** The configured list; a host may be a name, which is resolved again and again. */
   readonly endpoints: readonly HostPort[];
   readonly options: {

@@ -73,8 +73,20 @@ export class ApiSession {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#timings = options.timings ?? defaultTimings;
-    // No cached TLS sessions: a resumed one would not look at the server's certificate again.
-    this.#agent = new Agent({ keepAlive: true, keepAliveMsecs: 15_000, maxSockets: 1, maxCachedSessions: 0 });
+    const { endpoint, credentials } = options;
+    const { ca, cert, key, serverName } = credentials;
+    this.#agent = new Agent({
+      keepAlive: true,
+      keepAliveMsecs: 15_000,
+      maxSockets: 1,
+      // No cached TLS sessions: a resumed one would not look at the server's certificate again.
+      maxCachedSessions: 0,
+      rejectUnauthorized: true, // also when NODE_TLS_REJECT_UNAUTHORIZED says otherwise
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert, key }),
+      // Here, not at each request: Node closes a connection after a request with an identity check of its own.
+      ...identityOptions(endpoint, serverName),
+    });
   }
 
   /** GET with a whole answer, bounded in time and size. */
@@ -145,7 +157,7 @@ export class ApiSession {
 
   #attempt(path: string, reader: Reader): Promise<{ failure: ApiFailure | undefined; isStale: boolean }> {
     const { endpoint, credentials, clock, userAgent } = this.#options;
-    const { ca, cert, key, token, serverName } = credentials;
+    const { token } = credentials;
     if (this.#isClosed) return Promise.resolve({ failure: { kind: 'closed', text: 'left' }, isStale: false });
     return new Promise((resolve) => {
       let deadline: Timer | undefined;
@@ -153,7 +165,6 @@ export class ApiSession {
       let hasAnswer = false;
       const sent = request({
         agent: this.#agent,
-        rejectUnauthorized: true, // also when NODE_TLS_REJECT_UNAUTHORIZED says otherwise
         host: endpoint.host,
         port: endpoint.port,
         path,
@@ -162,9 +173,6 @@ export class ApiSession {
           'user-agent': userAgent,
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         },
-        ...(ca === undefined ? {} : { ca }),
-        ...(cert === undefined ? {} : { cert, key }),
-        ...identityOptions(endpoint, serverName),
       });
 
       const finish = (failure: ApiFailure | undefined) => {

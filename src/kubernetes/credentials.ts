@@ -21,6 +21,8 @@ export interface Credentials {
 /** Where the current credentials are read. */
 export interface CredentialSource {
   readonly current: Credentials;
+  /** Resolves when the first reading has ended, well or not. */
+  readonly started: Promise<void>;
   /** The server of the kubeconfig, when there is one that may be dialled. */
   readonly server: HostPort | undefined;
   /** Why the latest reading was not taken; the credentials of the one before stay in use. */

@@ -62,7 +62,7 @@ export const defaultWatchTimings: SliceWatchTimings = {
 export interface SliceWatchOptions {
   readonly namespace: string;
   readonly service: string;
-  readonly credentials: Pick<CredentialSource, 'current' | 'problem' | 'reload' | 'subscribe'>;
+  readonly credentials: Pick<CredentialSource, 'current' | 'started' | 'problem' | 'reload' | 'subscribe'>;
   /** Every known endpoint, in pick order. */
   readonly order: () => readonly Endpoint[];
   /** Whether health would use it; a watch moves away from one that is not, if another one is. */

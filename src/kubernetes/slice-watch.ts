@@ -31,6 +31,8 @@ type Outcome =
 const longestRetryAfterMs = 60_000;
 const logAgainMs = 600_000;
 const logChangedMs = 60_000;
+/** How often the reason for having no credentials is looked at again. */
+const noCredentialsMs = 10_000;
 
 export class SliceWatch {
   readonly #options: SliceWatchOptions;
@@ -44,6 +46,9 @@ export class SliceWatch {
   #unsubscribe: (() => void) | undefined;
   #running: Promise<void> | undefined;
   #isStopped = false;
+  readonly #stopping = Promise.withResolvers<void>();
+  /** A kick that came while an attempt was under way: the wait after it is left out. */
+  #isKicked = false;
 
   /** Where the watch goes on; undefined: list first. */
   #resourceVersion: string | undefined;
@@ -91,6 +96,7 @@ export class SliceWatch {
       });
       return;
     }
+    this.#isKicked = !this.#isEstablished;
     if (current === undefined) return;
     const better = order().find((endpoint) => endpoint.id !== current && isUsable(endpoint.id));
     if (!better) return;
@@ -100,6 +106,7 @@ export class SliceWatch {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
+    this.#stopping.resolve();
     this.#unsubscribe?.();
     this.#kickTimer?.cancel();
     this.#leave();
@@ -108,6 +115,7 @@ export class SliceWatch {
   }
 
   async #run(): Promise<void> {
+    await Promise.race([this.#options.credentials.started, this.#stopping.promise]);
     while (!this.#isStopped) {
       const credentials = this.#options.credentials.current;
       if (credentials.kind === 'none') {
@@ -128,7 +136,7 @@ export class SliceWatch {
       this.#options.log.warn({ reason: message }, 'no EndpointSlice watch without credentials');
     }
     this.#set({ state: 'no-credentials', message });
-    await this.#pause(undefined);
+    await this.#pause(noCredentialsMs);
   }
 
   async #endRound(): Promise<void> {
@@ -138,7 +146,11 @@ export class SliceWatch {
     this.#sayIll();
     this.#reloads = 0;
     this.#relists = 0;
-    await this.#pause(this.#rounds.end());
+    const delayMs = this.#rounds.end();
+    const { kickJitterMs } = this.#timings;
+    const isKicked = this.#isKicked;
+    this.#isKicked = false;
+    await this.#pause(isKicked ? Math.min(delayMs, this.#options.random() * kickJitterMs) : delayMs);
   }
 
   /** Opens or reuses the session to `endpoint`, lists if needed, and watches until something ends it. */
@@ -330,14 +342,13 @@ export class SliceWatch {
     session?.api.close();
   }
 
-  /** Waits; for ever without `delayMs`. `#wakeUp` ends it. */
-  #pause(delayMs: number | undefined): Promise<void> {
+  /** Waits; `#wakeUp` ends it. */
+  #pause(delayMs: number): Promise<void> {
     if (this.#isStopped) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer =
-        delayMs === undefined ? undefined : this.#options.clock.schedule(delayMs, () => this.#wakeUp());
+      const timer = this.#options.clock.schedule(delayMs, () => this.#wakeUp());
       this.#wake = () => {
-        timer?.cancel();
+        timer.cancel();
         resolve();
       };
     });

@@ -18,8 +18,6 @@ import {
 import { fileSignature } from './read-file.ts';
 
 export interface CredentialWatch extends CredentialSource {
-  /** Resolves when the first reading has ended, well or not. */
-  readonly started: Promise<void>;
   stop(): Promise<void>;
 }
 

@@ -1,15 +1,15 @@
 // Credentials that change under us, on real files. The clock is real and looks every few milliseconds.
 import { renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Credentials } from '../../src/kubernetes/credentials.ts';
-import type { CredentialOptions } from '../../src/kubernetes/load-credentials.ts';
-import { type CredentialWatch, watchCredentials } from '../../src/kubernetes/watch-credentials.ts';
-import { systemClock } from '../../src/model/clock.ts';
-import { eventually } from '../support/eventually.ts';
-import { writeKubeconfig } from '../support/kubeconfig.ts';
-import { type Leaf, makeCa, type TestCa } from '../support/pki.ts';
-import { recordingLog } from '../support/recording-log.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import type { Credentials } from '../../../src/kubernetes/credentials.ts';
+import type { CredentialOptions } from '../../../src/kubernetes/load-credentials.ts';
+import { type CredentialWatch, watchCredentials } from '../../../src/kubernetes/watch-credentials.ts';
+import { systemClock } from '../../../src/model/clock.ts';
+import { eventually } from '../../support/eventually.ts';
+import { writeKubeconfig } from '../../support/kubeconfig.ts';
+import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
+import { recordingLog } from '../../support/recording-log.ts';
+import { tempDir } from '../../support/temp-dir.ts';
 
 const root = tempDir();
 let counter = 0;
