@@ -126,7 +126,7 @@ class RunningAgent implements Agent {
         onChange: (_id, state, previous) => {
           this.#publish();
           this.#closer.look();
-          if (state.verdict === 'ready' && previous.verdict !== 'ready') this.#discovery?.kick();
+          if (state.verdict !== previous.verdict) this.#discovery?.kick();
         },
         onProbe: (id, result, durationMs) => {
           const { code, status } = reasonOf(result);
@@ -248,6 +248,8 @@ class RunningAgent implements Agent {
       options: discovery,
       lastKnown: this.#discovery?.current.endpoints ?? [],
       order: () => this.#snapshots.current.candidates,
+      isUsable: (id) => this.#isUsable(id),
+      userAgent: `fairlead/${this.#options.version}`,
       isOwnListener: ownListenerCheck(this.#listeners.map(({ address }) => address)),
     });
     this.#discovery.subscribe(() => this.#endpointsChanged());
@@ -284,6 +286,11 @@ class RunningAgent implements Agent {
     this.#snapshots.publish((version) =>
       makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs() }, version),
     );
+  }
+
+  #isUsable(id: string): boolean {
+    const { candidates, usableCount } = this.#snapshots.current;
+    return candidates.slice(0, usableCount).some((candidate) => candidate.id === id);
   }
 
   #isPreferred(id: string): boolean {
