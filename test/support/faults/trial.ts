@@ -1,0 +1,171 @@
+// One trial: a fresh load balancer in front of the lab's control plane, the usual clients, a script of faults,
+// and what the clients saw. Nothing here judges; tests and the bench read the observation.
+import type { ApiServerProcess } from '../apiserver/api-server-process.ts';
+import { eventually } from '../eventually.ts';
+import type { ClientProcess } from './clients/client-process.ts';
+import type { EstablishedOptions, EstablishedReport } from './clients/established.ts';
+import { monotonicMs } from './clients/monotonic.ts';
+import type { NewConnectionsOptions } from './clients/new-connections.ts';
+import { type Call, isGood } from './clients/target.ts';
+import type { WatchesReport } from './clients/watches.ts';
+import type { Lab } from './lab.ts';
+import { anonymousMb, descriptors } from './processes.ts';
+import { StallWatch } from './stalls.ts';
+import type { RunningSubject, Subject } from './subject.ts';
+
+export interface Load {
+  /** A new connection this often; 0: none. */
+  readonly newEveryMs: number;
+  readonly newTimeoutMs: number;
+  readonly path: string;
+  /** How many kept connections of each protocol. */
+  readonly http1: number;
+  readonly http2: number;
+  readonly askEveryMs: number;
+  readonly watches: number;
+}
+
+export const usualLoad: Load = {
+  newEveryMs: 50,
+  newTimeoutMs: 10_000,
+  path: '/version',
+  http1: 1,
+  http2: 1,
+  askEveryMs: 200,
+  watches: 2,
+};
+
+export interface Footprint {
+  readonly descriptors: number;
+  readonly anonymousMb: number;
+}
+
+export interface Observation {
+  /** Moments that the script marked, by name; all times are `monotonicMs()`. */
+  readonly marks: Readonly<Record<string, number>>;
+  readonly victim: string;
+  readonly newConnections: readonly Call[];
+  readonly established: readonly EstablishedReport[];
+  readonly watches: WatchesReport;
+  readonly log: readonly string[];
+  readonly stalls: Pick<StallWatch, 'between'>;
+}
+
+/** What a script works with. */
+export interface Trial<S extends RunningSubject = RunningSubject> {
+  readonly lab: Lab;
+  readonly subject: S;
+  readonly clients: ClientProcess;
+  /** The API server that the first established client talks to. */
+  readonly victim: ApiServerProcess;
+  readonly others: readonly ApiServerProcess[];
+  /** Notes the moment down. */
+  mark(name: string): void;
+  footprint(): Footprint;
+  /** The latest outcomes of the new-connection client. */
+  latestNew(last: number): Promise<Call[]>;
+  /** Watches that are open now. */
+  openWatches(): Promise<number>;
+}
+
+export type Script<S extends RunningSubject = RunningSubject> = (trial: Trial<S>) => Promise<void>;
+
+export interface StartableSubject<S extends RunningSubject> extends Subject {
+  start(place: Parameters<Subject['start']>[0]): Promise<S>;
+}
+
+export async function runTrial<S extends RunningSubject>(
+  lab: Lab,
+  subject: StartableSubject<S>,
+  script: Script<S>,
+  { load = {}, beforeStart }: { load?: Partial<Load>; beforeStart?: () => Promise<void> } = {},
+): Promise<Observation> {
+  const wanted = { ...usualLoad, ...load };
+  const clients = await lab.startClients();
+  const place = await lab.place(clients);
+  await beforeStart?.();
+  const running = await subject.start(place);
+  const stalls = new StallWatch(() => [running.pid, clients.pid, ...lab.pids()]);
+  const marks: Record<string, number> = {};
+  try {
+    await clients.do({ op: 'target', target: lab.target() });
+    await running.settled();
+    const loads = await startLoad(clients, wanted);
+    const first = await firstServer(clients, loads);
+    const victim = lab.server(first);
+    marks['start'] = monotonicMs();
+    await script({
+      lab,
+      subject: running,
+      clients,
+      victim,
+      others: lab.servers.filter((server) => server !== victim),
+      mark(name) {
+        marks[name] = monotonicMs();
+      },
+      footprint: () => ({ descriptors: descriptors(running.pid), anonymousMb: anonymousMb(running.pid) }),
+      latestNew: (last) => clients.do({ op: 'peek-new', handle: loads.newConnections ?? 0, last }),
+      openWatches: () => clients.do({ op: 'open-watches', handle: loads.watches }),
+    });
+    marks['stop'] = monotonicMs();
+    const observed = await stopLoad(clients, loads);
+    return { marks, victim: first, ...observed, log: running.log, stalls };
+  } finally {
+    stalls.stop();
+    await running.stop();
+    await clients.kill();
+    await place.remove();
+    await lab.heal();
+  }
+}
+
+interface Loads {
+  readonly newConnections: number | undefined;
+  readonly established: readonly number[];
+  readonly watches: number;
+}
+
+async function startLoad(clients: ClientProcess, load: Load): Promise<Loads> {
+  const { path, askEveryMs, newEveryMs, newTimeoutMs } = load;
+  const protocols = [
+    ...Array<EstablishedOptions['protocol']>(load.http1).fill('http1'),
+    ...Array<EstablishedOptions['protocol']>(load.http2).fill('http2'),
+  ];
+  const established: number[] = [];
+  for (const protocol of protocols) {
+    const options = { protocol, everyMs: askEveryMs, path };
+    established.push(await clients.do({ op: 'start-established', options }));
+  }
+  const watches = await clients.do({ op: 'start-watches', count: load.watches });
+  const options: NewConnectionsOptions = { everyMs: newEveryMs, path, timeoutMs: newTimeoutMs };
+  const newConnections = newEveryMs > 0 ? await clients.do({ op: 'start-new', options }) : undefined;
+  return { newConnections, established, watches };
+}
+
+/** Waits until every client is served; names the API server of the first established one. */
+async function firstServer(clients: ClientProcess, { established, watches }: Loads): Promise<string> {
+  for (const handle of established) {
+    await eventually('an established client is served', async () => {
+      const calls = await clients.do({ op: 'peek-established', handle, last: 1 });
+      return calls.some(isGood);
+    });
+  }
+  await eventually('watches are open', async () => {
+    return (await clients.do({ op: 'open-watches', handle: watches })) > 0;
+  });
+  const [handle = 0] = established;
+  const [call] = await clients.do({ op: 'peek-established', handle, last: 1 });
+  return call?.server ?? '';
+}
+
+async function stopLoad(
+  clients: ClientProcess,
+  { newConnections, established, watches }: Loads,
+): Promise<Pick<Observation, 'newConnections' | 'established' | 'watches'>> {
+  const reports: EstablishedReport[] = [];
+  const watching = await clients.do({ op: 'stop-watches', handle: watches });
+  for (const handle of established) reports.push(await clients.do({ op: 'stop-established', handle }));
+  const calls =
+    newConnections === undefined ? [] : await clients.do({ op: 'stop-new', handle: newConnections });
+  return { newConnections: calls, established: reports, watches: watching };
+}
