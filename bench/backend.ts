@@ -3,7 +3,8 @@
 // addresses; and the same bytes without TLS, where the proxy and not the cryptography sets the pace.
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostPort } from '../src/model/endpoint.ts';
+import { formatHostPort, type HostPort } from '../src/model/endpoint.ts';
+import { type BenchControlPlane, startBenchControlPlane } from './control-plane.ts';
 import { Child, freePort, type Pinning, pinned } from './processes.ts';
 import { findTool } from './tools.ts';
 import { backendHosts, type Workspace } from './workspace.ts';
@@ -36,21 +37,12 @@ export function privateHttpPaths(dir: string, name: string): string {
 /** Workers of a root master run as another user unless told otherwise, and could not read the run's files. */
 export const nginxUserLine = process.getuid?.() === 0 ? 'user root;' : '';
 
-function configuration(workspace: Workspace, ports: Record<TargetKind, number>, controlPlane?: HostPort) {
+function configuration(workspace: Workspace, ports: Record<TargetKind, number>, api: HostPort): string {
   const { dir } = workspace;
   const listens = backendHosts.flatMap((host) => [
     `    listen ${host}:${ports.tls} ssl http2 backlog=4096;`,
     `    listen ${host}:${ports.plain} backlog=4096;`,
   ]);
-  // Discovery's list and watch go to a stand-in API server: nginx only ends the TLS.
-  const api = controlPlane
-    ? `location ~ ^/apis?(/|$) {
-      proxy_pass https://${controlPlane.host}:${controlPlane.port};
-      proxy_http_version 1.1;
-      proxy_buffering off;
-      proxy_read_timeout 1h;
-    }`
-    : '';
   return `
 daemon off;
 master_process off;
@@ -89,25 +81,40 @@ ${listens.join('\n')}
     location = /small { root ${dir}; }
     location = /bulk { root ${dir}; }
     location /upload/ { root ${dir}; dav_methods PUT; }
-    ${api}
+    # Discovery's list and watch go to a stand-in API server; nginx only ends the TLS.
+    location ~ ^/apis?(/|$) {
+      proxy_pass https://${formatHostPort(api)};
+      proxy_http_version 1.1;
+      proxy_ssl_certificate ${join(dir, 'client.crt')};
+      proxy_ssl_certificate_key ${join(dir, 'client.key')};
+      proxy_buffering off;
+      proxy_read_timeout 1h;
+    }
   }
 }
 `;
 }
 
-export async function startBackend(
-  workspace: Workspace,
-  pinning: Pinning,
-  controlPlane?: HostPort,
-): Promise<Backend> {
+export async function startBackend(workspace: Workspace, pinning: Pinning): Promise<Backend> {
   const nginx = await findTool('nginx');
   if (nginx === undefined) throw new Error('nginx is missing');
   const ports = { tls: await freePort(), plain: await freePort() };
+  const at = (port: number): readonly HostPort[] => backendHosts.map((host) => ({ host, port }));
+  const endpoints = { tls: at(ports.tls), plain: at(ports.plain) };
+  const controlPlane: BenchControlPlane = await startBenchControlPlane(workspace.ca, endpoints.tls);
   const file = join(workspace.dir, 'backend.conf');
-  await writeFile(file, configuration(workspace, ports, controlPlane));
+  await writeFile(file, configuration(workspace, ports, controlPlane.address));
   const command = [nginx, '-p', workspace.dir, '-e', 'stderr', '-c', file];
   const child = new Child('backend', pinned(pinning.backend, command));
-  await child.listening(backendHosts[0], ports.tls);
-  const at = (port: number): readonly HostPort[] => backendHosts.map((host) => ({ host, port }));
-  return { endpoints: { tls: at(ports.tls), plain: at(ports.plain) }, stop: () => child.stop() };
+  const stop = async (): Promise<void> => {
+    await child.stop();
+    controlPlane.stop();
+  };
+  try {
+    await child.listening(backendHosts[0], ports.tls);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { endpoints, stop };
 }

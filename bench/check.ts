@@ -34,7 +34,9 @@ async function call({ workspace, target, address, path, body }: Call): Promise<A
   const options = { host: address.host, port: address.port, path, method, headers, agent: false };
   return new Promise((resolve, reject) => {
     const request =
-      target === 'tls' ? requestHttps({ ...options, ca: workspace.ca, cert, key }) : requestHttp(options);
+      target === 'tls'
+        ? requestHttps({ ...options, ca: workspace.ca.cert, cert, key })
+        : requestHttp(options);
     request.once('error', reject);
     request.once('response', (response) => {
       const hash = createHash('sha256');

@@ -4,7 +4,8 @@ import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Leaf, makeCa } from '../test/support/pki.ts';
+import { type Leaf, makeCa, type TestCa } from '../test/support/pki.ts';
+import { discoveryUser } from './control-plane.ts';
 
 /** The addresses of the backend, which its certificate names: three API servers as far as a proxy knows. */
 export const backendHosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'] as const;
@@ -16,7 +17,7 @@ export interface Payload {
 
 export interface Workspace {
   readonly dir: string;
-  readonly ca: string;
+  readonly ca: TestCa;
   readonly serverCert: string;
   readonly client: Leaf;
   /** The response of a request whose latency counts: about a small API object. */
@@ -44,7 +45,7 @@ export async function makeWorkspace(): Promise<Workspace> {
   present.add(dir);
   const ca = await makeCa();
   const server = await ca.issue({ commonName: 'kube-apiserver', sans: ['localhost', ...backendHosts] });
-  const client = await ca.issue({ commonName: 'system:node:bench', organizations: ['system:nodes'] });
+  const client = await ca.issue({ commonName: discoveryUser });
   const small = payload(Buffer.from(`${JSON.stringify({ kind: 'Lease', filler: 'x'.repeat(900) })}\n`));
   const bulk = payload(randomBytes(bulkMiB * 2 ** 20));
   await mkdir(join(dir, 'upload'));
@@ -60,7 +61,7 @@ export async function makeWorkspace(): Promise<Workspace> {
   for (const [name, content] of Object.entries(files)) await writeFile(join(dir, name), content);
   return {
     dir,
-    ca: ca.cert,
+    ca,
     serverCert: server.cert,
     client,
     small,

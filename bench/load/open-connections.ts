@@ -41,7 +41,7 @@ export async function openConnections({
   count: number;
 }): Promise<OpenConnections> {
   const { cert, key } = workspace.client;
-  const context = createSecureContext({ ca: workspace.ca, cert, key });
+  const context = createSecureContext({ ca: workspace.ca.cert, cert, key });
   const sockets: TLSSocket[] = [];
   const isOpen = (socket: TLSSocket): boolean => !socket.destroyed && socket.readable;
   const close = async (): Promise<void> => {

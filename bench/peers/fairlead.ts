@@ -6,6 +6,7 @@ import { formatHostPort } from '../../src/model/endpoint.ts';
 import type { TargetKind } from '../backend.ts';
 import { freePorts } from '../processes.ts';
 import { writeKubeconfig } from '../workspace.ts';
+import { agentSettled } from './agent-status.ts';
 import { type Field, type Peer, type RunningPeer, startChild } from './peer.ts';
 import { startScraper } from './scraper.ts';
 
@@ -52,6 +53,15 @@ export function fairleadWith(name: string, parts: Parts): Peer {
       if (parts.hasAdmin) flags.push('--admin', formatHostPort(admin));
       const command = [...withNodeFlags(field), ...flags];
       const running = await startChild(field, { name, target, address, command });
+      if (parts.hasAdmin) {
+        const watch = undefined;
+        const reason = hasHttpsCheck ? 'L7OK/200' : 'L4OK';
+        const endpointCount = field.backend.endpoints[target].length;
+        await agentSettled(admin, { watch, reason, endpointCount }).catch(async (error: unknown) => {
+          await running.stop();
+          throw error;
+        });
+      }
       const scraper = parts.isScraped ? startScraper(admin) : undefined;
       return {
         ...running,
