@@ -4,7 +4,7 @@ import { formatHostPort, type HostPort } from '../../src/model/endpoint.ts';
 import type { Status } from '../../src/model/status.ts';
 
 export interface Wanted {
-  readonly watch: Status['discovery']['watch'] | undefined;
+  readonly watch: Status['discovery']['watch'];
   /** Every endpoint is ready for this reason: `L7OK/200` with HTTPS checks. */
   readonly reason: string;
   readonly endpointCount: number;
@@ -12,8 +12,7 @@ export interface Wanted {
 
 function shortcoming(status: Status, { watch, reason, endpointCount }: Wanted): string | undefined {
   const { discovery, endpoints } = status;
-  if (watch !== undefined && discovery.watch !== watch)
-    return `watch is ${discovery.watch} (${discovery.message ?? 'no message'})`;
+  if (discovery.watch !== watch) return `watch is ${discovery.watch} (${discovery.message ?? 'no message'})`;
   if (endpoints.length !== endpointCount) return `${endpoints.length} endpoints instead of ${endpointCount}`;
   const other = endpoints.find((endpoint) => endpoint.reason !== reason);
   return other && `${other.id} is ${other.reason}`;

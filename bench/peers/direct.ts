@@ -6,6 +6,14 @@ export const direct: Peer = {
   async start({ backend }, target) {
     const [address] = backend.endpoints[target];
     if (address === undefined) throw new Error('the backend has no endpoint');
-    return { name: 'direct', target, address, pid: undefined, startMs: 0, stop: async () => {} };
+    return {
+      name: 'direct',
+      target,
+      address,
+      pid: undefined,
+      startMs: 0,
+      startCpuMs: 0,
+      stop: async () => {},
+    };
   },
 };

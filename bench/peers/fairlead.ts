@@ -54,7 +54,7 @@ export function fairleadWith(name: string, parts: Parts): Peer {
       const command = [...withNodeFlags(field), ...flags];
       const running = await startChild(field, { name, target, address, command });
       if (parts.hasAdmin) {
-        const watch = undefined;
+        const watch = parts.hasWatch && target === 'tls' ? 'synced' : 'off';
         const reason = hasHttpsCheck ? 'L7OK/200' : 'L4OK';
         const endpointCount = field.backend.endpoints[target].length;
         await agentSettled(admin, { watch, reason, endpointCount }).catch(async (error: unknown) => {

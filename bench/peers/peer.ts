@@ -3,6 +3,7 @@ import type { HostPort } from '../../src/model/endpoint.ts';
 import type { Backend, TargetKind } from '../backend.ts';
 import type { PeerName } from '../options.ts';
 import { Child, type Pinning, pinned } from '../processes.ts';
+import { cpuSeconds } from '../usage.ts';
 import type { Workspace } from '../workspace.ts';
 
 /** What a peer is started with. */
@@ -23,6 +24,8 @@ export interface RunningPeer {
   readonly pid: number | undefined;
   /** From spawn to the first accepted connection. */
   readonly startMs: number;
+  /** CPU time that it had used by then. */
+  readonly startCpuMs: number;
   stop(): Promise<void>;
 }
 
@@ -50,5 +53,6 @@ export async function startChild(
   const child = new Child(name, pinned(field.pinning.proxy, command));
   await child.listening(address.host, address.port, { everyMs: 2 });
   const startMs = performance.now() - startedMs;
-  return { name, target, address, pid: child.pid, startMs, stop: () => child.stop() };
+  const startCpuMs = (await cpuSeconds(child.pid)) * 1_000;
+  return { name, target, address, pid: child.pid, startMs, startCpuMs, stop: () => child.stop() };
 }
