@@ -10,14 +10,12 @@ import { negotiate, type Representation, represent, representList } from './tabl
 import { WatchStream, type WatchStreamOptions, withRevision } from './watch-stream.ts';
 
 /** What reads need from the API server around them. */
-export interface ReadContext extends Pick<WatchStreamOptions, 'audible' | 'bookmarkIntervalMs'> {
+export interface ReadContext extends Pick<WatchStreamOptions, 'audible' | 'bookmarkIntervalMs' | 'distort'> {
   readonly store: StoreApi;
   /** Runs a store operation; ends it with 504 when the store hangs for longer than the server's limit. */
   inTime<T>(operation: Promise<T>): Promise<T>;
   /** Keeps track of the open watches of the server. */
   watchOpened(stream: WatchStream, exchange: Exchange): void;
-  /** A last chance to spoil the answer on purpose. */
-  distort(kind: Kind, body: unknown): unknown;
 }
 
 interface ContinueToken {
@@ -124,6 +122,7 @@ export async function watchObjects(
     bookmarkIntervalMs: context.bookmarkIntervalMs,
     timeoutMs: Math.min(timeoutSeconds * 1000, 2 ** 31 - 1),
     audible: context.audible,
+    distort: context.distort,
     storeRevision: () => context.store.revision(),
   });
   context.watchOpened(stream, exchange);

@@ -20,6 +20,8 @@ export interface WatchStreamOptions {
   readonly timeoutMs: number;
   /** Resolves when events may be written. */
   readonly audible: () => Promise<void>;
+  /** A last chance to spoil an object on purpose. */
+  readonly distort: (kind: Kind, object: unknown) => unknown;
   /** The store's revision; hangs while the store is lost, so that even bookmarks stay away then. */
   readonly storeRevision: () => Promise<number>;
 }
@@ -118,10 +120,11 @@ export class WatchStream {
   }
 
   #object(type: WatchEventType, object: KubeObject): void {
-    const { kind, as, includeObject } = this.#options;
+    const { kind, as, includeObject, distort } = this.#options;
     const hasColumns = !this.#hasSentColumns;
     this.#hasSentColumns = true;
-    this.#line(type, represent(kind, object, as, { hasColumns, ...(includeObject && { includeObject }) }));
+    const shown = represent(kind, object, as, { hasColumns, ...(includeObject && { includeObject }) });
+    this.#line(type, distort(kind, shown));
   }
 
   #line(type: WatchEventType | 'BOOKMARK' | 'ERROR', object: unknown): void {

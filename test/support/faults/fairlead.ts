@@ -69,7 +69,7 @@ export class RunningFairlead implements RunningSubject {
     return this.log.flatMap((line) => {
       if (!line.startsWith('{')) return [];
       const record = JSON.parse(line) as Record<string, unknown>;
-      return record['msg'] === message ? [record] : [];
+      return record.msg === message ? [record] : [];
     });
   }
 

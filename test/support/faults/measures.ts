@@ -53,6 +53,6 @@ export function summarize(seen: Observation): Summary {
     failedEstablished: established.reduce((sum, { calls }) => sum + failed(calls).length, 0),
     reconnects: established.reduce((sum, { connections }) => sum + connections - 1, 0),
     watchesEnded: watches.ends.length,
-    stalledMs: stalls.between(marks['start'] ?? 0, marks['stop'] ?? 0),
+    stalledMs: stalls.between(marks.start ?? 0, marks.stop ?? 0),
   };
 }

@@ -93,7 +93,7 @@ export async function runTrial<S extends RunningSubject>(
     const loads = await startLoad(clients, wanted);
     const first = await firstServer(clients, loads);
     const victim = lab.server(first);
-    marks['start'] = monotonicMs();
+    marks.start = monotonicMs();
     await script({
       lab,
       subject: running,
@@ -107,7 +107,7 @@ export async function runTrial<S extends RunningSubject>(
       latestNew: (last) => clients.do({ op: 'peek-new', handle: loads.newConnections ?? 0, last }),
       openWatches: () => clients.do({ op: 'open-watches', handle: loads.watches }),
     });
-    marks['stop'] = monotonicMs();
+    marks.stop = monotonicMs();
     const observed = await stopLoad(clients, loads);
     return { marks, victim: first, ...observed, log: running.log, stalls };
   } finally {
