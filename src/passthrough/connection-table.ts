@@ -7,6 +7,7 @@ import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { type CloseReason, type DataPathCounters, zeroCounters } from './counters.ts';
 import { EndpointRecord } from './endpoint-record.ts';
 import { type ClientHandle, type Leg, nobody, SocketLegMaker } from './leg.ts';
+import { DeadlineQueue } from './deadline-queue.ts';
 import { Opening, type OpeningSettings, type OpeningShared } from './opening.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from './options.ts';
 import { OwnAddresses } from './own-addresses.ts';
@@ -41,6 +42,9 @@ export interface ConnectionTableDeps {
   readonly options?: Partial<PassthroughOptions>;
 }
 
+/** Keepalive takes eight system calls a tunnel: too much for one that lives for milliseconds. */
+const keepAliveAfterMs = 1000;
+
 /** How often limits of idle and half-closed tunnels are looked at, as a part of the limit. */
 const limitLooks = 10;
 
@@ -57,10 +61,13 @@ export class ConnectionTable implements TrafficReader {
   readonly #shared: OpeningShared;
   readonly #records = new Map<EndpointId, TunnelRecord>();
   readonly #tunnels = new Set<Tunnel>();
+  /** Tunnels that have no keepalive yet, oldest first. */
+  readonly #young = new Set<Tunnel>();
   readonly #halfClosed = new Set<Tunnel>();
   readonly #drains = new Map<TunnelRecord, Set<Tunnel>>();
   readonly #limitLog: RateLimitedLog;
   readonly #loopLog: RateLimitedLog;
+  #keepAliveTimer: Timer | undefined;
   #halfClosedTimer: Timer | undefined;
   #idleTimer: Timer | undefined;
   #drainTimer: Timer | undefined;
@@ -76,7 +83,7 @@ export class ConnectionTable implements TrafficReader {
     this.#loopLog = new RateLimitedLog(clock);
     this.ownAddresses = new OwnAddresses(clock);
     const buffers = new ReadBuffers();
-    this.#legs = new SocketLegMaker(buffers, this.options);
+    this.#legs = new SocketLegMaker(buffers);
     this.#silence = new SilenceWatch(clock, outcomes, this.options.silenceReportMs);
     const { counters } = this;
     this.#home = {
@@ -85,6 +92,7 @@ export class ConnectionTable implements TrafficReader {
       startWaiting: (tunnel, nowMs) => this.#silence.add(tunnel, nowMs),
       stopWaiting: (tunnel) => this.#silence.remove(tunnel),
       halfClosed: (tunnel) => this.#addHalfClosed(tunnel),
+      keepAlive: (leg) => this.#keepAlive(leg),
       finished: (tunnel) => this.#finished(tunnel),
       count: (reason) => {
         counters.closed[reason] += 1;
@@ -102,12 +110,15 @@ export class ConnectionTable implements TrafficReader {
         perSecond: this.options.replaysPerSecond,
         nowMs: clock.nowMs(),
       }),
+      raceDelays: new DeadlineQueue(clock, this.options.raceDelayMs),
+      flightDelays: new DeadlineQueue(clock, this.options.firstFlightTimeoutMs),
       halfOpenDials: 0,
       record: (id) => this.record(id),
       carries: (tunnel, record) => record.tunnels.add(tunnel),
       leaves: (tunnel, record) => record.tunnels.delete(tunnel),
-      isOwnAddress: (endpoint) => this.ownAddresses.includes(endpoint),
-      loopRefused: (endpoint) => this.#loopRefused(endpoint),
+      isOwnAddress: (endpoint) => this.#isOwnAddress(endpoint),
+      keepAlive: (leg) => this.#keepAlive(leg),
+      isConnectedToItself: (endpoint, leg) => this.#isConnectedToItself(endpoint, leg),
     };
     this.#armIdle();
   }
@@ -289,6 +300,9 @@ export class ConnectionTable implements TrafficReader {
     }
     await this.#legs.allClosed();
     this.#silence.stop();
+    this.#shared.raceDelays.stop();
+    this.#shared.flightDelays.stop();
+    this.#keepAliveTimer?.cancel();
     this.#idleTimer?.cancel();
     this.#drainTimer?.cancel();
     this.#halfClosedTimer?.cancel();
@@ -308,6 +322,8 @@ export class ConnectionTable implements TrafficReader {
     this.counters.accepted += 1;
     const tunnel = new Tunnel(this.#home, client);
     this.#tunnels.add(tunnel);
+    this.#young.add(tunnel);
+    this.#armKeepAlive();
     const opening = new Opening(this.#shared, settings, tunnel);
     tunnel.opening = opening;
     client.owner = opening;
@@ -322,6 +338,19 @@ export class ConnectionTable implements TrafficReader {
     this.#limitLog.write((repeats) => {
       this.#log.warn({ maxTunnels, repeats }, 'too many clients: new ones are reset');
     });
+  }
+
+  #isOwnAddress(endpoint: Endpoint): boolean {
+    if (!this.ownAddresses.includes(endpoint)) return false;
+    this.#loopRefused(endpoint);
+    return true;
+  }
+
+  #isConnectedToItself(endpoint: Endpoint, leg: Leg): boolean {
+    if (!this.ownAddresses.isEphemeralPort(endpoint.port)) return false;
+    if (leg.localPort !== endpoint.port || leg.localAddress !== leg.remoteAddress) return false;
+    this.#loopRefused(endpoint);
+    return true;
   }
 
   #loopRefused(endpoint: Endpoint): void {
@@ -339,6 +368,7 @@ export class ConnectionTable implements TrafficReader {
       record.tunnels.delete(tunnel);
       this.#drains.get(record)?.delete(tunnel);
     }
+    this.#young.delete(tunnel);
     this.#halfClosed.delete(tunnel);
     this.#tunnels.delete(tunnel);
     if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
@@ -356,6 +386,24 @@ export class ConnectionTable implements TrafficReader {
         tunnel.lastUpMs >= sinceMs &&
         nowMs - Math.max(tunnel.unansweredSinceMs, sinceMs) >= forMs,
     );
+  }
+
+  #armKeepAlive(): void {
+    this.#keepAliveTimer ??= this.#clock.schedule(keepAliveAfterMs, () => {
+      this.#keepAliveTimer = undefined;
+      const untilMs = this.#clock.nowMs() - keepAliveAfterMs;
+      for (const tunnel of this.#young) {
+        if (tunnel.startedMs > untilMs) break;
+        this.#young.delete(tunnel);
+        tunnel.startKeepAlive();
+      }
+      if (this.#young.size > 0) this.#armKeepAlive();
+    });
+  }
+
+  #keepAlive(leg: Leg): void {
+    const { keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount } = this.options;
+    leg.setKeepAlive(true, keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount);
   }
 
   #armDrain(): void {

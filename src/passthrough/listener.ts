@@ -6,7 +6,7 @@ import { FairleadError } from '../model/errors.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import type { ConnectionTable, DataPathLog } from './connection-table.ts';
 import type { ClientHandle } from './leg.ts';
-import type { Picker } from './opening.ts';
+import type { Picker } from './candidates.ts';
 
 export interface PassthroughListenerDeps {
   readonly listen: HostPort;

@@ -1,5 +1,6 @@
 // The addresses of our own listeners, so that no dial leads back to ourselves. Discovery leaves such endpoints
 // out with a warning; this is the last line, for addresses that appear on the host later.
+import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../model/clock.ts';
 import {
@@ -50,6 +51,13 @@ export class OwnAddresses {
     return this.#isHostAddress(host);
   }
 
+  /** Dialling a free local port of the ephemeral range can be answered by the dialling socket itself. */
+  isEphemeralPort(port: number): boolean {
+    this.#ephemeralFrom ??= firstEphemeralPort();
+    return port >= this.#ephemeralFrom;
+  }
+  #ephemeralFrom: number | undefined;
+
   #isHostAddress(host: string): boolean {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#refreshedMs >= refreshMs) {
@@ -58,6 +66,15 @@ export class OwnAddresses {
       this.#hostAddresses = new Set(all.map(({ address }) => canonicalHost(address)));
     }
     return this.#hostAddresses.has(host);
+  }
+}
+
+/** The lower end of net.ipv4.ip_local_port_range; 1024 where it cannot be read. */
+function firstEphemeralPort(): number {
+  try {
+    return Number.parseInt(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'), 10) || 1024;
+  } catch {
+    return 1024;
   }
 }
 

@@ -18,6 +18,7 @@ export interface TunnelHome {
   startWaiting(tunnel: Tunnel, nowMs: number): void;
   stopWaiting(tunnel: Tunnel): void;
   halfClosed(tunnel: Tunnel): void;
+  keepAlive(leg: Leg): void;
   /** Both legs are gone. */
   finished(tunnel: Tunnel): void;
   count(reason: CloseReason): void;
@@ -29,6 +30,8 @@ export interface TunnelOpening {
   abort(isReset: boolean): void;
   /** Leaves an endpoint whose first byte has not come, if there is another to try. */
   leaveEndpoint(record: TunnelRecord): boolean;
+  /** The tunnel has lived long enough for keepalive; see `isKeptAlive`. */
+  startKeepAlive(): void;
 }
 
 export class Tunnel implements LegOwner, Waiter {
@@ -54,6 +57,8 @@ export class Tunnel implements LegOwner, Waiter {
   previousWaiter: Waiter | undefined = undefined;
   nextWaiter: Waiter | undefined = undefined;
 
+  /** Keepalive is set a while after the start, so that short connections do not pay for it. */
+  isKeptAlive = false;
   isClosing = false;
   isClientEnded = false;
   isUpstreamEnded = false;
@@ -78,6 +83,14 @@ export class Tunnel implements LegOwner, Waiter {
     this.upstream = upstream;
     upstream.owner = this;
     this.client.owner = this;
+  }
+
+  /** Called once, some time after the start. */
+  startKeepAlive(): void {
+    this.isKeptAlive = true;
+    this.#home.keepAlive(this.client);
+    if (this.upstream) this.#home.keepAlive(this.upstream);
+    this.opening?.startKeepAlive();
   }
 
   /** The client has sent bytes to the endpoint of `record`, during the opening or after it. */
@@ -114,14 +127,18 @@ export class Tunnel implements LegOwner, Waiter {
 
   legEnded(leg: Leg): void {
     if (this.isClosing || this.upstream === undefined) return;
-    if (leg === this.client) {
-      this.isClientEnded = true;
-      this.upstream.end();
+    const other = leg === this.client ? this.upstream : this.client;
+    if (leg === this.client) this.isClientEnded = true;
+    else this.isUpstreamEnded = true;
+    if (this.isClientEnded !== this.isUpstreamEnded) {
+      other.end();
+      this.#home.halfClosed(this);
+    } else if (other.writableLength > 0) {
+      other.end();
     } else {
-      this.isUpstreamEnded = true;
-      this.client.end();
+      // Both directions are done and everything has been handed to the kernel: closing sends the last FIN.
+      other.destroy();
     }
-    if (this.isClientEnded !== this.isUpstreamEnded) this.#home.halfClosed(this);
   }
 
   legFailed(leg: Leg): void {

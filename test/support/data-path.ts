@@ -5,7 +5,7 @@ import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../.
 import type { OutcomeReporter } from '../../src/model/outcome.ts';
 import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
 import { type PassthroughListener, startPassthroughListener } from '../../src/passthrough/listener.ts';
-import type { Pick } from '../../src/passthrough/opening.ts';
+import type { Pick } from '../../src/passthrough/candidates.ts';
 import type { PassthroughOptions } from '../../src/passthrough/options.ts';
 import { type LogLine, recordingLog } from './recording-log.ts';
 

@@ -47,6 +47,7 @@ export class FakeLeg implements Leg {
     this.onWrite?.();
     return true;
   }
+  setKeepAlive(): void {}
   notifyWhenDrained(): void {
     throw new Error('nothing is ever pending here');
   }

@@ -3,7 +3,9 @@ import { makeEndpoint, type Endpoint } from '../../src/model/endpoint.ts';
 import { zeroCounters } from '../../src/passthrough/counters.ts';
 import { EndpointRecord } from '../../src/passthrough/endpoint-record.ts';
 import { nobody } from '../../src/passthrough/leg.ts';
-import { Opening, type OpeningShared, type Pick } from '../../src/passthrough/opening.ts';
+import type { Pick } from '../../src/passthrough/candidates.ts';
+import { DeadlineQueue } from '../../src/passthrough/deadline-queue.ts';
+import { Opening, type OpeningShared } from '../../src/passthrough/opening.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from '../../src/passthrough/options.ts';
 import { ReadBuffers } from '../../src/passthrough/read-buffers.ts';
 import { ReplayBudget } from '../../src/passthrough/replay-budget.ts';
@@ -68,6 +70,7 @@ export class OpeningWorld {
       startWaiting() {},
       stopWaiting() {},
       halfClosed() {},
+      keepAlive() {},
       finished: (tunnel) => {
         this.isFinished = true;
         tunnel.record?.tunnels.delete(tunnel);
@@ -89,6 +92,8 @@ export class OpeningWorld {
       legs: this.legs,
       budget,
       halfOpenDials: 0,
+      raceDelays: new DeadlineQueue(clock, all.raceDelayMs),
+      flightDelays: new DeadlineQueue(clock, all.firstFlightTimeoutMs),
       record: (id) => {
         const record = this.records.get(id) ?? new EndpointRecord<Tunnel>(id);
         this.records.set(id, record);
@@ -97,7 +102,8 @@ export class OpeningWorld {
       carries: (tunnel, record) => record.tunnels.add(tunnel),
       leaves: (tunnel, record) => record.tunnels.delete(tunnel),
       isOwnAddress: () => false,
-      loopRefused: ({ id }) => this.#note(id, 'loop'),
+      keepAlive() {},
+      isConnectedToItself: () => false,
     };
     this.client = new FakeLeg(clock, nobody);
     this.tunnel = new Tunnel(home, this.client);

@@ -309,8 +309,11 @@ test('a client that leaves takes every dial and attempt with it', async () => {
   expect(world.legs.openLegs).toBe(0);
   expect(world.legs.connections[0]?.leg.isReset).toBe(true);
   expect(world.isFinished).toBe(true);
-  expect(world.clock.pendingTimers).toBe(0);
   expect(world.shared.halfOpenDials).toBe(0);
+  const eventsSoFar = [...world.events];
+  await world.clock.advance(20_000);
+  expect(world.events).toEqual(eventsSoFar);
+  expect(world.clock.pendingTimers).toBe(0);
 });
 
 test("a client's FIN during the opening reaches the endpoint after its bytes", async () => {
