@@ -39,12 +39,15 @@ export interface Connection {
   session?: http2.ServerHttp2Session;
   /** Requests without a complete answer. */
   active: number;
+  /** A request has been read from it. */
+  hasAsked: boolean;
   /** Close it when it falls idle. */
   isClosing: boolean;
 }
 
 const notTls = 'HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n';
 const tlsHandshakeRecord = 22;
+const newConnectionGraceMs = 5_000;
 
 export class Listener {
   readonly counts: ListenerCounts = { connectionsAccepted: 0, tlsHandshakes: 0, tlsFailures: 0 };
@@ -177,7 +180,7 @@ export class Listener {
   #serve(raw: net.Socket): void {
     const key = keyOf(raw);
     if (raw.destroyed || !key) return;
-    this.#connections.set(key, { raw, active: 0, isClosing: false });
+    this.#connections.set(key, { raw, active: 0, hasAsked: false, isClosing: false });
     raw.on('close', () => {
       this.#connections.delete(key);
       for (const wake of this.#idleWaiters.splice(0)) wake();
@@ -229,6 +232,7 @@ export class Listener {
       return;
     }
     connection.active += 1;
+    connection.hasAsked = true;
     response.once('close', () => {
       connection.active -= 1;
       if (connection.isClosing) this.#closeIfIdle(connection);
@@ -236,7 +240,16 @@ export class Listener {
     this.#options.onRequest(request, response, connection);
   }
 
-  #closeIfIdle({ session, secure, raw, active }: Connection): void {
+  #closeIfIdle(connection: Connection): void {
+    const { session, secure, raw, active, hasAsked } = connection;
+    if (!session && !hasAsked) {
+      // A new connection's first request is on its way: Go's http.Server gives it 5 s (closeIdleConns).
+      const timer = setTimeout(() => {
+        if (!connection.hasAsked) (connection.secure ?? raw).destroy();
+      }, newConnectionGraceMs);
+      raw.once('close', () => clearTimeout(timer));
+      return;
+    }
     if (session) session.close();
     else if (active === 0) (secure ?? raw).destroy();
   }

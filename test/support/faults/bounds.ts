@@ -2,7 +2,7 @@
 // by less than the stall measured beside it (stalls.ts) is measured again, twice at most; any other
 // miss fails at once.
 import { durationMs, failed, longestGap, summarize } from './measures.ts';
-import type { Call } from './clients/target.ts';
+import { type Call, isGood } from './clients/target.ts';
 import type { Observation } from './trial.ts';
 
 export interface Bound {
@@ -33,6 +33,19 @@ export function noneFailed(what: string, calls: readonly Call[]): Bound {
     excuseMs: failureExcuseMs,
     detail: `of ${calls.length}; ${JSON.stringify(bad.slice(0, 5))}`,
   };
+}
+
+/**
+ * No new connection failed. One that was being answered while the fault struck is an established one: the first
+ * bytes of its TLS session are the client's already, and its keys are with the lost API server.
+ */
+export function noNewFailed(seen: Observation): Bound {
+  const { fault = 0, struck = fault } = seen.marks;
+  const calls = seen.newConnections.filter((call) => {
+    const wasUnderWay = call.askedMs <= struck && call.doneMs >= fault;
+    return isGood(call) || !wasUnderWay;
+  });
+  return noneFailed('failed new connections', calls);
 }
 
 /** No established client was without an answer for longer. */

@@ -25,6 +25,8 @@ export interface FairleadOptions {
   /** Endpoints to start with; by default those of the place. */
   readonly endpoints?: readonly string[];
   readonly args?: readonly string[];
+  /** Settings as environment variables. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class RunningFairlead implements RunningSubject {
@@ -111,7 +113,7 @@ export class Fairlead implements Subject {
 
   async start(place: SubjectPlace): Promise<RunningFairlead> {
     const { prefix, listen, directory, kubeconfig } = place;
-    const { endpoints = place.endpoints, args = [] } = this.#options;
+    const { endpoints = place.endpoints, args = [], env = {} } = this.#options;
     const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
     const [command = '', ...rest] = [
       ...prefix,
@@ -121,7 +123,10 @@ export class Fairlead implements Subject {
       ...['--kubeconfig', kubeconfig, '--cache-file', join(directory, 'endpoints.json')],
       ...['--node-name', 'node-1', '--log-level', 'debug', ...args],
     ];
-    const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, rest, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     const agent = new RunningFairlead(child, place);
     await agent.listening();
     return agent;

@@ -10,17 +10,22 @@ import {
   startProcessControlPlane,
 } from '../apiserver/control-plane-processes.ts';
 import { goodBehaviour } from '../apiserver/misbehaviour.ts';
+import { realisticTimings, type Timings } from '../apiserver/timings.ts';
 import { ClientProcess } from './clients/client-process.ts';
 import type { Target } from './clients/target.ts';
 import { removeLeftovers, Wire, type WireHost } from './netns.ts';
 import type { SubjectPlace } from './subject.ts';
 
-export interface LabOptions extends Pick<ProcessControlPlaneOptions, 'timings' | 'shutdown'> {
+export interface LabOptions extends Pick<ProcessControlPlaneOptions, 'shutdown'> {
+  readonly timings?: Partial<Timings>;
   readonly servers?: number;
   readonly family?: 4 | 6;
 }
 
 export const apiServerPort = 6443;
+
+/** Of a real API server: the fast ones call etcd lost when the machine is busy for a moment. */
+const { storeCheck } = realisticTimings;
 
 export class Lab {
   readonly wire: Wire;
@@ -38,7 +43,7 @@ export class Lab {
     this.#family = family;
   }
 
-  static async start({ servers = 3, family = 4, ...options }: LabOptions = {}): Promise<Lab> {
+  static async start({ servers = 3, family = 4, timings = {}, ...options }: LabOptions = {}): Promise<Lab> {
     await removeLeftovers();
     const names = Array.from({ length: servers }, (_, index) => `cp${index + 1}`);
     const wire = await Wire.start(['node', ...names], { family });
@@ -46,6 +51,7 @@ export class Lab {
       const hosts = names.map((name) => wire.host(name));
       const plane = await startProcessControlPlane({
         ...options,
+        timings: { storeCheck: { ...storeCheck, recoveryMs: [0, 0] }, ...timings },
         hosts: hosts.map(({ address }) => address),
         port: apiServerPort,
         prefix: (index) => hosts[index]?.prefix ?? [],

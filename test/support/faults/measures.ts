@@ -1,6 +1,6 @@
 // Numbers out of an observation. Pure.
 import type { EstablishedReport } from './clients/established.ts';
-import { type Call, isGood } from './clients/target.ts';
+import { type Call, isFailed, isGood } from './clients/target.ts';
 import type { Observation } from './trial.ts';
 
 export interface Gap {
@@ -22,7 +22,7 @@ export function longestGap({ calls, startedMs, stoppedMs }: EstablishedReport): 
 }
 
 export function failed(calls: readonly Call[]): Call[] {
-  return calls.filter((call) => !isGood(call));
+  return calls.filter(isFailed);
 }
 
 export function durationMs({ askedMs, doneMs }: Call): number {

@@ -2,6 +2,7 @@
 import { checkBundle } from './fairlead.ts';
 import { Lab, type LabOptions } from './lab.ts';
 import { namespacesUnavailable } from './netns.ts';
+import { takePriority } from './priority.ts';
 
 const startTimeoutMs = 60_000;
 
@@ -15,12 +16,15 @@ export function describeFaults(name: string, options: LabOptions, define: (lab: 
   }
   describe(name, () => {
     let lab: Lab | undefined;
+    let giveBack = (): void => {};
     beforeAll(async () => {
       checkBundle();
+      giveBack = takePriority();
       lab = await Lab.start(options);
     }, startTimeoutMs);
     afterAll(async () => {
       await lab?.stop();
+      giveBack();
     }, startTimeoutMs);
     define(() => {
       if (!lab) throw new Error('the lab has not started');

@@ -11,7 +11,7 @@ import type { WatchesReport } from './clients/watches.ts';
 import type { Lab } from './lab.ts';
 import { anonymousMb, descriptors } from './processes.ts';
 import { StallWatch } from './stalls.ts';
-import type { RunningSubject, Subject } from './subject.ts';
+import type { RunningSubject, Subject, SubjectPlace } from './subject.ts';
 
 export interface Load {
   /** A new connection this often; 0: none. */
@@ -61,9 +61,12 @@ export interface Trial<S extends RunningSubject = RunningSubject> {
   readonly others: readonly ApiServerProcess[];
   /** Notes the moment down. */
   mark(name: string): void;
+  /** What the subject's process holds now. */
   footprint(): Footprint;
   /** The latest outcomes of the new-connection client. */
   latestNew(last: number): Promise<Call[]>;
+  /** Counts these among the new connections. */
+  add(calls: readonly Call[]): void;
   /** Watches that are open now. */
   openWatches(): Promise<number>;
 }
@@ -74,22 +77,30 @@ export interface StartableSubject<S extends RunningSubject> extends Subject {
   start(place: Parameters<Subject['start']>[0]): Promise<S>;
 }
 
+export interface TrialOptions {
+  readonly load?: Partial<Load>;
+  /** Whether the clients wait until the subject knows every endpoint. */
+  readonly settles?: boolean;
+  readonly beforeStart?: (place: SubjectPlace) => Promise<void>;
+}
+
 export async function runTrial<S extends RunningSubject>(
   lab: Lab,
   subject: StartableSubject<S>,
   script: Script<S>,
-  { load = {}, beforeStart }: { load?: Partial<Load>; beforeStart?: () => Promise<void> } = {},
+  { load = {}, settles = true, beforeStart }: TrialOptions = {},
 ): Promise<Observation> {
   const wanted = { ...usualLoad, ...load };
   const clients = await lab.startClients();
   const place = await lab.place(clients);
-  await beforeStart?.();
+  await beforeStart?.(place);
   const running = await subject.start(place);
   const stalls = new StallWatch(() => [running.pid, clients.pid, ...lab.pids()]);
   const marks: Record<string, number> = {};
+  const added: Call[] = [];
   try {
     await clients.do({ op: 'target', target: lab.target() });
-    await running.settled();
+    if (settles) await running.settled();
     const loads = await startLoad(clients, wanted);
     const first = await firstServer(clients, loads);
     const victim = lab.server(first);
@@ -104,12 +115,14 @@ export async function runTrial<S extends RunningSubject>(
         marks[name] = monotonicMs();
       },
       footprint: () => ({ descriptors: descriptors(running.pid), anonymousMb: anonymousMb(running.pid) }),
+      add: (calls) => added.push(...calls),
       latestNew: (last) => clients.do({ op: 'peek-new', handle: loads.newConnections ?? 0, last }),
       openWatches: () => clients.do({ op: 'open-watches', handle: loads.watches }),
     });
     marks.stop = monotonicMs();
     const observed = await stopLoad(clients, loads);
-    return { marks, victim: first, ...observed, log: running.log, stalls };
+    const newConnections = [...observed.newConnections, ...added];
+    return { marks, victim: first, ...observed, newConnections, log: running.log, stalls };
   } finally {
     stalls.stop();
     await running.stop();

@@ -1,7 +1,7 @@
 // Clients that keep one connection and ask on it at a steady pace, like a kubelet: without a time limit of
 // their own, so that how long they are without an answer is decided by whoever ends the connection. After an error they ask
 // again at once, on a new connection.
-import { type ClientHttp2Session, connect } from 'node:http2';
+import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { Agent } from 'node:https';
 import { monotonicMs } from './monotonic.ts';
 import { ask, type Call, describe, type Target, tlsOptions } from './target.ts';
@@ -28,6 +28,8 @@ export class Established {
   readonly #options: EstablishedOptions;
   readonly #target: Target;
   readonly #calls: Call[] = [];
+  /** Sessions whose server has sent a GOAWAY. */
+  readonly #left = new WeakSet<ClientHttp2Session>();
   readonly #startedMs = monotonicMs();
   readonly #timer: NodeJS.Timeout;
   #agent: Agent | undefined;
@@ -73,7 +75,7 @@ export class Established {
     this.#isAsking = false;
     if (this.#isStopped) return;
     this.#calls.push(call);
-    if (call.error !== undefined) setTimeout(() => void this.#ask(), againMs);
+    if (call.error !== undefined) setTimeout(() => void this.#ask(), call.isAskedAgain ? 0 : againMs);
   }
 
   #askHttp1(agent: Agent, path: string): Promise<Call> {
@@ -88,6 +90,7 @@ export class Established {
     const done = (result: Omit<Call, 'askedMs' | 'doneMs'>): void =>
       resolve({ askedMs, doneMs: monotonicMs(), ...result });
     const session = this.#session ?? this.#openSession();
+    const hasLeft = (): boolean => this.#left.has(session) && status === undefined;
     const stream = session.request({ ':path': path });
     let status: number | undefined;
     let server: string | undefined;
@@ -95,12 +98,18 @@ export class Established {
       status = headers[':status'];
       if (typeof headers['x-stand-in'] === 'string') server = headers['x-stand-in'];
     });
-    stream.on('error', (error) => done({ error: describe(error) }));
+    // The server has said that it did not look at the question (RFC 9113 8.7), or has said goodbye before it.
+    const isRefused = (): boolean => stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || hasLeft();
+    stream.on('error', (error) => {
+      done({ error: describe(error), ...(isRefused() && { isAskedAgain: true }) });
+    });
     stream.on('end', () => {
       if (status === undefined) return;
       done({ status, ...(server !== undefined && { server }) });
     });
-    stream.on('close', () => done({ error: 'closed without an answer' }));
+    stream.on('close', () => {
+      done({ error: 'closed without an answer', ...(isRefused() && { isAskedAgain: true }) });
+    });
     stream.resume();
     stream.end();
     return promise;
@@ -117,7 +126,10 @@ export class Established {
       if (this.#session === session) this.#session = undefined;
     };
     session.on('error', forget);
-    session.on('goaway', forget);
+    session.on('goaway', () => {
+      this.#left.add(session);
+      forget();
+    });
     session.on('close', forget);
     return session;
   }

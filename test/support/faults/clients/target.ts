@@ -20,6 +20,16 @@ export interface Call {
   readonly server?: string;
   /** Why there was no complete answer. */
   readonly error?: string;
+  /**
+   * The kept connection was closed before the first byte of an answer. HTTP/1.1 cannot tell a question that crossed a
+   * server's regular close from a lost one; clients ask again at once (RFC 9112 9.3.1, Go's net/http does).
+   */
+  readonly isAskedAgain?: boolean;
+}
+
+/** No answer, and nobody asks again. */
+export function isFailed(call: Call): boolean {
+  return !isGood(call) && !call.isAskedAgain;
 }
 
 export function isGood({ error, status = 0 }: Call): boolean {
@@ -45,7 +55,9 @@ export function ask(
     resolve({ askedMs, doneMs: monotonicMs(), ...result });
   };
   const headers = agent ? {} : { connection: 'close' };
+  let isAnswering = false;
   const call = request({ ...tlsOptions(target), agent, path, headers }, (response) => {
+    isAnswering = true;
     const server = response.headers['x-stand-in'];
     response.resume();
     response.on('error', (error) => done({ error: describe(error) }));
@@ -53,7 +65,9 @@ export function ask(
       done({ status: response.statusCode ?? 0, ...(typeof server === 'string' && { server }) });
     });
   });
-  call.on('error', (error) => done({ error: describe(error) }));
+  call.on('error', (error) => {
+    done({ error: describe(error), ...(call.reusedSocket && !isAnswering && { isAskedAgain: true }) });
+  });
   if (timeoutMs > 0) {
     timer = setTimeout(() => {
       done({ error: `no answer within ${timeoutMs} ms` });

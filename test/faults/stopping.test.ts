@@ -1,0 +1,93 @@
+// API servers that stop politely, as kube-apiserver does it, lose nobody anything.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Bound, counted, holds, noNewFailed, slowestWithin } from '../support/faults/bounds.ts';
+import { Fairlead } from '../support/faults/fairlead.ts';
+import { failed } from '../support/faults/measures.ts';
+import { describeFaults } from '../support/faults/suite.ts';
+import { type Observation, runTrial, type Script } from '../support/faults/trial.ts';
+
+const timeoutMs = 180_000;
+
+/** How long a stopping API server serves its watches; a real one up to 60 s. */
+const drainMs = 6_000;
+/** A start takes as long as a real one's. */
+const timings = { silentMs: 800, forbiddenMs: 120, hooksMs: 1_000, drainMs };
+
+describeFaults('API servers stop politely', { timings }, (lab) => {
+  /** No question failed, on whatever connection, and watches lived as long as their API server. */
+  const isUnnoticed = (seen: Observation): Bound[] => {
+    const { watchesMayEnd = Number.POSITIVE_INFINITY } = seen.marks;
+    const early = seen.watches.ends.filter(({ endedMs }) => endedMs < watchesMayEnd - 100);
+    const questions = seen.established.flatMap(({ calls }) => failed(calls));
+    return [
+      noNewFailed(seen),
+      slowestWithin(seen.newConnections, 1_000),
+      counted(
+        seen,
+        'failed questions of established clients',
+        questions.length,
+        0,
+        JSON.stringify(questions),
+      ),
+      counted(seen, 'watches cut early', early.length, 0, JSON.stringify(early)),
+    ];
+  };
+
+  const stopping =
+    (delayMs: number): Script =>
+    async (trial) => {
+      await sleep(1_000);
+      trial.mark('fault');
+      const ended = lab().terminate(trial.victim, { delayMs });
+      await sleep(delayMs + drainMs);
+      trial.mark('watchesMayEnd');
+      await ended;
+      await sleep(1_000);
+    };
+
+  test(
+    'without a shutdown delay no request fails and no watch is cut early',
+    () => holds('graceful', () => runTrial(lab(), new Fairlead(), stopping(0)), isUnnoticed),
+    timeoutMs,
+  );
+
+  test(
+    'with a shutdown delay no request fails and no watch is cut early',
+    () => holds('graceful, 5 s delay', () => runTrial(lab(), new Fairlead(), stopping(5_000)), isUnnoticed),
+    timeoutMs,
+  );
+
+  test(
+    'a rolling restart of all three fails no request',
+    () => {
+      const script: Script = async (trial) => {
+        await sleep(1_000);
+        for (const server of [trial.victim, ...trial.others]) {
+          await lab().terminate(server, { delayMs: 2_000 });
+          await lab().startServer(server);
+          await server.ready();
+          await sleep(2_000);
+        }
+      };
+      return holds(
+        'rolling restart',
+        () => runTrial(lab(), new Fairlead(), script),
+        (seen) => {
+          const questions = seen.established.flatMap(({ calls }) => failed(calls));
+          return [
+            noNewFailed(seen),
+            slowestWithin(seen.newConnections, 1_000),
+            counted(
+              seen,
+              'failed questions of established clients',
+              questions.length,
+              0,
+              JSON.stringify(questions),
+            ),
+          ];
+        },
+      );
+    },
+    timeoutMs,
+  );
+});
