@@ -1,9 +1,11 @@
 // Bundles src/main.ts into a single file, by default dist/fairlead.js. Modules behind a dynamic import()
 // (pretty printer, YAML) are in it too, but run only when first used.
+// The old file is replaced in one step, so that whoever starts it meanwhile gets a whole one.
 // Usage: node scripts/build.ts [OUTFILE]
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { build, type Plugin } from 'esbuild';
+import { basename, dirname, join } from 'node:path';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
 const outfile = process.argv[2] ?? 'dist/fairlead.js';
@@ -25,10 +27,13 @@ const lazyBuiltins: Plugin = {
   },
 };
 
-rmSync(outfile, { force: true });
-await build({
+const directory = dirname(outfile);
+mkdirSync(directory, { recursive: true });
+const work = mkdtempSync(join(directory, '.build-'));
+const built = join(work, basename(outfile));
+const options: BuildOptions = {
   entryPoints: ['src/main.ts'],
-  outfile,
+  outfile: built,
   bundle: true,
   format: 'esm',
   platform: 'node',
@@ -44,5 +49,11 @@ await build({
       'const require = __createRequire(import.meta.url);',
     ].join('\n'),
   },
-});
-chmodSync(outfile, 0o755);
+};
+try {
+  await build(options);
+  chmodSync(built, 0o755);
+  for (const name of readdirSync(work)) renameSync(join(work, name), join(directory, name));
+} finally {
+  rmSync(work, { recursive: true });
+}

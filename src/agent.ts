@@ -43,6 +43,8 @@ export interface AgentOptions {
 export interface Agent {
   /** The bound listener addresses, `HOST:PORT`. */
   readonly addresses: readonly string[];
+  /** The bound address of the admin server; undefined when there is none. */
+  readonly adminAddress: string | undefined;
   /** Takes over what can change without dropping tunnels; names the keys that it applied and those that it could not. */
   reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }>;
   /** Stops accepting, lets tunnels finish for `graceMs` (default: as configured), then resets them. */
@@ -154,6 +156,10 @@ class RunningAgent implements Agent {
       }),
     });
     this.#snapshots.subscribe(() => this.#health.reschedule());
+  }
+
+  get adminAddress(): string | undefined {
+    return this.#admin?.address;
   }
 
   async start(): Promise<void> {

@@ -49,7 +49,13 @@ export async function run(options: ConfigOptions, surroundings: Surroundings): P
         ? undefined
         : watchFile({ path: file, clock: systemClock, onChange: () => void reload('file changed') });
     logger.info(
-      { version, pid: process.pid, addresses: agent.addresses, startedInMs: Math.round(performance.now()) },
+      {
+        version,
+        pid: process.pid,
+        addresses: agent.addresses,
+        admin: agent.adminAddress,
+        startedInMs: Math.round(performance.now()),
+      },
       'fairlead is running',
     );
     if (isStopping) void stop(0);
