@@ -8,6 +8,10 @@ export const exitCodes = {
   cannotListen: { code: 3, meaning: '`run`: an address cannot be bound.' },
   noAgent: { code: 4, meaning: '`status`: no agent answers on the admin address.' },
   notReady: { code: 5, meaning: '`status`: the agent answers, and no endpoint is usable.' },
+  refused: {
+    code: 6,
+    meaning: '`kubeconfig point`, `hosts`: refused or failed; no file is half changed.',
+  },
 } as const;
 
 /** The exit code for each coded error. */
@@ -18,4 +22,6 @@ export const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
   LISTEN_IN_USE: exitCodes.cannotListen.code,
   LISTEN_FAILED: exitCodes.cannotListen.code,
   STATUS_UNREACHABLE: exitCodes.noAgent.code,
+  SERVER_UNVERIFIED: exitCodes.refused.code,
+  FILE_NOT_WRITTEN: exitCodes.refused.code,
 };

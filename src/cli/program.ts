@@ -2,18 +2,23 @@
 // start, and needs nothing of the others.
 import { Command, CommanderError } from 'commander';
 import { FairleadError } from '../model/errors.ts';
+import type { Doing } from './action.ts';
+import { addAdoptionCommands } from './adoption-commands.ts';
 import { addConfigOptions } from './config-options.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import type { Surroundings } from './surroundings.ts';
 
-type Action = (options: never, surroundings: Surroundings) => Promise<number>;
-
 /** Builds the tree; `onExitCode` is told the outcome of the command that ran. */
 export function buildProgram(surroundings: Surroundings, onExitCode: (code: number) => void): Command {
-  const doing = (load: () => Promise<Action>) => async (options: unknown) => {
-    const action = await load();
-    onExitCode(await action(options as never, surroundings));
-  };
+  const doing: Doing =
+    (load) =>
+    async (...given) => {
+      const action = await load();
+      // commander gives the arguments, then the options, then the command itself.
+      const [options, ...names] = given.slice(0, -1).reverse();
+      const all = names.length === 0 ? options : { ...(options as object), arguments: names.reverse() };
+      onExitCode(await action(all as never, surroundings));
+    };
 
   const program = new Command('fairlead')
     .description('A per-node load balancer for the Kubernetes API server.')
@@ -71,6 +76,7 @@ Examples:
     .action(doing(async () => (await import('./status.ts')).status))
     .addHelpText('after', '\nExamples:\n  fairlead status\n  fairlead status --admin 127.0.0.1:7442 --json');
 
+  addAdoptionCommands(program, doing);
   return program;
 }
 

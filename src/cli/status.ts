@@ -22,7 +22,7 @@ export async function status(
  * Where the agent's configuration puts its admin server. Only that setting has to be good: with a
  * broken file, `status` is what shows that the agent goes on with the old one.
  */
-async function adminAddress(options: ConfigOptions, surroundings: Surroundings) {
+export async function adminAddress(options: ConfigOptions, surroundings: Surroundings) {
   const result = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
   const { admin } = result.values;
   if (admin) return admin;

@@ -50,6 +50,19 @@ export const errorKinds = {
     summary: 'No agent answers on the admin address.',
     mend: 'Check that the agent runs and that --admin names its admin address.',
   },
+  SERVER_UNVERIFIED: {
+    origin: 'upstream',
+    isRetrySafe: true,
+    summary:
+      'The address that clients were to be pointed at does not answer, or not with a certificate that they could verify.',
+    mend: 'Nothing was changed. See that Fairlead runs there (`fairlead status`), then ask `fairlead doctor` what is amiss.',
+  },
+  FILE_NOT_WRITTEN: {
+    origin: 'internal',
+    isRetrySafe: true,
+    summary: 'A file of the node could not be replaced; it is as it was, or whole in its new state.',
+    mend: 'Check the permissions and that the file system is writable, then run the same command again.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof errorKinds;

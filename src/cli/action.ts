@@ -1,0 +1,8 @@
+// What the tree of commands is made of.
+import type { Surroundings } from './surroundings.ts';
+
+/** What a command does: its options (with its arguments as `arguments`), to an exit code. */
+export type Action = (options: never, surroundings: Surroundings) => Promise<number>;
+
+/** An action that is loaded when its command runs. */
+export type Doing = (load: () => Promise<Action>) => (...given: unknown[]) => Promise<void>;

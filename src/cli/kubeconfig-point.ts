@@ -1,0 +1,136 @@
+// `fairlead kubeconfig point`: plans, shows and does the pointing of kubeconfigs, or takes it back.
+import { resolve } from 'node:path';
+import { isWildcard } from '../config/loopback.ts';
+import { loadConfig } from '../config/load.ts';
+import { nodePaths, nodeRole } from '../install/node-paths.ts';
+import { applyPlan, backupSuffix, type FilePlan, planPointing, planRestoring } from '../install/point.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
+import { FairleadError } from '../model/errors.ts';
+import { type ConfigOptions, loadInput } from './config-options.ts';
+import { exitCodes } from './exit-codes.ts';
+import { fetchStatus } from './fetch-status.ts';
+import { problemsError } from './load-or-fail.ts';
+import { adminAddress } from './status.ts';
+import type { Surroundings } from './surroundings.ts';
+
+interface PointCommandOptions extends ConfigOptions {
+  readonly arguments?: readonly [readonly string[]];
+  readonly server?: string;
+  readonly tlsServerName?: string;
+  readonly cluster?: readonly string[];
+  readonly allClusters?: boolean;
+  readonly controlPlane?: boolean;
+  readonly undo?: boolean;
+  readonly dryRun?: boolean;
+  readonly root?: string;
+}
+
+export async function kubeconfigPoint(
+  options: PointCommandOptions,
+  surroundings: Surroundings,
+): Promise<number> {
+  const root = resolve(options.root ?? '/');
+  const given = options.arguments?.[0] ?? [];
+  // Below another root there is no working directory: a relative name is taken from its top.
+  const files = (given.length > 0 ? given : [nodePaths.kubeletKubeconfig]).map((file) =>
+    root === '/' ? resolve(file) : resolve('/', file),
+  );
+  if (!options.undo && !options.controlPlane && (await nodeRole(root)) === 'control-plane') {
+    surroundings.print(
+      `This is a control-plane node (${nodePaths.apiServerManifest} is there): its kubeconfigs are left alone, ` +
+        'as they use the API server beside them. --control-plane points them all the same.\n',
+    );
+    return exitCodes.ok.code;
+  }
+  const plans = options.undo
+    ? await planRestoring({ files, root })
+    : await planFrom(options, { files, root }, surroundings);
+
+  for (const plan of plans) {
+    if (!options.dryRun) await applyPlan(plan, { nowMs: Date.now() });
+    surroundings.print(describe(plan, options.dryRun === true));
+    for (const warning of plan.warnings) surroundings.printError(`${plan.file}: warning: ${warning}\n`);
+  }
+  const isChanged = plans.some(({ action }) => action !== 'nothing');
+  if (isChanged && !options.dryRun) {
+    surroundings.print('Clients read their kubeconfig at start: systemctl restart kubelet\n');
+  }
+  return exitCodes.ok.code;
+}
+
+async function planFrom(
+  options: PointCommandOptions,
+  { files, root }: { readonly files: readonly string[]; readonly root: string },
+  surroundings: Surroundings,
+): Promise<FilePlan[]> {
+  const { address, server } = options.server
+    ? parseServer(options.server)
+    : urlOf(await firstListener(options, surroundings));
+  const endpoints = await knownEndpoints(options, surroundings);
+  return planPointing({
+    files,
+    root,
+    address,
+    server,
+    endpoints,
+    tlsServerName: options.tlsServerName === undefined ? 'auto' : { name: options.tlsServerName },
+    clusters: options.allClusters ? 'all' : (options.cluster ?? 'current'),
+  });
+}
+
+function urlOf(address: HostPort): { address: HostPort; server: string } {
+  return { address, server: `https://${formatHostPort(address)}` };
+}
+
+function parseServer(text: string): { address: HostPort; server: string } {
+  // A bare IPv6 address would be read as an address and no port: 443 is not what was meant.
+  const bare = /^(?:https:\/\/)?(\[[^\]]*\](?::\d+)?|[^/:]+(?::\d+)?)\/?$/.exec(text)?.[1] ?? '';
+  const parsed = parseHostPort(bare, { defaultPort: 443 });
+  if (parsed.ok) return urlOf(parsed.value);
+  const found = JSON.stringify(text);
+  throw new FairleadError(
+    'CONFIG_INVALID',
+    `--server must be https://HOST:PORT, with an IPv6 address in brackets; found ${found}`,
+  );
+}
+
+/** Where the agent's configuration makes it listen. */
+async function firstListener(options: ConfigOptions, surroundings: Surroundings): Promise<HostPort> {
+  const result = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
+  const listener = result.values.listeners?.[0];
+  if (!listener) throw problemsError(result.ok ? [] : result.problems);
+  const { host, port } = listener;
+  if (!isWildcard(host)) return { host, port };
+  return { host: host === '::' ? '::1' : '127.0.0.1', port };
+}
+
+/** What the running agent relays to; without it only the address itself can be looked at. */
+async function knownEndpoints(options: ConfigOptions, surroundings: Surroundings): Promise<HostPort[]> {
+  try {
+    const { endpoints } = await fetchStatus(await adminAddress(options, surroundings));
+    return endpoints.flatMap(({ id }) => {
+      const parsed = parseHostPort(id);
+      return parsed.ok ? [parsed.value] : [];
+    });
+  } catch (error) {
+    if (!(error instanceof FairleadError)) throw error;
+    surroundings.printError(
+      `warning: ${error.message}; so only the certificate of one API server is looked at, the one that answers now\n`,
+    );
+    return [];
+  }
+}
+
+function describe(plan: FilePlan, isDryRun: boolean): string {
+  const { file, target, action, clusters, diff, why, write } = plan;
+  if (action === 'nothing') return `${file} ${why ?? ''}: nothing to do\n`;
+  if (isDryRun) return diff;
+  const lines = clusters.map(({ cluster, from, to, tlsServerName }) => {
+    const name = tlsServerName === undefined ? '' : ` (tls-server-name: ${tlsServerName})`;
+    return `${file}: cluster ${cluster}: ${from} -> ${to}${name}`;
+  });
+  if (clusters.length === 0) lines.push(`${file} is as it was before it was pointed`);
+  if (action === 'point' && write?.backup === 'make')
+    lines.push(`  the original is ${target}${backupSuffix}`);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,331 @@
+// A kubeconfig as text whose `server` and `tls-server-name` can be changed without touching another byte:
+// the parser says where a value stands, and only those bytes are replaced. Pure.
+//
+// Every edit is proved before it is returned: the new text is parsed and must say exactly what the old one
+// said, but for the values that were to change. So a shape that the editing does not foresee (an anchor that
+// two clusters share) is refused, never mangled.
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  type Pair,
+  parse,
+  parseAllDocuments,
+  type YAMLMap,
+} from 'yaml';
+import { messageOf } from '../model/error-text.ts';
+import type { Parsed } from '../model/endpoint.ts';
+import type { TextEdit } from './text-edit.ts';
+import { applyEdits, lineEnd, lineEnding, lineStart } from './text-edit.ts';
+
+/** A cluster of the kubeconfig, as far as pointing it elsewhere needs it. */
+export interface KubeconfigCluster {
+  readonly name: string;
+  readonly server: string;
+  readonly tlsServerName?: string;
+  /** `certificate-authority-data`, base64. */
+  readonly caData?: string;
+  /** `certificate-authority`, relative to the kubeconfig. */
+  readonly caFile?: string;
+  readonly skipsVerification: boolean;
+}
+
+export interface KubeconfigText {
+  readonly text: string;
+  readonly clusters: readonly KubeconfigCluster[];
+  /** The cluster of the current context; the only cluster where there is one and no current context. */
+  readonly currentCluster?: string;
+  /** What its readers should know: parts of the file that no client reads. */
+  readonly warnings: readonly string[];
+  /** Ranges of what must not be shown: everything below `users`. */
+  readonly secrets: readonly (readonly [from: number, to: number])[];
+}
+
+/** What a cluster is to say. */
+export interface ClusterChange {
+  readonly cluster: string;
+  readonly server: string;
+  /** null: the key is to be absent; undefined: it stays as it is. */
+  readonly tlsServerName?: string | null;
+}
+
+export interface EditedKubeconfig {
+  readonly text: string;
+  /** In the order of the text, without overlap; none when nothing had to change. */
+  readonly edits: readonly TextEdit[];
+}
+
+/** Aliases may multiply what they name by this much at most; kubeconfigs have none. */
+const maxAliasCount = 100;
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function documentsOf(text: string): Parsed<Document[]> {
+  const documents = parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent' });
+  const [document] = 'empty' in documents ? [] : documents;
+  if (!document) return { ok: false, problem: 'is empty' };
+  for (const { errors } of documents as Document[]) {
+    // The parser's own message would quote the line, which may hold a key.
+    const [mistake] = errors;
+    if (mistake) {
+      const line = text.slice(0, mistake.pos[0]).split('\n').length;
+      return { ok: false, problem: `is not YAML (${mistake.code} in line ${line})` };
+    }
+  }
+  return { ok: true, value: documents as Document[] };
+}
+
+function valuesOf(documents: readonly Document[]): Parsed<unknown[]> {
+  try {
+    return { ok: true, value: documents.map((document) => document.toJS({ maxAliasCount })) };
+  } catch (error) {
+    return { ok: false, problem: `is not usable YAML: ${messageOf(error)}` };
+  }
+}
+
+function named(root: Record<string, unknown>, list: string): Map<string, Record<string, unknown>> {
+  const entries = root[list];
+  const found = new Map<string, Record<string, unknown>>();
+  for (const entry of Array.isArray(entries) ? entries : []) {
+    if (!isObject(entry) || typeof entry.name !== 'string') continue;
+    // As client-go, which refuses a file that gives a name twice.
+    if (found.has(entry.name)) throw new Error(`${list} has "${entry.name}" twice`);
+    found.set(entry.name, entry);
+  }
+  return found;
+}
+
+/** Reads the first document of `text`, which is the one that every client reads. */
+export function readKubeconfigText(text: string): Parsed<KubeconfigText> {
+  const documents = documentsOf(text);
+  if (!documents.ok) return documents;
+  const values = valuesOf(documents.value);
+  if (!values.ok) return values;
+  const [root] = values.value;
+  if (!isObject(root)) return { ok: false, problem: 'is no kubeconfig, as it is no mapping' };
+  try {
+    const clusters = [...named(root, 'clusters')].map(([name, { cluster }]) => readCluster(name, cluster));
+    const current = currentCluster(root, clusters);
+    const warnings =
+      documents.value.length > 1
+        ? ['has several YAML documents; clients read the first one only, and only that one is changed']
+        : [];
+    const secrets = documents.value.flatMap((document) => secretRanges(document));
+    return {
+      ok: true,
+      value: { text, clusters, warnings, secrets, ...(current && { currentCluster: current }) },
+    };
+  } catch (error) {
+    return { ok: false, problem: messageOf(error) };
+  }
+}
+
+function readCluster(name: string, cluster: unknown): KubeconfigCluster {
+  const entry = isObject(cluster) ? cluster : {};
+  const text = (key: string) => {
+    const value = entry[key];
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
+  const [tlsServerName, caData, caFile] = [
+    text('tls-server-name'),
+    text('certificate-authority-data'),
+    text('certificate-authority'),
+  ];
+  return {
+    name,
+    server: text('server') ?? '',
+    skipsVerification: entry['insecure-skip-tls-verify'] === true,
+    ...(tlsServerName && { tlsServerName }),
+    ...(caData && { caData }),
+    ...(caFile && { caFile }),
+  };
+}
+
+function currentCluster(
+  root: Record<string, unknown>,
+  clusters: readonly KubeconfigCluster[],
+): string | undefined {
+  const contextName = root['current-context'];
+  if (typeof contextName === 'string' && contextName !== '') {
+    const context = named(root, 'contexts').get(contextName)?.context;
+    return isObject(context) && typeof context.cluster === 'string' ? context.cluster : undefined;
+  }
+  return clusters.length === 1 ? clusters[0]?.name : undefined;
+}
+
+function secretRanges(document: Document): (readonly [number, number])[] {
+  const users = isMap(document.contents) ? pairOf(document.contents, 'users') : undefined;
+  const range = isNode(users?.value) ? users.value.range : undefined;
+  return range ? [[range[0], range[1]]] : [];
+}
+
+function pairOf(map: YAMLMap, key: string): Pair | undefined {
+  return map.items.find((item) => isScalar(item.key) && item.key.value === key);
+}
+
+/** Makes the changes; a problem says why it would not be safe. */
+export function editKubeconfig(text: string, changes: readonly ClusterChange[]): Parsed<EditedKubeconfig> {
+  const documents = documentsOf(text);
+  if (!documents.ok) return documents;
+  const expected = valuesOf(documents.value);
+  if (!expected.ok) return expected;
+  const [document] = documents.value;
+  const edits: TextEdit[] = [];
+  for (const change of changes) {
+    const cluster = document && clusterMap(document, change.cluster);
+    if (!cluster) return { ok: false, problem: `clusters has no entry "${change.cluster}" with a mapping` };
+    const made = clusterEdits(text, cluster, change);
+    if (!made.ok) return { ok: false, problem: `cluster "${change.cluster}" ${made.problem}` };
+    edits.push(...made.value);
+  }
+  // Two clusters may be one by an anchor: then each asks for the same edit.
+  const distinct = [...new Map(edits.map((edit) => [`${edit.from}:${edit.to}:${edit.text}`, edit])).values()];
+  distinct.sort((a, b) => a.from - b.from);
+  const edited = applyEdits(text, distinct);
+  const problem = difference(text, edited, expected.value, changes);
+  if (problem !== undefined) return { ok: false, problem };
+  return { ok: true, value: { text: edited, edits: distinct } };
+}
+
+/** The mapping under `cluster` of the entry with that name. */
+function clusterMap(document: Document, name: string): YAMLMap | undefined {
+  const resolve = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
+  const root = document.contents;
+  const list = isMap(root) ? resolve(pairOf(root, 'clusters')?.value) : undefined;
+  for (const item of isSeq(list) ? list.items : []) {
+    const entry = resolve(item);
+    if (!isMap(entry)) continue;
+    const entryName = resolve(pairOf(entry, 'name')?.value);
+    if (!isScalar(entryName) || entryName.value !== name) continue;
+    const cluster = resolve(pairOf(entry, 'cluster')?.value);
+    return isMap(cluster) ? cluster : undefined;
+  }
+  return undefined;
+}
+
+function clusterEdits(
+  text: string,
+  map: YAMLMap,
+  { server, tlsServerName }: ClusterChange,
+): Parsed<TextEdit[]> {
+  const serverPair = pairOf(map, 'server');
+  if (!serverPair || !isNode(serverPair.value)) return { ok: false, problem: 'has no server' };
+  const edits: TextEdit[] = [];
+  const current = serverPair.value;
+  if (!isScalar(current) || current.value !== server) edits.push(valueEdit(text, serverPair, server));
+  const namePair = pairOf(map, 'tls-server-name');
+  if (tlsServerName === null && namePair) edits.push(removal(text, map, namePair));
+  if (typeof tlsServerName === 'string') {
+    const isSame = isScalar(namePair?.value) && namePair.value.value === tlsServerName;
+    if (namePair && !isSame) edits.push(valueEdit(text, namePair, tlsServerName));
+    if (!namePair) edits.push(insertion(text, map, serverPair, tlsServerName));
+  }
+  return { ok: true, value: edits };
+}
+
+function rangeOf(node: unknown): readonly [number, number] {
+  if (isNode(node) && node.range) return [node.range[0], node.range[1]];
+  throw new Error('a parsed node has a range');
+}
+
+/** Replaces a value in the style in which it is written. */
+function valueEdit(text: string, { key, value }: Pair, next: string): TextEdit {
+  const [from, to] = rangeOf(value);
+  if (from === to) {
+    // Nothing is written (`tls-server-name:`): the value goes right behind the colon.
+    const colon = text.indexOf(':', rangeOf(key)[1]) + 1;
+    return { from: colon, to: colon, text: ` ${plainOrQuoted(next)}` };
+  }
+  const old = text.slice(from, to);
+  if (old.startsWith('"')) return { from, to, text: JSON.stringify(next) };
+  if (old.startsWith("'")) return { from, to, text: `'${next.replaceAll("'", "''")}'` };
+  // A block scalar (`>-`) includes the end of its last line.
+  const end = /^[|>]/.test(old) ? (/\r?\n$/.exec(old)?.[0] ?? '') : '';
+  return { from, to, text: `${plainOrQuoted(next)}${end}` };
+}
+
+function plainOrQuoted(value: string): string {
+  return /^[a-z][\w./:-]*\w$/i.test(value) && parse(value) === value ? value : JSON.stringify(value);
+}
+
+/** Puts `tls-server-name` behind `server`. */
+function insertion(text: string, map: YAMLMap, { key, value }: Pair, name: string): TextEdit {
+  const keyStart = rangeOf(key)[0];
+  const valueEnd = rangeOf(value)[1];
+  const isQuoted = text[keyStart] === '"';
+  const entry = isQuoted
+    ? `"tls-server-name": ${JSON.stringify(name)}`
+    : `tls-server-name: ${plainOrQuoted(name)}`;
+  const start = lineStart(text, keyStart);
+  const before = text.slice(start, keyStart);
+  const eol = lineEnding(text);
+  if (map.flow) {
+    // On a line of its own where `server` is.
+    const gap = before.trim() === '' ? `${eol}${before}` : ' ';
+    return { from: valueEnd, to: valueEnd, text: `,${gap}${entry}` };
+  }
+  const indent = before.trim() === '' ? before : ' '.repeat(before.length);
+  // A block scalar ends with its line; any other value may have a comment behind it.
+  const hasLineEnd = text[valueEnd - 1] === '\n';
+  const at = hasLineEnd ? valueEnd : lineEnd(text, valueEnd);
+  const isLast = text[at - 1] !== '\n';
+  const line = isLast ? `${eol}${indent}${entry}` : `${indent}${entry}${eol}`;
+  return { from: at, to: at, text: line };
+}
+
+/** Takes a pair out, with its line where it has one of its own. */
+function removal(text: string, map: YAMLMap, pair: Pair): TextEdit {
+  const index = map.items.indexOf(pair);
+  const keyStart = rangeOf(pair.key)[0];
+  const valueEnd = Math.max(rangeOf(pair.value)[1], rangeOf(pair.key)[1] + 1);
+  if (map.flow) {
+    const [previous, next] = [map.items[index - 1], map.items[index + 1]];
+    if (previous) return { from: rangeOf(previous.value)[1], to: valueEnd, text: '' };
+    return { from: keyStart, to: next ? rangeOf(next.key)[0] : valueEnd, text: '' };
+  }
+  const from = lineStart(text, keyStart);
+  const to = text[valueEnd - 1] === '\n' ? valueEnd : lineEnd(text, valueEnd);
+  // Of the last line of a file without a final line break, the break before it goes too.
+  if (text[to - 1] !== '\n')
+    return { from: from - (/\r?\n$/.exec(text.slice(0, from))?.[0].length ?? 0), to, text: '' };
+  return { from, to, text: '' };
+}
+
+/** What is wrong with the new text; undefined when it says `values`, with the changes made in them. */
+function difference(
+  text: string,
+  edited: string,
+  values: readonly unknown[],
+  changes: readonly ClusterChange[],
+): string | undefined {
+  const shape = 'is written in a way that cannot be changed safely (shared anchors, or an unusual layout)';
+  const documents = documentsOf(edited);
+  const after = documents.ok ? valuesOf(documents.value) : documents;
+  if (!after.ok) return shape;
+  const [root] = values;
+  const list = isObject(root) && Array.isArray(root.clusters) ? root.clusters : [];
+  for (const { cluster: name, server, tlsServerName } of changes) {
+    const index = list.findIndex((entry) => isObject(entry) && entry.name === name);
+    // Copied, as an alias makes two entries one object, and each is to be judged by itself.
+    const cluster: Record<string, unknown> = { ...list[index].cluster, server };
+    if (tlsServerName === null) delete cluster['tls-server-name'];
+    else if (tlsServerName !== undefined) cluster['tls-server-name'] = tlsServerName;
+    list[index] = { ...list[index], cluster };
+  }
+  if (!isDeepStrictEqual(after.value, values)) return shape;
+  return isJson(text) && !isJson(edited) ? shape : undefined;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
