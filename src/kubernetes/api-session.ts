@@ -35,7 +35,8 @@ export const defaultTimings: SessionTimings = {
 const maxListBytes = 8 << 20;
 const maxLineBytes = 2 << 20;
 /** What one watch may send in its minutes; a control plane's slices change a few times a day. */
-const maxWatchBytes = 64 << 20;
+const maxWatchBytes = 16 << 20;
+const maxWatchLines = 10_000;
 const maxErrorBytes = 8 << 10;
 
 export interface SessionOptions {
@@ -113,6 +114,7 @@ export class ApiSession {
     let parts: Buffer[] = [];
     let lineBytes = 0;
     let bytes = 0;
+    let lines = 0;
     return this.#exchange(path, {
       bodyMs: lifeMs,
       overdue: 'the watch did not end when it should have',
@@ -134,6 +136,8 @@ export class ApiSession {
           parts = [];
           lineBytes = 0;
           from = at + 1;
+          lines += 1;
+          if (lines > maxWatchLines) return { kind: 'garbage', text: 'a watch of too many events' };
           const failure = line === '' ? undefined : onLine(line);
           if (failure) return failure;
         }
