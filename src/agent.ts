@@ -289,9 +289,13 @@ class RunningAgent implements Agent {
     const { nodeName } = this.#config;
     const nowMs = clock.nowMs();
     const state = (id: string) => this.#health.state(id);
+    const pick = this.#discovery?.lastPick;
+    const lastPick = pick !== undefined && { lastPick: pick };
     this.#snapshots.publish((version) =>
-      makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs() }, version),
+      makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs(), ...lastPick }, version),
     );
+    const [first] = this.#snapshots.current.endpoints;
+    if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
   }
 
   #isUsable(id: string): boolean {

@@ -11,6 +11,8 @@ export interface SnapshotInput {
   /** Clock time, and the wall time of the same moment. */
   readonly nowMs: number;
   readonly wallMs: number;
+  /** What worked before a restart: goes first among those that are not checked yet. */
+  readonly lastPick?: EndpointId;
 }
 
 /**
@@ -47,7 +49,8 @@ function judged(
 
 /**
  * Orders by: usable discovered endpoints, usable seeds, those held out for flapping, then everything else as
- * a last resort. `ready` goes before `unknown`; within a class the node's rendezvous order holds.
+ * a last resort. `ready` goes before `unknown`, and the last pick before other unknown ones (after a power
+ * cut most of the cached endpoints may be gone); within a class the node's rendezvous order holds.
  */
 export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
   const known = new Map(input.set.endpoints.map((endpoint) => [endpoint.id, endpoint]));
@@ -59,7 +62,8 @@ export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
   const isAnyUsable = inOrder.some(({ isUsable }) => isUsable);
   const rank = (item: JudgedEndpoint & { isHeld: boolean }): number => {
     const tier = item.endpoint.tier === 'discovered' ? 0 : 1;
-    if (item.isUsable) return 10 * tier + (item.verdict === 'ready' ? 0 : 1);
+    if (item.isUsable && item.verdict === 'ready') return 10 * tier;
+    if (item.isUsable) return 10 * tier + (item.endpoint.id === input.lastPick ? 1 : 2);
     if (item.isHeld) return 20 + tier;
     return 30 + 2 * resortRank(item) + tier;
   };

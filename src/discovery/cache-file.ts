@@ -45,7 +45,8 @@ export function readCache(file: string, log: Pick<Logger, 'warn'>): CacheContent
 export async function writeAtomically(file: string, text: string): Promise<void> {
   const directory = dirname(file);
   const temporary = `${file}.${process.pid}.tmp`;
-  await mkdir(directory, { recursive: true });
+  // One level only: Node's recursive mkdir never returns where a parent cannot be made (as in /proc).
+  await mkdir(directory).catch(() => {}); // what is wrong, `open` says
   try {
     const handle = await open(temporary, 'w', 0o644);
     try {
@@ -65,6 +66,7 @@ export async function writeAtomically(file: string, text: string): Promise<void>
   } finally {
     await parent.close();
   }
+  await removeLeftovers(file).catch(() => {}); // litter, no more
 }
 
 /** Removes what a process that was killed between writing and renaming has left. */
@@ -84,11 +86,12 @@ interface Options {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Pick<Logger, 'info' | 'warn'>;
-  /** Changes within this time are written together; jittered upwards by as much again. */
-  readonly delayMs?: number;
   readonly write?: (file: string, text: string) => Promise<void>;
 }
 
+/** Changes within this time are written together; jittered upwards by as much again. */
+const urgentMs = 1_000;
+const patientMs = 30_000;
 /** How soon a failed write is tried again; a full disk is not asked often. */
 const retryMs = 60_000;
 
@@ -98,9 +101,9 @@ export class CacheWriter {
   #written: string | undefined;
   #wanted: string | undefined;
   #timer: Timer | undefined;
+  #dueMs = 0;
   #writing: Promise<void> | undefined;
   #isFailing = false;
-  #isTidy = false;
   #isStopped = false;
 
   /** `onDisk`: what was read at boot. */
@@ -114,13 +117,14 @@ export class CacheWriter {
     return this.#isFailing;
   }
 
-  save(content: CacheContent): void {
+  /** `isUrgent`: written within seconds; otherwise within a minute, as a pick may change with every fault. */
+  save(content: CacheContent, isUrgent = true): void {
     if (this.#isStopped) return;
     const text = encodeCache(content);
     if (text === (this.#wanted ?? this.#written)) return;
     this.#wanted = text;
-    const { delayMs = 1_000, random } = this.#options;
-    this.#plan(delayMs * (1 + random()));
+    const { random } = this.#options;
+    this.#plan((isUrgent ? urgentMs : patientMs) * (1 + random()));
   }
 
   /** Writes what is outstanding, and nothing after that. */
@@ -134,7 +138,11 @@ export class CacheWriter {
   }
 
   #plan(delayMs: number): void {
-    this.#timer ??= this.#options.clock.schedule(delayMs, () => {
+    const dueMs = this.#options.clock.nowMs() + delayMs;
+    if (this.#timer && this.#dueMs <= dueMs) return;
+    this.#timer?.cancel();
+    this.#dueMs = dueMs;
+    this.#timer = this.#options.clock.schedule(delayMs, () => {
       this.#timer = undefined;
       this.#writing ??= this.#write().finally(() => {
         this.#writing = undefined;
@@ -152,8 +160,6 @@ export class CacheWriter {
       this.#written = text;
       if (this.#isFailing) log.info({ file }, 'the endpoint cache is written again');
       this.#isFailing = false;
-      if (!this.#isTidy) await removeLeftovers(file).catch(() => {}); // litter, no more
-      this.#isTidy = true;
     } catch (error) {
       const reason = codeOf(error) ?? messageOf(error);
       if (!this.#isFailing) log.warn({ file, reason }, 'the endpoint cache cannot be written');
@@ -161,9 +167,6 @@ export class CacheWriter {
       this.#wanted ??= text;
     }
     if (this.#wanted === undefined || this.#isStopped) return;
-    if (this.#isFailing) {
-      const { random } = this.#options;
-      this.#plan(retryMs * (1 + random()));
-    } else this.#plan(this.#options.delayMs ?? 1_000);
+    this.#plan((this.#isFailing ? retryMs : urgentMs) * (1 + this.#options.random()));
   }
 }

@@ -105,12 +105,12 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     const previous = current;
     current = next;
     logChange(log, previous, next);
-    save();
+    save(true);
     for (const listener of [...listeners]) listener(next, previous);
     watch?.kick();
   }
 
-  function save(): void {
+  function save(isUrgent: boolean): void {
     const endpoints = current.endpoints.flatMap((endpoint): CachedEndpoint[] => {
       const origin = originOf(endpoint, cachedOrigins.get(endpoint.id));
       return origin === undefined ? [] : [{ endpoint, origin }];
@@ -122,7 +122,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       ...(current.syncedAtMs === undefined ? {} : { syncedAtMs: current.syncedAtMs }),
       ...(pick === undefined ? {} : { lastPick: pick }),
     };
-    writer?.save(content);
+    writer?.save(content, isUrgent);
   }
 
   const order = (): readonly Endpoint[] => {
@@ -174,7 +174,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     rememberPick(endpoint) {
       if (isStopped || endpoint === pick) return;
       pick = endpoint;
-      save();
+      save(false);
     },
     kick: () => watch?.kick(),
     async stop() {

@@ -56,6 +56,21 @@ describe('pick order', () => {
 });
 
 describe('snapshot', () => {
+  test('puts the pick of before a restart first, until something is known to be ready', () => {
+    const set = { endpoints: [1, 2, 3, 4, 5].map((last) => known(last)) };
+    const input = { set, nodeName: 'node-1', nowMs: 0, wallMs: 0 };
+    const lastPick = rendezvousOrder(
+      'node-1',
+      set.endpoints.map(({ id }) => id),
+    )[4]!;
+    const first = (readyId?: string) =>
+      makeSnapshot({ ...input, lastPick, state: (id) => (id === readyId ? health('ready') : undefined) }, 1)
+        .candidates[0]?.id;
+    expect(first()).toBe(lastPick);
+    const other = set.endpoints.find(({ id }) => id !== lastPick)!.id;
+    expect(first(other)).toBe(other);
+  });
+
   test('puts ready first, then unknown, then by how much hope is left', () => {
     const snapshot = snapshotOf([
       [known(1), health('dead')],

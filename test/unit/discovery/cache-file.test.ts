@@ -70,7 +70,7 @@ describe('writing', () => {
   });
 
   test('makes the directory that is missing', async () => {
-    const deep = join(dirname(file), 'a', 'b', 'endpoints.json');
+    const deep = join(dirname(file), 'a', 'endpoints.json');
     await writeAtomically(deep, 'x');
     expect(readFileSync(deep, 'utf8')).toBe('x');
   });
@@ -83,6 +83,20 @@ describe('writing', () => {
     expect(written).toEqual([]);
     await clock.advance(2_000);
     expect(written).toEqual([encodeCache(content(2))]);
+  });
+
+  test('a change of the pick alone waits longer, and does not hold up a change of the set', async () => {
+    const { clock, written, cache } = writer();
+    cache.save(content(1), false);
+    await clock.advance(30_000);
+    expect(written).toEqual([]);
+    cache.save(content(2));
+    await clock.advance(2_000);
+    expect(written).toEqual([encodeCache(content(2))]);
+    cache.save(content(3), false);
+    await clock.advance(60_000);
+    expect(written).toHaveLength(2);
+    expect(clock.pendingTimers).toBe(0);
   });
 
   test('what is on disk already is not written again', async () => {
