@@ -11,6 +11,8 @@ import {
   type ControlPlaneOptions,
   startControlPlane,
 } from '../../support/apiserver/control-plane.ts';
+import { keyOf } from '../../support/apiserver/kinds.ts';
+import type { KubeObject } from '../../support/apiserver/objects.ts';
 import { eventually } from '../../support/eventually.ts';
 import { recordingLog } from '../../support/recording-log.ts';
 
@@ -103,4 +105,25 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
 export function sliceRequests(plane: ControlPlane): number {
   const path = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
   return plane.servers.reduce((sum, server) => sum + (server.stats().requestsByPath[path] ?? 0), 0);
+}
+
+export const sliceKey = (name: string) =>
+  keyOf({ group: 'discovery.k8s.io', resource: 'endpointslices' }, 'default', name);
+
+/** Adds or replaces a slice beside the one that the API servers keep. */
+export async function putSlice(
+  plane: ControlPlane,
+  name: string,
+  over: Record<string, unknown>,
+): Promise<void> {
+  const slice = {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['127.250.0.1'], conditions: { ready: true } }],
+    ports: [{ name: 'https', port: 6443, protocol: 'TCP' }],
+    ...over,
+  };
+  await plane.store.put(sliceKey(name), slice as unknown as KubeObject);
 }

@@ -1,9 +1,7 @@
 // What the watch survives, on the stand-in control plane. In every test the set must never shrink by error.
-import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
-import { keyOf } from '../../support/apiserver/kinds.ts';
-import type { KubeObject } from '../../support/apiserver/objects.ts';
+import { randomInt } from 'node:crypto';
 import { eventually } from '../../support/eventually.ts';
-import { type Rig, sliceRequests, startRig, testTimings } from './harness.ts';
+import { hostPort, putSlice, type Rig, sliceKey, sliceRequests, startRig, testTimings } from './harness.ts';
 
 let rig: Rig;
 afterEach(async () => {
@@ -12,27 +10,9 @@ afterEach(async () => {
   for (const set of rig.published) expect(set.endpoints.length).toBeGreaterThan(0);
 });
 
-const sliceKey = (name: string) =>
-  keyOf({ group: 'discovery.k8s.io', resource: 'endpointslices' }, 'default', name);
-
-/** Adds or replaces a slice beside the one that the API servers keep. */
-async function putSlice(plane: ControlPlane, name: string, over: Record<string, unknown>): Promise<void> {
-  const slice = {
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { name, namespace: 'default', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: ['127.250.0.1'], conditions: { ready: true } }],
-    ports: [{ name: 'https', port: 6443, protocol: 'TCP' }],
-    ...over,
-  };
-  await plane.store.put(sliceKey(name), slice as unknown as KubeObject);
-}
-
 /** The watch is open, and hears of a new endpoint: it works end to end. */
 async function hears(name = 'proof'): Promise<void> {
-  const [, c = 0, d = 0] =
-    /(\d+)\.(\d+)$/.exec(`${Math.floor(Math.random() * 250)}.${Math.floor(Math.random() * 250)}`) ?? [];
+  const [c, d] = [randomInt(1, 255), randomInt(1, 255)];
   const address = `127.251.${c}.${d}`;
   await putSlice(rig.plane, name, { endpoints: [{ addresses: [address] }] });
   await eventually(`the watch hears of ${address}`, () => rig.ids().includes(`${address}:6443`));
@@ -190,10 +170,7 @@ test.each([429, 500, 503, 504, 302])(
   async (answerStatus) => {
     rig = await startRig({
       discovery: (plane) => ({
-        endpoints: plane.endpoints.map((text) => ({
-          host: text.split(':')[0]!,
-          port: Number(text.split(':')[1]),
-        })),
+        endpoints: plane.endpoints.map(hostPort),
       }),
     });
     await rig.synced();
