@@ -16,6 +16,7 @@ import { basename, delimiter, dirname, join } from 'node:path';
 import { type ControlPlane, startControlPlane } from '../support/apiserver/control-plane.ts';
 import { eventually } from '../support/eventually.ts';
 import { watchForLeaks } from '../support/leaks.ts';
+import { skipLoudly } from '../support/skip-loudly.ts';
 
 function findKubectls(): string[] {
   const isExecutable = (file: string) => {
@@ -118,8 +119,7 @@ afterAll(async () => {
 });
 
 if (kubectls.length === 0) {
-  console.warn('SKIPPED: no kubectl on PATH and none in FAIRLEAD_TEST_KUBECTL');
-  test.skip('stock kubectl', () => {});
+  skipLoudly('stock kubectl', 'no kubectl on PATH and none in FAIRLEAD_TEST_KUBECTL');
 }
 
 describe.each(kubectls.map((kubectl) => [basename(kubectl), kubectl]))('%s', (_name, kubectl) => {

@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { ApiClient, type ApiUser } from './api-client.ts';
 import { startControlPlane } from './apiserver/control-plane.ts';
+import { skipLoudly } from './skip-loudly.ts';
 
 export interface ContractTarget {
   readonly clients: readonly ApiClient[];
@@ -22,12 +23,8 @@ export const isReal = kubeconfigFile !== undefined && endpoints !== undefined;
 
 /** For facts that need the stand-in's switches: a test there, a loud skip on real servers. */
 export function switchedTest(name: string, fn: () => Promise<void>): void {
-  if (!isReal) {
-    test(name, fn);
-    return;
-  }
-  console.warn(`SKIPPED on real API servers, as it needs switches: ${name}`);
-  test.skip(name, fn);
+  if (isReal) skipLoudly(name, 'needs switches that real API servers do not have');
+  else test(name, fn);
 }
 
 export async function openTarget(): Promise<ContractTarget> {
