@@ -1,6 +1,7 @@
 // The facts about API servers that start, stop, die, freeze or lose their etcd, and of those with other
 // settings: they need the stand-in's switches. With real API servers these tests say that they were skipped.
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { Agent } from 'node:https';
 import { type ApiAnswer, ApiClient, type ApiRequest } from '../support/api-client.ts';
 import type { ApiServer } from '../support/apiserver/api-server.ts';
@@ -324,6 +325,23 @@ describe('stopping', () => {
     plane.servers[0]?.kill();
     expect(await watch.ended).toBe('cut');
     await expect(client.ask('/readyz')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  switchedTest('a frozen API server does not answer HTTP/2 pings either', async () => {
+    const plane = await start({ servers: 1 });
+    const session = connectHttp2(plane.servers[0]!.url, { ca: plane.pki.ca.cert });
+    await once(session, 'connect');
+    const pings: string[] = [];
+    const ping = (name: string) => session.ping(() => pings.push(name));
+    ping('before');
+    await eventually('an answer', () => pings.length === 1);
+    await plane.servers[0]?.freeze();
+    ping('frozen');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(pings).toEqual(['before']);
+    await plane.servers[0]?.thaw();
+    await eventually('the late answer', () => pings.length === 2);
+    session.destroy();
   });
 
   switchedTest('a frozen API server goes on accepting TCP, and TLS hangs', async () => {
