@@ -15,7 +15,7 @@ export async function run(options: ConfigOptions, surroundings: Surroundings): P
   const load = async () => (await loadOrFail(input)).config;
   const { isTerminal, version, signals, env } = surroundings;
   const serviceHost = env.KUBERNETES_SERVICE_HOST;
-  const { logger, flush } = await createLog({ ...config.log, node: config.nodeName, isTerminal });
+  const { logger, close } = await createLog({ ...config.log, node: config.nodeName, isTerminal });
 
   let agent: Agent | undefined;
   let isStopping = false;
@@ -64,6 +64,6 @@ export async function run(options: ConfigOptions, surroundings: Surroundings): P
     return exitCodes.ok.code;
   } finally {
     removeHandlers();
-    flush();
+    await close();
   }
 }

@@ -18,17 +18,36 @@ export interface LogOptions extends LogConfig {
 
 /** Longest backlog of a reader that does not read. */
 export const maxPendingBytes = 1_048_576;
+/** Longest wait for such a reader when the process ends. */
+const closeTimeoutMs = 1_000;
 
 export interface Log {
   readonly logger: Logger;
-  /** Writes out what is pending; a crash or a last line before the exit would lose it. */
-  flush(): void;
+  /** Writes out what is pending; what is logged afterwards is lost. Idempotent. */
+  close(): Promise<void>;
 }
 
 export async function createLog({ level, format, node, isTerminal, fd = 1 }: LogOptions): Promise<Log> {
-  const destination = pino.destination({ fd, sync: false, maxLength: maxPendingBytes });
+  let isExiting = false;
+  const destination = pino.destination({
+    fd,
+    sync: false,
+    maxLength: maxPendingBytes,
+    // A process that crashes writes its last lines synchronously, and must not wait for ever to do so.
+    retryEAGAIN: () => !isExiting,
+  });
+  process.prependOnceListener('exit', () => {
+    isExiting = true;
+  });
+
   const isPretty = format === 'pretty' || (format === 'auto' && isTerminal);
-  const stream = isPretty ? await prettyStream(destination, isTerminal) : destination;
+  const shape = isPretty ? await prettyShape(isTerminal) : (line: string) => line;
+  let closed: Promise<void> | undefined;
+  const stream: DestinationStream = {
+    write(line) {
+      if (!closed) destination.write(shape(line));
+    },
+  };
   const logger = pino(
     {
       level,
@@ -38,11 +57,30 @@ export async function createLog({ level, format, node, isTerminal, fd = 1 }: Log
     },
     stream,
   );
-  return { logger, flush: () => destination.flushSync() };
+
+  const close = () =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        destination.destroy();
+        resolve();
+      }, closeTimeoutMs);
+      destination.once('close', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      // Not flushSync(): it would overtake the line that the thread pool is writing.
+      destination.end();
+    });
+  return {
+    logger,
+    close() {
+      closed ??= close();
+      return closed;
+    },
+  };
 }
 
-async function prettyStream(destination: DestinationStream, colorize: boolean): Promise<DestinationStream> {
+async function prettyShape(colorize: boolean): Promise<(line: string) => string> {
   const { prettyFactory } = await import('pino-pretty');
-  const pretty = prettyFactory({ colorize, ignore: 'node', translateTime: 'SYS:HH:MM:ss.l' });
-  return { write: (line) => destination.write(pretty(line)) };
+  return prettyFactory({ colorize, ignore: 'node', translateTime: 'SYS:HH:MM:ss.l' });
 }

@@ -1,0 +1,290 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { buildCli, type CliProcess, runToEnd, type StartOptions, startCli } from '../support/built-cli.ts';
+import { tempDir } from '../support/temp-dir.ts';
+
+const directory = tempDir();
+let program: string;
+const started: CliProcess[] = [];
+
+beforeAll(() => {
+  program = buildCli(directory);
+});
+
+afterEach(async () => {
+  for (const { child, ended } of started.splice(0)) {
+    child.kill('SIGKILL');
+    await ended;
+  }
+});
+
+const run = (args: readonly string[], options?: StartOptions) => runToEnd(program, args, options);
+
+/** An agent on free ports with one endpoint that refuses. */
+function startAgent(args: readonly string[] = [], options?: StartOptions): CliProcess {
+  const fixed = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--endpoints', '127.0.0.2:1'];
+  const cli = startCli(program, ['run', ...fixed, ...args], options);
+  started.push(cli);
+  return cli;
+}
+
+function configFile(text: string): string {
+  const file = join(directory, 'fairlead.yaml');
+  writeFileSync(file, text);
+  return file;
+}
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+test("the bundle imports nothing of Node's own at its top: that would load all of it at every start", () => {
+  const imports = readFileSync(program, 'utf8').match(/^import .*/gm);
+  expect(imports).toEqual(["import { createRequire as __createRequire } from 'node:module';"]);
+});
+
+describe('exit codes and messages', () => {
+  test('0: version, help, a good configuration', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    expect(await run(['--version'])).toEqual({ exitCode: 0, out: `${version}\n`, err: '' });
+    expect(await run(['--help'])).toMatchObject({ exitCode: 0, err: '' });
+    const file = configFile('endpoints: [10.0.0.1]\n');
+    expect(await run(['config', 'check', '--config', file])).toEqual({
+      exitCode: 0,
+      out: `${file} is good.\n`,
+      err: '',
+    });
+  });
+
+  test('2: bad usage', async () => {
+    const { exitCode, out, err } = await run(['run', '--lisen', 'x']);
+    expect([exitCode, out]).toEqual([2, '']);
+    expect(err).toContain("unknown option '--lisen'\n(Did you mean --listen?)");
+  });
+
+  test('2: a bad configuration stops run and check alike, with every problem', async () => {
+    const file = configFile('endpoints: [10.0.0.1]\nhelth: 1\nlog:\n  level: loud\n');
+    for (const args of [['run'], ['config', 'check'], ['config', 'print']]) {
+      const { exitCode, out, err } = await run([...args, '--config', file], { env: { FAIRLEAD_ADMIN: 'x' } });
+      expect([exitCode, out]).toEqual([2, '']);
+      expect(err.split('\n')).toEqual([
+        'fairlead: CONFIG_INVALID: the configuration has 3 problems:',
+        `  ${file}:2:1: helth: is not a setting; did you mean health?`,
+        expect.stringContaining(`  ${file}:4:10: log.level: must be one of trace`),
+        expect.stringContaining('  FAIRLEAD_ADMIN: admin: must be false or'),
+        expect.stringContaining('Mend every listed problem'),
+        '',
+      ]);
+    }
+  });
+
+  test('2: a file that is not there', async () => {
+    const { exitCode, err } = await run(['run', '--config', 'none.yaml'], { cwd: directory });
+    expect(exitCode).toBe(2);
+    expect(err).toMatch(
+      /^fairlead: CONFIG_UNREADABLE: .*\n {2}none\.yaml: cannot be read: it does not exist\n/,
+    );
+    expect(err).not.toContain(' at ');
+  });
+
+  test('3: the address is taken', async () => {
+    const other = createTcpServer();
+    const port = await listening(other);
+    const { exitCode, err } = await run([
+      'run',
+      '--listen',
+      `127.0.0.1:${port}`,
+      '--endpoints',
+      '127.0.0.2:1',
+    ]);
+    expect(err).toMatch(/^fairlead: LISTEN_IN_USE: /);
+    expect(err).not.toContain(' at ');
+    expect(exitCode).toBe(3);
+    other.close();
+  });
+
+  test('3: the address is not of this host', async () => {
+    const env = { FAIRLEAD_ALLOW_NON_LOOPBACK: 'true' };
+    const args = ['run', '--listen', '192.0.2.1:6443', '--admin', 'false', '--endpoints', '127.0.0.2:1'];
+    const { exitCode, err } = await run(args, { env });
+    expect(err).toMatch(/^fairlead: LISTEN_FAILED: /);
+    expect(exitCode).toBe(3);
+  });
+});
+
+describe('fairlead status', () => {
+  test('4: nobody answers, or somebody else does', async () => {
+    const other = createServer((_request, response) => response.end('{"status":"ok"}'));
+    const port = await listening(other);
+    const somebodyElse = await run(['status', '--admin', `127.0.0.1:${port}`]);
+    expect(somebodyElse).toMatchObject({
+      exitCode: 4,
+      out: '',
+      err: expect.stringContaining('is not a Fairlead agent'),
+    });
+    other.close();
+    other.closeAllConnections();
+    await once(other, 'close');
+    const nobody = await run(['status', '--admin', `127.0.0.1:${port}`]);
+    expect(nobody).toMatchObject({
+      exitCode: 4,
+      out: '',
+      err: expect.stringMatching(
+        /^fairlead: STATUS_UNREACHABLE: no agent answers on 127\.0\.0\.1:\d+: .*ECONNREFUSED/,
+      ),
+    });
+  });
+
+  test('5: the agent answers, and no endpoint is usable; the same as a table and as JSON', async () => {
+    const free = createTcpServer();
+    const port = await listening(free);
+    free.close();
+    await once(free, 'close');
+    const admin = `127.0.0.1:${port}`;
+    const cli = startCli(program, [
+      'run',
+      '--listen',
+      '127.0.0.1:0',
+      '--admin',
+      admin,
+      '--endpoints',
+      '127.0.0.2:1',
+    ]);
+    started.push(cli);
+    await cli.logged('endpoint is unready');
+    // The address is found as `run` finds it: flag, environment, or a file, even one with a problem.
+    const file = configFile(`admin: "${admin}"\nhelth: 1\n`);
+    const asked = [
+      await run(['status', '--admin', admin]),
+      await run(['status'], { env: { FAIRLEAD_ADMIN: admin } }),
+      await run(['status', '--config', file]),
+    ];
+    for (const { exitCode, out, err } of asked) {
+      expect(err).toBe('');
+      expect(out).toMatch(/NOT READY/);
+      expect(out).toMatch(
+        /^127\.0\.0\.2:1 +unready \(not used\) +L4CON refused +\S+ +0 +discovered +static$/m,
+      );
+      expect(exitCode).toBe(5);
+    }
+    const { exitCode, out } = await run(['status', '--json', '--admin', admin]);
+    expect(exitCode).toBe(5);
+    expect(JSON.parse(out)).toMatchObject({
+      isReady: false,
+      pid: cli.pid,
+      endpoints: [{ id: '127.0.0.2:1', reason: 'L4CON refused', sources: ['static'], rank: 1 }],
+    });
+  });
+});
+
+describe('signals', () => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s ends an idle agent with exit code 0', async (signal) => {
+    const cli = startAgent();
+    const { addresses, version } = await cli.logged('fairlead is running');
+    expect(addresses).toHaveLength(1);
+    expect(version).toMatch(/^\d+\.\d+\.\d+/);
+    cli.child.kill(signal);
+    expect(await cli.ended).toBe(0);
+    expect(cli.logs().at(-1)).toMatchObject({ level: 'info', msg: 'stopped' });
+    expect(cli.err).toBe('');
+  });
+
+  test('the second signal ends the grace time of a tunnel', async () => {
+    // An endpoint that accepts everything and says nothing.
+    const sockets: Socket[] = [];
+    const endpoint = createTcpServer((socket) => sockets.push(socket.on('error', () => {})));
+    const port = await listening(endpoint);
+    const cli = startCli(program, [
+      ...['run', '--listen', '127.0.0.1:0', '--admin', 'false', '--log-level', 'debug'],
+      ...['--endpoints', `127.0.0.1:${port}`],
+    ]);
+    started.push(cli);
+    const { addresses } = await cli.logged('fairlead is running');
+    const listener = Number(
+      String((addresses as string[])[0])
+        .split(':')
+        .at(-1),
+    );
+    const client = connect(listener, '127.0.0.1').on('error', () => {});
+    const clientClosed = new Promise((resolve) => client.once('close', resolve));
+    await once(client, 'connect');
+    cli.child.kill('SIGTERM');
+    await cli.logged('stopping');
+    cli.child.kill('SIGTERM');
+    await clientClosed;
+    expect(await cli.ended).toBe(0);
+    await cli.logged('asked again: stopping at once');
+    for (const socket of sockets) socket.destroy();
+    endpoint.close();
+  });
+});
+
+describe('reload', () => {
+  test('SIGHUP takes a good file, refuses a bad one with every problem, and goes on', async () => {
+    const file = configFile('health: {rise: 2}\n');
+    const cli = startAgent(['--config', file]);
+    await cli.logged('fairlead is running');
+
+    writeFileSync(file, 'health: {rise: 3}\nnodeName: other\n');
+    cli.child.kill('SIGHUP');
+    expect(await cli.logged('configuration reloaded')).toMatchObject({ applied: ['health.rise'] });
+    expect(await cli.logged('some changed settings take effect at the next start only')).toMatchObject({
+      needsRestart: ['nodeName'],
+    });
+
+    writeFileSync(file, 'health: {rise: 0}\nlog: {level: loud}\n');
+    cli.child.kill('SIGHUP');
+    expect(await cli.logged('the new configuration is bad; going on with the old one')).toMatchObject({
+      level: 'error',
+      code: 'CONFIG_INVALID',
+      problems: [
+        'the configuration has 2 problems:',
+        expect.stringContaining(`${file}:1:16: health.rise:`),
+        expect.stringContaining(`${file}:2:14: log.level:`),
+      ],
+    });
+    cli.child.kill('SIGTERM');
+    expect(await cli.ended).toBe(0);
+  });
+
+  test('a Kubernetes ConfigMap changes by a symlink in another directory, and is noticed', async () => {
+    const mount = join(directory, 'mount');
+    const publish = (version: string, text: string) => {
+      mkdirSync(join(mount, version), { recursive: true });
+      writeFileSync(join(mount, version, 'fairlead.yaml'), text);
+      symlinkSync(version, join(mount, '..data_tmp'));
+      renameSync(join(mount, '..data_tmp'), join(mount, '..data'));
+    };
+    publish('..v1', 'log: {level: info}\n');
+    symlinkSync('..data/fairlead.yaml', join(mount, 'fairlead.yaml'));
+    const cli = startAgent(['--config', join(mount, 'fairlead.yaml')]);
+    await cli.logged('fairlead is running');
+
+    publish('..v2', 'log: {level: info}\nhealth: {fall: 5}\n');
+    rmSync(join(mount, '..v1'), { recursive: true });
+    expect(await cli.logged('configuration reloaded')).toMatchObject({
+      trigger: 'file changed',
+      applied: ['health.fall'],
+    });
+
+    // The file goes away for a moment: an error, and nothing changes; it comes back: all is well.
+    rmSync(join(mount, '..data'));
+    expect(await cli.logged('the new configuration is bad; going on with the old one')).toMatchObject({
+      code: 'CONFIG_UNREADABLE',
+    });
+    publish('..v3', 'log: {level: info}\nhealth: {fall: 6}\n');
+    expect(await cli.logged('configuration reloaded', 1)).toMatchObject({ applied: ['health.fall'] });
+  });
+});

@@ -1,0 +1,78 @@
+import type { ShownStatus } from '../../../src/cli/fetch-status.ts';
+import { formatStatus } from '../../../src/cli/status.ts';
+import { makeStatus } from '../../../src/observe/status.ts';
+
+const startedAt = '2026-01-01T00:00:00.000Z';
+const startedMs = Date.parse(startedAt);
+
+const status = makeStatus({
+  version: '1.2.3',
+  node: 'node-1',
+  pid: 7,
+  startedAt,
+  wallMs: startedMs + 3_700_000,
+  policy: 'rendezvous',
+  listeners: [{ address: '127.0.0.1:6443', type: 'passthrough', tunnels: 3 }],
+  discovery: { watch: 'synced', syncedAt: startedAt, ageSeconds: 12 },
+  credentials: 'client certificate',
+  tunnels: { active: 3, max: 1000 },
+  traffic: () => ({ activeTunnels: 3, totalTunnels: 9, bytesUp: 1, bytesDown: 2 }),
+  snapshot: {
+    version: 4,
+    atMs: 0,
+    usableCount: 1,
+    candidates: [],
+    endpoints: [
+      {
+        endpoint: {
+          id: '10.0.0.1:6443',
+          host: '10.0.0.1',
+          port: 6443,
+          tier: 'discovered',
+          sources: ['watch', 'static'],
+        },
+        verdict: 'ready',
+        reason: { code: 'L7OK', status: 401, text: 'readiness not visible' },
+        sinceMs: startedMs,
+        isUsable: true,
+      },
+      {
+        endpoint: { id: '10.0.0.2:6443', host: '10.0.0.2', port: 6443, tier: 'seed', sources: ['static'] },
+        verdict: 'unready',
+        reason: { code: 'L7STS', status: 500, text: 'etcd failed' },
+        sinceMs: startedMs + 3_505_000,
+        isUsable: false,
+      },
+    ],
+  },
+}) as unknown as ShownStatus;
+
+test('a table with a line for each endpoint, in pick order, and hints below it', () => {
+  const lines = formatStatus(status).split('\n');
+  expect(lines.slice(0, 4)).toEqual([
+    'node-1: ready, fairlead 1.2.3, up 1h1m',
+    'listening on 127.0.0.1:6443',
+    'tunnels: 3 of at most 1000; policy: rendezvous',
+    'discovery: synced, last word 12s ago; credentials: client certificate',
+  ]);
+  expect(lines.slice(5, 8).map((line) => line.split(/ {2,}/))).toEqual([
+    ['ENDPOINT', 'VERDICT', 'REASON', 'SINCE', 'TUNNELS', 'TIER', 'SOURCES'],
+    ['10.0.0.1:6443', 'ready', 'L7OK/401 readiness not visible', '1h1m', '3', 'discovered', 'watch,static'],
+    ['10.0.0.2:6443', 'unready (not used)', 'L7STS/500 etcd failed', '3m15s', '3', 'seed', 'static'],
+  ]);
+  expect(lines.slice(8).join('\n')).toMatch(/^\n10\.0\.0\.1:6443: alive, but these credentials/);
+});
+
+test('an agent without endpoints, and one whose watch is not synced', () => {
+  const text = formatStatus({
+    ...status,
+    isReady: false,
+    endpoints: [],
+    listeners: [],
+    discovery: { watch: 'connecting', message: 'refused' },
+  });
+  expect(text).toContain('node-1: NOT READY');
+  expect(text).toContain('listening on nothing\n');
+  expect(text).toContain('discovery: connecting (refused); credentials');
+  expect(text).toContain('no endpoints are known\n');
+});
