@@ -1,5 +1,5 @@
 // The commands that put Fairlead to use on a node that has managed without, and take it away again.
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addConfigOptions } from './config-options.ts';
 import type { Doing } from './action.ts';
 
@@ -34,5 +34,29 @@ Examples:
   fairlead kubeconfig point && systemctl restart kubelet
   fairlead kubeconfig point --server https://localhost:6443 /root/.kube/config
   fairlead kubeconfig point --undo && systemctl restart kubelet`,
+    );
+
+  program
+    .command('endpoint')
+    .description("Say which API server address Kubespray's variables give to a role, and their traps.")
+    .requiredOption('--vars <FILE>', 'Group variables (YAML). Repeatable; later ones win.', collect)
+    .addOption(
+      new Option('--role <ROLE>', 'Who asks; etcd: how API servers reach etcd.')
+        .choices(['control-plane', 'worker', 'external', 'etcd'])
+        .makeOptionMandatory(),
+    )
+    .option('--first-control-plane <ADDRESS>', 'access_ip of the first control-plane node, else its ip.')
+    .option('--unmanaged-lb <HOST[:PORT]>', 'Load balancer that the variables do not know.')
+    .option('--json', 'Print JSON.')
+    .action(doing(async () => (await import('./endpoint.ts')).endpoint))
+    .addHelpText(
+      'after',
+      `
+Prints the address that works, one a line where there are two, and warns where the variables are such that
+Kubespray itself writes one that does not.
+
+Examples:
+  fairlead endpoint --vars inventory/mycluster/group_vars/all/all.yml --role worker
+  fairlead endpoint --vars all.yml --vars k8s-cluster.yml --role external --first-control-plane 10.0.0.1`,
     );
 }
