@@ -9,32 +9,47 @@ import {
 } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { buildCli, type CliProcess, runToEnd, type StartOptions, startCli } from '../support/built-cli.ts';
+import {
+  AgentProcess,
+  type AgentProcessOptions,
+  buildAgent,
+  builtProgram,
+  freePort,
+  runFairlead,
+} from '../support/agent-process.ts';
+import { eventually } from '../support/eventually.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
 const directory = tempDir();
-let program: string;
-const started: CliProcess[] = [];
+const started: AgentProcess[] = [];
 
-beforeAll(() => {
-  program = buildCli(directory);
-});
+beforeAll(buildAgent);
 
 afterEach(async () => {
-  for (const { child, ended } of started.splice(0)) {
-    child.kill('SIGKILL');
-    await ended;
-  }
+  for (const agent of started.splice(0)) await agent.kill();
 });
 
-const run = (args: readonly string[], options?: StartOptions) => runToEnd(program, args, options);
+async function run(...args: Parameters<typeof runFairlead>) {
+  const { code, stdout, stderr } = await runFairlead(...args);
+  return { exitCode: code, out: stdout, err: stderr };
+}
 
-/** An agent on free ports with one endpoint that refuses. */
-function startAgent(args: readonly string[] = [], options?: StartOptions): CliProcess {
-  const fixed = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--endpoints', '127.0.0.2:1'];
-  const cli = startCli(program, ['run', ...fixed, ...args], options);
-  started.push(cli);
-  return cli;
+/** An agent on free ports; unless told otherwise with one endpoint that refuses. */
+async function startAgent(
+  args: readonly string[] = [],
+  options?: AgentProcessOptions,
+): Promise<AgentProcess> {
+  const endpoints = args.includes('--endpoints') ? [] : ['--endpoints', '127.0.0.2:1'];
+  const admin = args.includes('--admin') ? [] : ['--admin', '127.0.0.1:0'];
+  const agent = new AgentProcess(['--listen', '127.0.0.1:0', ...admin, ...endpoints, ...args], options);
+  started.push(agent);
+  await agent.listening();
+  return agent;
+}
+
+/** Waits for a log line with this message; the `nth` one, from 0. */
+function logged({ log }: AgentProcess, message: string, nth = 0) {
+  return eventually(`log line "${message}"`, () => log.filter(({ msg }) => msg === message)[nth]);
 }
 
 function configFile(text: string): string {
@@ -51,7 +66,7 @@ async function listening(server: Server): Promise<number> {
 }
 
 test("the bundle imports nothing of Node's own at its top: that would load all of it at every start", () => {
-  const imports = readFileSync(program, 'utf8').match(/^import .*/gm);
+  const imports = readFileSync(builtProgram, 'utf8').match(/^import .*/gm);
   expect(imports).toEqual(["import { createRequire as __createRequire } from 'node:module';"]);
 });
 
@@ -148,22 +163,9 @@ describe('fairlead status', () => {
   });
 
   test('5: the agent answers, and no endpoint is usable; the same as a table and as JSON', async () => {
-    const free = createTcpServer();
-    const port = await listening(free);
-    free.close();
-    await once(free, 'close');
-    const admin = `127.0.0.1:${port}`;
-    const cli = startCli(program, [
-      'run',
-      '--listen',
-      '127.0.0.1:0',
-      '--admin',
-      admin,
-      '--endpoints',
-      '127.0.0.2:1',
-    ]);
-    started.push(cli);
-    await cli.logged('endpoint is unready');
+    const admin = `127.0.0.1:${await freePort()}`;
+    const agent = await startAgent(['--admin', admin]);
+    await logged(agent, 'endpoint is unready');
     // The address is found as `run` finds it: flag, environment, or a file, even one with a problem.
     const file = configFile(`admin: "${admin}"\nhelth: 1\n`);
     const asked = [
@@ -183,7 +185,7 @@ describe('fairlead status', () => {
     expect(exitCode).toBe(5);
     expect(JSON.parse(out)).toMatchObject({
       isReady: false,
-      pid: cli.pid,
+      pid: agent.pid,
       endpoints: [{ id: '127.0.0.2:1', reason: 'L4CON refused', sources: ['static'], rank: 1 }],
     });
   });
@@ -191,14 +193,16 @@ describe('fairlead status', () => {
 
 describe('signals', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('%s ends an idle agent with exit code 0', async (signal) => {
-    const cli = startAgent();
-    const { addresses, version } = await cli.logged('fairlead is running');
-    expect(addresses).toHaveLength(1);
-    expect(version).toMatch(/^\d+\.\d+\.\d+/);
-    cli.child.kill(signal);
-    expect(await cli.ended).toBe(0);
-    expect(cli.logs().at(-1)).toMatchObject({ level: 'info', msg: 'stopped' });
-    expect(cli.err).toBe('');
+    const agent = await startAgent();
+    expect(agent.addresses).toHaveLength(1);
+    expect(agent.log.find(({ msg }) => msg === 'fairlead is running')).toMatchObject({
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      pid: agent.pid,
+    });
+    agent.signal(signal);
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
+    expect(agent.log.at(-1)).toMatchObject({ level: 'info', msg: 'stopped' });
+    expect(agent.errors).toBe('');
   });
 
   test('the second signal ends the grace time of a tunnel', async () => {
@@ -206,26 +210,17 @@ describe('signals', () => {
     const sockets: Socket[] = [];
     const endpoint = createTcpServer((socket) => sockets.push(socket.on('error', () => {})));
     const port = await listening(endpoint);
-    const cli = startCli(program, [
-      ...['run', '--listen', '127.0.0.1:0', '--admin', 'false', '--log-level', 'debug'],
-      ...['--endpoints', `127.0.0.1:${port}`],
-    ]);
-    started.push(cli);
-    const { addresses } = await cli.logged('fairlead is running');
-    const listener = Number(
-      String((addresses as string[])[0])
-        .split(':')
-        .at(-1),
-    );
+    const agent = await startAgent(['--endpoints', `127.0.0.1:${port}`]);
+    const listener = Number(agent.address.split(':').at(-1));
     const client = connect(listener, '127.0.0.1').on('error', () => {});
     const clientClosed = new Promise((resolve) => client.once('close', resolve));
     await once(client, 'connect');
-    cli.child.kill('SIGTERM');
-    await cli.logged('stopping');
-    cli.child.kill('SIGTERM');
+    agent.signal('SIGTERM');
+    await logged(agent, 'stopping');
+    agent.signal('SIGTERM');
     await clientClosed;
-    expect(await cli.ended).toBe(0);
-    await cli.logged('asked again: stopping at once');
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
+    await logged(agent, 'asked again: stopping at once');
     for (const socket of sockets) socket.destroy();
     endpoint.close();
   });
@@ -234,19 +229,18 @@ describe('signals', () => {
 describe('reload', () => {
   test('SIGHUP takes a good file, refuses a bad one with every problem, and goes on', async () => {
     const file = configFile('health: {rise: 2}\n');
-    const cli = startAgent(['--config', file]);
-    await cli.logged('fairlead is running');
+    const agent = await startAgent(['--config', file]);
 
     writeFileSync(file, 'health: {rise: 3}\nnodeName: other\n');
-    cli.child.kill('SIGHUP');
-    expect(await cli.logged('configuration reloaded')).toMatchObject({ applied: ['health.rise'] });
-    expect(await cli.logged('some changed settings take effect at the next start only')).toMatchObject({
+    agent.signal('SIGHUP');
+    expect(await logged(agent, 'configuration reloaded')).toMatchObject({ applied: ['health.rise'] });
+    expect(await logged(agent, 'some changed settings take effect at the next start only')).toMatchObject({
       needsRestart: ['nodeName'],
     });
 
     writeFileSync(file, 'health: {rise: 0}\nlog: {level: loud}\n');
-    cli.child.kill('SIGHUP');
-    expect(await cli.logged('the new configuration is bad; going on with the old one')).toMatchObject({
+    agent.signal('SIGHUP');
+    expect(await logged(agent, 'the new configuration is bad; going on with the old one')).toMatchObject({
       level: 'error',
       code: 'CONFIG_INVALID',
       problems: [
@@ -255,8 +249,8 @@ describe('reload', () => {
         expect.stringContaining(`${file}:2:14: log.level:`),
       ],
     });
-    cli.child.kill('SIGTERM');
-    expect(await cli.ended).toBe(0);
+    agent.signal('SIGTERM');
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
   });
 
   test('a Kubernetes ConfigMap changes by a symlink in another directory, and is noticed', async () => {
@@ -269,22 +263,21 @@ describe('reload', () => {
     };
     publish('..v1', 'log: {level: info}\n');
     symlinkSync('..data/fairlead.yaml', join(mount, 'fairlead.yaml'));
-    const cli = startAgent(['--config', join(mount, 'fairlead.yaml')]);
-    await cli.logged('fairlead is running');
+    const agent = await startAgent(['--config', join(mount, 'fairlead.yaml')]);
 
     publish('..v2', 'log: {level: info}\nhealth: {fall: 5}\n');
     rmSync(join(mount, '..v1'), { recursive: true });
-    expect(await cli.logged('configuration reloaded')).toMatchObject({
+    expect(await logged(agent, 'configuration reloaded')).toMatchObject({
       trigger: 'file changed',
       applied: ['health.fall'],
     });
 
     // The file goes away for a moment: an error, and nothing changes; it comes back: all is well.
     rmSync(join(mount, '..data'));
-    expect(await cli.logged('the new configuration is bad; going on with the old one')).toMatchObject({
+    expect(await logged(agent, 'the new configuration is bad; going on with the old one')).toMatchObject({
       code: 'CONFIG_UNREADABLE',
     });
     publish('..v3', 'log: {level: info}\nhealth: {fall: 6}\n');
-    expect(await cli.logged('configuration reloaded', 1)).toMatchObject({ applied: ['health.fall'] });
+    expect(await logged(agent, 'configuration reloaded', 1)).toMatchObject({ applied: ['health.fall'] });
   });
 });

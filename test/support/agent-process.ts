@@ -157,9 +157,16 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs a `fairlead` command that ends by itself. */
-export async function runFairlead(args: readonly string[]): Promise<CommandResult> {
-  const child = spawn(process.execPath, [builtProgram, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Runs a `fairlead` command that ends by itself, in an environment of its own. */
+export async function runFairlead(
+  args: readonly string[],
+  { env = {}, cwd }: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
+): Promise<CommandResult> {
+  const child = spawn(process.execPath, [builtProgram, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    ...(cwd !== undefined && { cwd }),
+  });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
