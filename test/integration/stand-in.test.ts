@@ -76,6 +76,14 @@ describe('connections', () => {
     await server.ready();
     expect(server.address).toBe(address);
   });
+
+  test('a frozen server that is killed is not frozen when it starts again', async () => {
+    await server.freeze();
+    server.kill();
+    await server.start();
+    await server.ready();
+    expect((await client.ask('/readyz')).status).toBe(200);
+  });
 });
 
 describe('TLS', () => {

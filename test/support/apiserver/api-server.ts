@@ -144,6 +144,8 @@ export class ApiServer implements StandIn {
     this.#listener.refuse();
     this.#listener.destroyAll('close');
     this.#listener.thaw();
+    this.#behaviour = { ...this.#behaviour, freeze: false };
+    this.#writing.isShut = false;
     this.#ended.resolve();
   }
 

@@ -1,5 +1,8 @@
 // A stand-in control plane of processes: one for the store and one for each API server, so that killing and
-// stopping them is real, also across network namespaces.
+// stopping them is real, also across network namespaces. Started as a program it runs three until it is
+// interrupted, and says where they are:
+//
+//   node test/support/apiserver/control-plane-processes.ts
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -131,4 +134,14 @@ async function freePort(host: string): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+if (import.meta.main) {
+  const plane = await startProcessControlPlane({ timings: 'realistic' });
+  const kubeconfig = await plane.writeKubeconfig();
+  const servers = plane.servers.map(({ name, address, pid }) => ({ name, address, pid }));
+  console.log(JSON.stringify({ kubeconfig, directory: await plane.directory(), servers }, null, 2));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void plane.stop().then(() => process.exit(0)));
+  }
 }

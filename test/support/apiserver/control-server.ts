@@ -32,7 +32,7 @@ export async function serveControl(
     };
     control(server, request, terminate).then(
       (body) => (body === undefined ? answer(404, { problem: 'no such path' }) : answer(200, body)),
-      (error: unknown) => answer(400, { problem: String(error) }),
+      (error: unknown) => answer(400, { problem: error instanceof Error ? error.message : String(error) }),
     );
   });
   const address = await listenOn(http, listen);

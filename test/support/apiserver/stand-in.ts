@@ -39,7 +39,10 @@ export interface StandIn {
   start(): Promise<void>;
   /** Resolves when start-up is over and the server is listed in the EndpointSlice. */
   ready(): Promise<void>;
-  /** SIGKILL: everything ends at once, the EndpointSlice keeps its entry until the lease has run out. */
+  /**
+   * SIGKILL: everything ends at once, the EndpointSlice keeps its entry until the lease has run out. In
+   * process the switches stay for the next start, all but `freeze`; a new process begins with good ones.
+   */
   kill(): void | Promise<void>;
   /** SIGTERM; resolves when the process has ended. */
   terminate(options?: Partial<ShutdownOptions>): Promise<void>;
