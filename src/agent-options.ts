@@ -32,7 +32,7 @@ export function passthroughOptions(
     allDownDeadlineMs: dial.allDownDeadlineMs,
     maxHalfOpenDials: Math.min(dial.maxConcurrent, limits.maxHalfOpenDials),
     firstFlightTimeoutMs: dial.firstFlightTimeoutMs,
-    lastCandidateTimeoutMs: dial.deadlineMs,
+    lastCandidateTimeoutMs: dial.lastCandidateTimeoutMs,
     replayRatio: dial.replayBudgetPercent / 100,
     replaysPerSecond: dial.replayMinPerSecond,
     maxTunnels: Math.min(tunnels.max ?? Number.POSITIVE_INFINITY, limits.maxTunnels),

@@ -67,9 +67,8 @@ export interface BalanceConfig {
 
 export interface DialConfig {
   readonly raceDelayMs: number;
-  readonly deadlineMs: number;
   readonly firstFlightTimeoutMs: number;
-  readonly maxFirstFlightBytes: number;
+  readonly lastCandidateTimeoutMs: number;
   readonly replayBudgetPercent: number;
   readonly replayMinPerSecond: number;
   readonly allDownDeadlineMs: number;

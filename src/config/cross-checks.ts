@@ -64,8 +64,8 @@ type DurationKey =
   | 'health.timeout'
   | 'health.fastInterval'
   | 'dial.raceDelay'
-  | 'dial.deadline'
   | 'dial.firstFlightTimeout'
+  | 'dial.lastCandidateTimeout'
   | 'dial.allDownDeadline';
 
 const loopbackWanted = 'must be a loopback address (127.0.0.0/8 or ::1) unless allowNonLoopback is true';
@@ -80,9 +80,8 @@ export const crossChecks: readonly CrossCheck[] = [
   atMost('health.timeout', 'health.interval'),
   atMost('health.fastInterval', 'health.interval'),
   atMost('health.interval', 'health.standbyInterval'),
-  atMost('dial.raceDelay', 'dial.deadline'),
-  atMost('dial.firstFlightTimeout', 'dial.deadline'),
-  atMost('dial.allDownDeadline', 'dial.deadline'),
+  atMost('dial.raceDelay', 'dial.allDownDeadline'),
+  atMost('dial.firstFlightTimeout', 'dial.lastCandidateTimeout'),
   {
     reads: ['listeners', 'allowNonLoopback'],
     *check({ listeners, allowNonLoopback }) {

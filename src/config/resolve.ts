@@ -67,9 +67,8 @@ export function toConfig(values: Values): Config {
     },
     dial: {
       raceDelayMs: values['dial.raceDelay'],
-      deadlineMs: values['dial.deadline'],
       firstFlightTimeoutMs: values['dial.firstFlightTimeout'],
-      maxFirstFlightBytes: values['dial.maxFirstFlightBytes'],
+      lastCandidateTimeoutMs: values['dial.lastCandidateTimeout'],
       replayBudgetPercent: values['dial.replayBudgetPercent'],
       replayMinPerSecond: values['dial.replayMinPerSecond'],
       allDownDeadlineMs: values['dial.allDownDeadline'],

@@ -221,24 +221,17 @@ export const settings = {
     default: '250ms',
     min: '10ms',
   }),
-  'dial.deadline': duration({
-    description: 'Longest time from accept to the first byte of an endpoint, over all attempts.',
-    applies: 'reload',
-    default: '10s',
-    min: '100ms',
-  }),
   'dial.firstFlightTimeout': duration({
     description: "Silence after the client's first flight until it is tried on the next endpoint too.",
     applies: 'reload',
     default: '1s',
     min: '50ms',
   }),
-  'dial.maxFirstFlightBytes': integer({
-    description: 'Largest first flight that is kept to be sent again.',
+  'dial.lastCandidateTimeout': duration({
+    description: 'How long the last endpoint that is left to try may take to its first byte.',
     applies: 'reload',
-    default: 65_536,
-    min: 1_024,
-    max: 65_536,
+    default: '10s',
+    min: '100ms',
   }),
   'dial.replayBudgetPercent': integer({
     description: 'Share of the new tunnels, in percent, whose first flight may be sent again.',

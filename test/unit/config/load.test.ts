@@ -221,7 +221,7 @@ describe('settings that contradict one another', () => {
     [
       'a race that begins after the deadline',
       'dial: {raceDelay: 20s}',
-      'dial.raceDelay (20s) must be at most dial.deadline (10s)',
+      'dial.raceDelay (20s) must be at most dial.allDownDeadline (2s)',
     ],
     [
       'a listener that others can reach',

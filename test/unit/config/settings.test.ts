@@ -35,7 +35,7 @@ function anotherValue(key: SettingKey): unknown {
   if (choices) return choices.find((choice) => choice !== fallback);
   if (typeof fallback === 'boolean') return !fallback;
   if (type.startsWith('duration')) return fallback === '7m' ? '8m' : '7m';
-  return Number(fallback ?? 0) + (key === 'dial.maxFirstFlightBytes' ? -1 : 1);
+  return Number(fallback ?? 0) + 1;
 }
 
 const defaults = Object.fromEntries(
@@ -83,7 +83,7 @@ test('each setting has a variable of its own, which no variable of a Service can
   const names = settingKeys.map(envName);
   expect(new Set(names).size).toBe(settingKeys.length);
   expect(names).toContain('FAIRLEAD_HEALTH_STANDBY_INTERVAL');
-  expect(names).toContain('FAIRLEAD_DIAL_MAX_FIRST_FLIGHT_BYTES');
+  expect(names).toContain('FAIRLEAD_DIAL_REPLAY_BUDGET_PERCENT');
   for (const name of names) {
     // Were it taken for a Service's variable, the setting would be ignored in silence.
     const { entries, problems } = readEnvironment({ [name]: 'tcp://10.0.0.1:1' });
