@@ -76,6 +76,24 @@ export function slowestWithin(calls: readonly Call[], atMost: number): Bound {
   };
 }
 
+/** No connection of an established client was ended, and no watch. */
+export function nothingClosed(seen: Observation): Bound[] {
+  const lost = seen.established.reduce((sum, { connections }) => sum + connections - 1, 0);
+  const { ends } = seen.watches;
+  return [
+    counted(seen, 'lost connections of established clients', lost, 0),
+    counted(seen, 'watches ended', ends.length, 0, JSON.stringify(ends)),
+  ];
+}
+
+/** From the moment until the first good new connection. */
+export function firstSuccessWithin(seen: Observation, sinceMs: number, atMost: number): Bound {
+  const first = seen.newConnections.filter((call) => isGood(call) && call.doneMs > sinceMs);
+  const toMs = Math.min(...first.map(({ doneMs }) => doneMs));
+  const value = Math.round(toMs - sinceMs);
+  return { what: 'first success (ms)', value, atMost, fromMs: sinceMs, toMs };
+}
+
 /** Something counted over the whole trial. */
 export function counted(seen: Observation, what: string, value: number, atMost: number, detail = ''): Bound {
   const { start = 0, stop = 0 } = seen.marks;

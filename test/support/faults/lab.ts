@@ -9,6 +9,7 @@ import {
   type ProcessControlPlaneOptions,
   startProcessControlPlane,
 } from '../apiserver/control-plane-processes.ts';
+import { NodeProcess } from '../apiserver/child-process.ts';
 import { goodBehaviour } from '../apiserver/misbehaviour.ts';
 import { realisticTimings, type Timings } from '../apiserver/timings.ts';
 import { ClientProcess } from './clients/client-process.ts';
@@ -23,6 +24,8 @@ export interface LabOptions extends Pick<ProcessControlPlaneOptions, 'shutdown'>
 }
 
 export const apiServerPort = 6443;
+const relayPort = 7443;
+const relayScript = new URL('delay-relay.ts', import.meta.url).pathname;
 
 /** Of a real API server: the fast ones call etcd lost when the machine is busy for a moment. */
 const { storeCheck } = realisticTimings;
@@ -35,6 +38,7 @@ export class Lab {
   readonly #isDown = new Set<ApiServerProcess>();
   readonly #dropping = new Set<WireHost>();
   readonly #losing = new Set<WireHost>();
+  readonly #relays: NodeProcess[] = [];
 
   private constructor(wire: Wire, plane: ProcessControlPlane, family: 4 | 6) {
     this.wire = wire;
@@ -146,6 +150,23 @@ export class Lab {
     await this.wire.lose(host, ratio);
   }
 
+  /** Puts every API server that far away; returns the addresses at which they are. `heal()` brings them back. */
+  async moveAway(roundTripMs: number): Promise<string[]> {
+    for (const server of this.servers) {
+      const relay = new NodeProcess(
+        relayScript,
+        [
+          ...['--host', server.host, '--port', String(relayPort), '--to', String(server.port)],
+          ...['--delay-ms', String(roundTripMs / 2)],
+        ],
+        this.hostOf(server).prefix,
+      );
+      await relay.start();
+      this.#relays.push(relay);
+    }
+    return this.servers.map(({ port, address }) => address.replace(`:${port}`, `:${relayPort}`));
+  }
+
   /** Makes everything as it was at the start. */
   async heal(): Promise<void> {
     this.plane.storeProcess.signal('SIGCONT');
@@ -155,6 +176,7 @@ export class Lab {
     }
     for (const host of this.#dropping) await this.wire.sendAgain(host, this.node);
     for (const host of this.#losing) await this.wire.loseNothing(host);
+    await Promise.all(this.#relays.splice(0).map((relay) => relay.kill()));
     this.#dropping.clear();
     this.#losing.clear();
     await Promise.all(
@@ -169,6 +191,7 @@ export class Lab {
 
   async stop(): Promise<void> {
     for (const server of this.servers) await server.thaw();
+    await Promise.all(this.#relays.map((relay) => relay.kill()));
     await this.plane.stop();
     await this.wire.stop();
   }

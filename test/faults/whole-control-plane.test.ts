@@ -1,0 +1,180 @@
+// Nothing of the control plane is well: etcd is away, every API server is down, or the node itself is cut off.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { rendezvousOrder } from '../../src/balance/pick-order.ts';
+import { encodeCache } from '../../src/discovery/cache-format.ts';
+import { makeEndpoint } from '../../src/model/endpoint.ts';
+import { eventually } from '../support/eventually.ts';
+import {
+  counted,
+  firstSuccessWithin,
+  holds,
+  noneFailed,
+  nothingClosed,
+  slowestWithin,
+} from '../support/faults/bounds.ts';
+import { isGood } from '../support/faults/clients/target.ts';
+import { Fairlead, type RunningFairlead } from '../support/faults/fairlead.ts';
+import * as scenarios from '../support/faults/scenarios.ts';
+import { describeFaults } from '../support/faults/suite.ts';
+import { type Footprint, runTrial, type Script } from '../support/faults/trial.ts';
+
+const timeoutMs = 180_000;
+type FairleadScript = Script<RunningFairlead>;
+
+describeFaults('the whole control plane is in trouble', {}, (lab) => {
+  test(
+    'etcd lost and back, with API servers that recover one after the other, closes no tunnel',
+    () => {
+      const script: FairleadScript = async ({ subject, mark }) => {
+        const verdicts = async () => (await subject.status()).endpoints.map(({ verdict }) => verdict);
+        await sleep(1_000);
+        mark('fault');
+        lab().plane.storeProcess.signal('SIGSTOP');
+        await eventually('every endpoint is unready', async () =>
+          (await verdicts()).every((verdict) => verdict === 'unready'),
+        );
+        mark('unready');
+        await sleep(3_000);
+        for (const server of lab().servers) await server.misbehave({ failReadyz: ['etcd'] });
+        lab().plane.storeProcess.signal('SIGCONT');
+        for (const server of lab().servers) {
+          await server.misbehave({ failReadyz: [] });
+          await sleep(2_000);
+        }
+        mark('back');
+        await eventually('every endpoint is ready', async () =>
+          (await verdicts()).every((verdict) => verdict === 'ready'),
+        );
+        await sleep(1_000);
+      };
+      return holds(
+        'etcd lost and back',
+        () => runTrial(lab(), new Fairlead(), script),
+        (seen) => [
+          noneFailed('failed new connections', seen.newConnections),
+          slowestWithin(seen.newConnections, 2_500),
+          ...nothingClosed(seen),
+        ],
+      );
+    },
+    timeoutMs,
+  );
+
+  test(
+    'with every API server down clients are reset within about 2 s, 1,000 of them leave nothing behind, and the first to come back serves within 1 s',
+    () => {
+      const prints: Record<string, Footprint> = {};
+      const script: FairleadScript = async ({ subject, clients, mark, footprint }) => {
+        await sleep(1_000);
+        prints.before = footprint();
+        const [first, second, third] = lab().servers;
+        if (!first || !second || !third) throw new Error('three API servers');
+        mark('fault');
+        await Promise.all([lab().kill(first), lab().kill(second), lab().wire.unplug(lab().hostOf(third))]);
+        mark('down');
+        await sleep(8_000);
+        prints.early = footprint();
+        await sleep(12_000);
+        prints.late = footprint();
+        await lab().startServer(second);
+        mark('back');
+        await sleep(4_000);
+        await eventually('the clients of the outage are gone', async () => {
+          const { tunnels } = await subject.status();
+          return tunnels.active < 20;
+        });
+        prints.after = footprint();
+        await clients.do({ op: 'fetch', url: 'http://127.0.0.1:6442/status' });
+      };
+      const load = { newEveryMs: 20 };
+      return holds(
+        'all down for 20 s',
+        () => runTrial(lab(), new Fairlead(), script, { load }),
+        (seen) => {
+          const { down = 0, back = 0 } = seen.marks;
+          const { before, early, late, after } = prints;
+          if (!before || !early || !late || !after) throw new Error('no footprints');
+          const detail = JSON.stringify(prints);
+          const during = seen.newConnections.filter(
+            ({ askedMs }) => askedMs > down && askedMs < back - 3_000,
+          );
+          expect(during.length).toBeGreaterThan(500);
+          expect(during.filter(isGood)).toEqual([]);
+          const later = seen.newConnections.filter(({ askedMs }) => askedMs > back + 1_000);
+          return [
+            slowestWithin(during, 3_000),
+            firstSuccessWithin(seen, back, 1_000),
+            noneFailed('failed 1 s after the return', later),
+            counted(
+              seen,
+              'descriptors gained between the 8th and the 20th second',
+              late.descriptors - early.descriptors,
+              60,
+              detail,
+            ),
+            counted(seen, 'descriptors left over', after.descriptors - before.descriptors, 12, detail),
+            counted(seen, 'anonymous memory gained (MB)', late.anonymousMb - early.anonymousMb, 8, detail),
+          ];
+        },
+      );
+    },
+    timeoutMs,
+  );
+
+  test(
+    "the node's own network down for 8 s closes no tunnel",
+    () =>
+      holds(
+        'own network down',
+        () => runTrial(lab(), new Fairlead(), scenarios.ownNetworkDown.script),
+        (seen) => {
+          const { back = 0 } = seen.marks;
+          const later = seen.newConnections.filter(({ askedMs }) => askedMs > back + 1_000);
+          return [
+            ...nothingClosed(seen),
+            slowestWithin(seen.newConnections, 3_000),
+            firstSuccessWithin(seen, back, 1_000),
+            noneFailed('failed 1 s after the return', later),
+          ];
+        },
+      ),
+    timeoutMs,
+  );
+
+  test(
+    'a start from the cache with two of three dead loses no new connection',
+    () => {
+      const script: Script = () => sleep(2_000);
+      const beforeStart = async ({
+        directory,
+        endpoints,
+      }: {
+        directory: string;
+        endpoints: readonly string[];
+      }) => {
+        const order = rendezvousOrder('node-1', endpoints);
+        const [first, second] = order.map((id) => lab().servers.find(({ address }) => address === id));
+        if (!first || !second) throw new Error('the servers are the endpoints');
+        await lab().wire.unplug(lab().hostOf(first));
+        await second.freeze();
+        const cache = {
+          endpoints: lab().servers.map(({ host, port }) => ({
+            endpoint: makeEndpoint(host, port),
+            origin: 'watch' as const,
+          })),
+          lastPick: first.address,
+        };
+        await writeFile(join(directory, 'endpoints.json'), encodeCache(cache));
+      };
+      const run = () =>
+        runTrial(lab(), new Fairlead({ endpoints: [] }), script, { settles: false, beforeStart });
+      return holds('cold start', run, (seen) => [
+        noneFailed('failed new connections', seen.newConnections),
+        slowestWithin(seen.newConnections, 2_500),
+      ]);
+    },
+    timeoutMs,
+  );
+});
