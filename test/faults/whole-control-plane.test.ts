@@ -23,6 +23,12 @@ import { type Footprint, runTrial, type Script } from '../support/faults/trial.t
 const timeoutMs = 180_000;
 type FairleadScript = Script<RunningFairlead>;
 
+/**
+ * As deployed. Without it V8 answers a storm of short-lived sockets with a young generation of up to 50 MB, which
+ * it keeps: the live heap is flat all the same, but the process cannot show it.
+ */
+const _smallYoungGeneration = ['--max-semi-space-size=1'];
+
 describeFaults('the whole control plane is in trouble', {}, (lab) => {
   test(
     'etcd lost and back, with API servers that recover one after the other, closes no tunnel',
@@ -66,7 +72,7 @@ describeFaults('the whole control plane is in trouble', {}, (lab) => {
     'with every API server down clients are reset within about 2 s, 1,000 of them leave nothing behind, and the first to come back serves within 1 s',
     () => {
       const prints: Record<string, Footprint> = {};
-      const script: FairleadScript = async ({ subject, clients, mark, footprint }) => {
+      const script: FairleadScript = async ({ subject, mark, footprint }) => {
         await sleep(1_000);
         prints.before = footprint();
         const [first, second, third] = lab().servers;
@@ -86,12 +92,11 @@ describeFaults('the whole control plane is in trouble', {}, (lab) => {
           return tunnels.active < 20;
         });
         prints.after = footprint();
-        await clients.do({ op: 'fetch', url: 'http://127.0.0.1:6442/status' });
       };
       const load = { newEveryMs: 20 };
       return holds(
         'all down for 20 s',
-        () => runTrial(lab(), new Fairlead(), script, { load }),
+        () => runTrial(lab(), new Fairlead({ nodeArgs: smallYoungGeneration }), script, { load }),
         (seen) => {
           const { down = 0, back = 0 } = seen.marks;
           const { before, early, late, after } = prints;
@@ -169,11 +174,14 @@ describeFaults('the whole control plane is in trouble', {}, (lab) => {
         await writeFile(join(directory, 'endpoints.json'), encodeCache(cache));
       };
       const run = () =>
-        runTrial(lab(), new Fairlead({ endpoints: [] }), script, { settles: false, beforeStart });
-      return holds('cold start', run, (seen) => [
-        noneFailed('failed new connections', seen.newConnections),
-        slowestWithin(seen.newConnections, 2_500),
-      ]);
+        runTrial(lab(), new Fairlead({ endpoints: [] }), script, { startsEarly: true, beforeStart });
+      return holds('cold start', run, (seen) => {
+        const accepted = seen.newConnections.filter(({ error }) => error !== 'ECONNREFUSED');
+        const { length } = seen.newConnections;
+        // Some came before the agent listened; they saw the moment at which it began to.
+        expect(accepted.length).toBeLessThan(length);
+        return [noneFailed('failed new connections', accepted), slowestWithin(accepted, 2_500)];
+      });
     },
     timeoutMs,
   );

@@ -25,6 +25,8 @@ export interface FairleadOptions {
   /** Endpoints to start with; by default those of the place. */
   readonly endpoints?: readonly string[];
   readonly args?: readonly string[];
+  /** Options of the runtime. */
+  readonly nodeArgs?: readonly string[];
   /** Settings as environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -113,11 +115,12 @@ export class Fairlead implements Subject {
 
   async start(place: SubjectPlace): Promise<RunningFairlead> {
     const { prefix, listen, directory, kubeconfig } = place;
-    const { endpoints = place.endpoints, args = [], env = {} } = this.#options;
+    const { endpoints = place.endpoints, args = [], nodeArgs = [], env = {} } = this.#options;
     const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
     const [command = '', ...rest] = [
       ...prefix,
       process.execPath,
+      ...nodeArgs,
       ...[bundle, 'run', '--listen', `${host}:${listen.port}`, '--admin', admin],
       ...(endpoints.length > 0 ? ['--endpoints', endpoints.join(',')] : []),
       ...['--kubeconfig', kubeconfig, '--cache-file', join(directory, 'endpoints.json')],

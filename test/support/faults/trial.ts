@@ -5,7 +5,6 @@ import { eventually } from '../eventually.ts';
 import type { ClientProcess } from './clients/client-process.ts';
 import type { EstablishedOptions, EstablishedReport } from './clients/established.ts';
 import { monotonicMs } from './clients/monotonic.ts';
-import type { NewConnectionsOptions } from './clients/new-connections.ts';
 import { type Call, isGood } from './clients/target.ts';
 import type { WatchesReport } from './clients/watches.ts';
 import type { Lab } from './lab.ts';
@@ -79,8 +78,8 @@ export interface StartableSubject<S extends RunningSubject> extends Subject {
 
 export interface TrialOptions {
   readonly load?: Partial<Load>;
-  /** Whether the clients wait until the subject knows every endpoint. */
-  readonly settles?: boolean;
+  /** New connections come before the subject listens, and nobody waits until it knows every endpoint. */
+  readonly startsEarly?: boolean;
   readonly beforeStart?: (place: SubjectPlace) => Promise<void>;
 }
 
@@ -88,20 +87,21 @@ export async function runTrial<S extends RunningSubject>(
   lab: Lab,
   subject: StartableSubject<S>,
   script: Script<S>,
-  { load = {}, settles = true, beforeStart }: TrialOptions = {},
+  { load = {}, startsEarly = false, beforeStart }: TrialOptions = {},
 ): Promise<Observation> {
   const wanted = { ...usualLoad, ...load };
   const clients = await lab.startClients();
   const place = await lab.place(clients);
   await beforeStart?.(place);
+  await clients.do({ op: 'target', target: lab.target() });
+  const early = startsEarly ? await startNew(clients, wanted) : undefined;
   const running = await subject.start(place);
   const stalls = new StallWatch(() => [running.pid, clients.pid, ...lab.pids()]);
   const marks: Record<string, number> = {};
   const added: Call[] = [];
   try {
-    await clients.do({ op: 'target', target: lab.target() });
-    if (settles) await running.settled();
-    const loads = await startLoad(clients, wanted);
+    if (!startsEarly) await running.settled();
+    const loads = await startLoad(clients, wanted, early);
     const first = await firstServer(clients, loads);
     const victim = lab.server(first);
     marks.start = monotonicMs();
@@ -138,8 +138,16 @@ interface Loads {
   readonly watches: number;
 }
 
-async function startLoad(clients: ClientProcess, load: Load): Promise<Loads> {
-  const { path, askEveryMs, newEveryMs, newTimeoutMs } = load;
+async function startNew(
+  clients: ClientProcess,
+  { path, newEveryMs: everyMs, newTimeoutMs: timeoutMs }: Load,
+): Promise<number | undefined> {
+  if (everyMs === 0) return undefined;
+  return clients.do({ op: 'start-new', options: { everyMs, path, timeoutMs } });
+}
+
+async function startLoad(clients: ClientProcess, load: Load, early: number | undefined): Promise<Loads> {
+  const { path, askEveryMs } = load;
   const protocols = [
     ...Array<EstablishedOptions['protocol']>(load.http1).fill('http1'),
     ...Array<EstablishedOptions['protocol']>(load.http2).fill('http2'),
@@ -150,8 +158,7 @@ async function startLoad(clients: ClientProcess, load: Load): Promise<Loads> {
     established.push(await clients.do({ op: 'start-established', options }));
   }
   const watches = await clients.do({ op: 'start-watches', count: load.watches });
-  const options: NewConnectionsOptions = { everyMs: newEveryMs, path, timeoutMs: newTimeoutMs };
-  const newConnections = newEveryMs > 0 ? await clients.do({ op: 'start-new', options }) : undefined;
+  const newConnections = early ?? (await startNew(clients, load));
   return { newConnections, established, watches };
 }
 
