@@ -27,7 +27,7 @@ type FairleadScript = Script<RunningFairlead>;
  * As deployed. Without it V8 answers a storm of short-lived sockets with a young generation of up to 50 MB, which
  * it keeps: the live heap is flat all the same, but the process cannot show it.
  */
-const _smallYoungGeneration = ['--max-semi-space-size=1'];
+const smallYoungGeneration = ['--max-semi-space-size=1'];
 
 describeFaults('the whole control plane is in trouble', {}, (lab) => {
   test(
