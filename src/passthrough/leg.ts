@@ -106,12 +106,28 @@ class SocketLeg extends Socket implements Leg {
     this.write(nothing, this.#drained);
   }
 
+  override resetAndDestroy(): this {
+    if (!isShuttingDown(this)) return super.resetAndDestroy();
+    // See isShuttingDown. With nothing left to write the FIN goes out within this turn of the loop.
+    if (this.writableLength > 0) return this.destroy();
+    return this.once('finish', () => super.resetAndDestroy());
+  }
+
   #closed(): void {
     const { owner } = this;
     this.owner = nobody;
     this.maker.forget(this);
     owner.legClosed(this);
   }
+}
+
+/**
+ * The FIN has been asked for and is not out yet. In that state libuv refuses to close with a RST, Node reports
+ * EINVAL, and the handle is never closed at all: the descriptor leaks, and the process spins in its exit
+ * (uv_tcp_close_reset; seen with Node 26.10).
+ */
+function isShuttingDown(socket: Socket): boolean {
+  return socket.writableEnded && !socket.writableFinished && !socket.destroyed;
 }
 
 /** `net` calls `onread.callback` as a method of the socket; TypeScript's declaration does not say so. */
@@ -178,6 +194,9 @@ export class SocketLegMaker implements LegMaker {
         socket.write(nothing, (error) => {
           if (!error && !socket.destroyed) leg.owner.legDrained(leg);
         });
+      },
+      resetAndDestroy() {
+        return isShuttingDown(socket) ? socket.destroy() : Socket.prototype.resetAndDestroy.call(socket);
       },
     });
     this.openLegs += 1;

@@ -322,7 +322,8 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
       this.#tunnel.record = newest?.record;
       if (newest === undefined) this.#cancelLastCandidate();
     }
-    if (isReset && !leg.destroyed) leg.resetAndDestroy();
+    // A RST leaves no orphan behind that would retransmit to a frozen or vanished host.
+    if ((isReset || attempt.isConnected) && !leg.destroyed) leg.resetAndDestroy();
     else leg.destroy();
   }
 
@@ -388,9 +389,9 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     if (this.#isClientEnded) tunnel.legEnded(tunnel.client);
   }
 
-  abort(isReset: boolean): void {
+  abort(): void {
     this.#finish();
-    for (const attempt of this.#attempts) this.#drop(attempt, isReset && attempt.isConnected);
+    for (const attempt of this.#attempts) this.#drop(attempt);
   }
 
   startKeepAlive(): void {

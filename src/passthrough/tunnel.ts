@@ -27,7 +27,7 @@ export interface TunnelHome {
 /** The part of a tunnel's life before its endpoint is certain. */
 export interface TunnelOpening {
   /** Ends the dials and attempts; the client is left to the caller. */
-  abort(isReset: boolean): void;
+  abort(): void;
   /** Leaves an endpoint whose first byte has not come, if there is another to try. */
   leaveEndpoint(record: TunnelRecord): boolean;
   /** The tunnel has lived long enough for keepalive; see `isKeptAlive`. */
@@ -133,11 +133,8 @@ export class Tunnel implements LegOwner, Waiter {
     if (this.isClientEnded !== this.isUpstreamEnded) {
       other.end();
       this.#home.halfClosed(this);
-    } else if (other.writableLength > 0) {
-      other.end();
     } else {
-      // Both directions are done and everything has been handed to the kernel: closing sends the last FIN.
-      other.destroy();
+      closeAfterWrites(other);
     }
   }
 
@@ -153,7 +150,7 @@ export class Tunnel implements LegOwner, Waiter {
   /** Both sides get a RST, at once. */
   reset(reason: CloseReason): void {
     if (!this.#beginClosing(reason)) return;
-    this.#endOpening(true);
+    this.#endOpening();
     if (!this.client.destroyed) this.client.resetAndDestroy();
     if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
   }
@@ -161,9 +158,9 @@ export class Tunnel implements LegOwner, Waiter {
   /** Both sides get a FIN after what has been written. */
   close(reason: CloseReason): void {
     if (!this.#beginClosing(reason)) return;
-    this.#endOpening(false);
-    this.client.destroySoon();
-    this.upstream?.destroySoon();
+    this.#endOpening();
+    closeAfterWrites(this.client);
+    if (this.upstream) closeAfterWrites(this.upstream);
     // A reader that never takes the rest meets the limit of half-closed tunnels.
     this.#home.halfClosed(this);
   }
@@ -174,9 +171,9 @@ export class Tunnel implements LegOwner, Waiter {
     if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
   }
 
-  #endOpening(isReset: boolean): void {
+  #endOpening(): void {
     if (this.opening === undefined) return;
-    this.opening.abort(isReset);
+    this.opening.abort();
     this.opening = undefined;
     this.client.owner = this;
   }
@@ -198,4 +195,10 @@ export class Tunnel implements LegOwner, Waiter {
   }
 
   legConnected(): void {}
+}
+
+/** Once the kernel has everything, closing sends the FIN; without a shutdown of its own. */
+function closeAfterWrites(leg: Leg): void {
+  if (leg.writableLength === 0) leg.destroy();
+  else leg.destroySoon();
 }
