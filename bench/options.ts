@@ -80,7 +80,7 @@ export const usage = `Usage: npm run bench -- [options]
   --rounds N         rounds over all peers (default 5, quick 2)
   --seconds N        length of each timed load (default 5, quick 1)
   --no-pin           leave every process on every CPU
-  --node-flags "F"   flags for the agent's Node, to compare settings
+  --node-flags="F"   flags for the agent's Node, to compare settings
   --fairlead "CMD"   the agent's command up to its flags (default: node dist/fairlead.js run)
   --install          apt-get install what is missing (root; also when CI=true)
   --name NAME        name of the result files (default: latest, which git ignores)

@@ -1,5 +1,6 @@
 // Child processes of a bench run: started in the foreground, pinned to a CPU, ended by pid.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -43,20 +44,26 @@ export function pinned(cpu: string | undefined, command: readonly string[]): rea
   return cpu === undefined ? command : ['taskset', '-c', cpu, ...command];
 }
 
-/** Ports of 127.0.0.1 that were free a moment ago, all different. */
+/** Below the kernel's range for outgoing connections (32768 up by default), as an API server's 6443 is. */
+const portRange = { from: 10_000, to: 30_000 } as const;
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    // All addresses, because the backend has several.
+    server.listen({ port, host: '0.0.0.0' }, () => server.close(() => resolve(true)));
+  });
+}
+
+/** Ports that were free a moment ago on every IPv4 address, all different. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports: number[] = [];
-  for (const server of servers) {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(0, '127.0.0.1', resolve);
-    });
-    const address = server.address();
-    if (address !== null && typeof address === 'object') ports.push(address.port);
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(portRange.from, portRange.to);
+    if (await isFree(port)) ports.add(port);
   }
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  return [...ports];
 }
 
 export async function freePort(): Promise<number> {

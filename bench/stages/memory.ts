@@ -1,6 +1,7 @@
-// Memory of a new process: idle, with many connections open, and after a bulk transfer.
+// Memory of a new process: idle, with many connections open, after a bulk transfer, after many short requests.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bulkTransfer } from '../load/curl.ts';
+import { wrk } from '../load/wrk.ts';
 import { openConnections } from '../load/open-connections.ts';
 import { type Memory, memory } from '../usage.ts';
 import { type Sample, type Stage, withoutDirect } from './stage.ts';
@@ -41,7 +42,8 @@ function figures(prefix: string, { rssMiB, anonymousMiB, pssMiB }: Memory): Samp
 const moments = [
   ['idle', 'idle'],
   ['open', 'with connections'],
-  ['after', 'after the bulk transfer'],
+  ['bulk', 'after the bulk transfer'],
+  ['load', 'after requests and connections'],
   ['peak', 'highest of the whole run'],
 ] as const;
 
@@ -78,8 +80,14 @@ export const memoryUse: Stage = {
         }
         const load = { workspace, address, target: 'tls', direction: 'download', cpu: pinning.load } as const;
         await bulkTransfer({ ...load, totalMiB: sizes.memoryMiB });
+        Object.assign(sample, figures('bulk', await memory(pid)));
+        const { seconds } = sizes;
+        const requests = { scheme: 'https', address, seconds, cpu: pinning.load } as const;
+        await wrk({ ...requests, connections: 64 });
+        await wrk({ ...requests, connections: 16, closes: true });
+        Object.assign(sample, figures('load', await memory(pid)));
       });
-      return { ...sample, ...figures('after', await memory(pid)), ...figures('peak', peak) };
+      return { ...sample, ...figures('peak', peak) };
     } finally {
       await running.stop();
     }
