@@ -187,7 +187,8 @@ class RunningAgent implements Agent {
     const previous = this.#config;
     // What takes a restart keeps its old value, so that the next reload still sees the difference.
     const { nodeName, listeners, allowNonLoopback, admin } = previous;
-    this.#config = { ...next, nodeName, listeners, allowNonLoopback, admin };
+    const log = { ...next.log, format: previous.log.format };
+    this.#config = { ...next, nodeName, listeners, allowNonLoopback, admin, log };
     const isChanged = (...prefixes: string[]): boolean =>
       applied.some((key) => prefixes.some((prefix) => key.startsWith(prefix)));
     if (isChanged('dial', 'tunnels'))

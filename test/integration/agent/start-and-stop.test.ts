@@ -1,0 +1,192 @@
+// `fairlead run` as a process: how it begins, what it says when it cannot, and how it ends.
+import { connect, createServer, type Server } from 'node:net';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { eventually } from '../../support/eventually.ts';
+import { H2Tunnel } from '../../support/h2-tunnel.ts';
+import { watchForLeaks } from '../../support/leaks.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const leftNothing = watchForLeaks();
+const directory = tempDir();
+let plane: ControlPlane;
+const agents: AgentProcess[] = [];
+const tunnels: H2Tunnel[] = [];
+
+beforeAll(async () => {
+  buildAgent();
+  plane = await startControlPlane({ servers: 2 });
+});
+
+afterEach(async () => {
+  for (const tunnel of tunnels.splice(0)) tunnel.destroy();
+  await Promise.all(agents.splice(0).map((agent) => agent.kill()));
+});
+
+afterAll(async () => {
+  await plane.stop();
+  await leftNothing();
+});
+
+const loopback = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+
+function run(args: readonly string[], grace?: string): AgentProcess {
+  const env = grace === undefined ? {} : { FAIRLEAD_SHUTDOWN_GRACE: grace };
+  const agent = new AgentProcess(['--endpoints', plane.endpoints.join(','), ...args], { env });
+  agents.push(agent);
+  return agent;
+}
+
+async function open(agent: AgentProcess): Promise<H2Tunnel> {
+  const tunnel = await H2Tunnel.open(agent.address, plane.pki);
+  tunnels.push(tunnel);
+  return tunnel;
+}
+
+function refuses(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const [host = '', port] = address.split(':');
+    const socket = connect(Number(port), host);
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+}
+
+const said = (agent: AgentProcess) => agent.log.map(({ msg }) => msg);
+
+describe('starting', () => {
+  test('with port 0 it takes free ports, and says which', async () => {
+    const agent = run([...loopback, '--listen', '[::1]:0']);
+    await agent.listening();
+    expect(agent.addresses).toHaveLength(2);
+    expect(agent.addresses[0]).toMatch(/^127\.0\.0\.1:[1-9]\d*$/);
+    expect(agent.addresses[1]).toMatch(/^\[::1\]:[1-9]\d*$/);
+    expect((await agent.status()).listeners.map(({ address }) => address)).toEqual(agent.addresses);
+    for (const address of agent.addresses) {
+      const tunnel = await H2Tunnel.open(address, plane.pki);
+      tunnels.push(tunnel);
+      expect(await tunnel.ask()).toMatch(/^cp-/);
+    }
+  });
+
+  test('logs one JSON line an event, with time, level and node', async () => {
+    const agent = run([...loopback, '--node-name', 'node-7']);
+    await agent.listening();
+    for (const { level, node, time } of agent.log) {
+      expect({ level, node }).toEqual({ level: expect.stringMatching(/^(info|warn)$/), node: 'node-7' });
+      expect(Number.isNaN(Date.parse(String(time)))).toBe(false);
+    }
+  });
+
+  describe('on a port in use', () => {
+    let holder: Server;
+    let taken: string;
+
+    beforeAll(async () => {
+      holder = createServer().listen(0, '127.0.0.1');
+      await once(holder, 'listening');
+      const { port } = holder.address() as { port: number };
+      taken = `127.0.0.1:${port}`;
+    });
+    afterAll(() => holder.close());
+
+    test.each([
+      ['a listener', (address: string) => ['--listen', address, '--admin', '127.0.0.1:0']],
+      ['the admin server', (address: string) => ['--listen', '127.0.0.1:0', '--admin', address]],
+    ])('%s: exit code 3, and the message names the address and what to do', async (_name, args) => {
+      const agent = run(args(taken));
+      expect(await agent.exited).toEqual({ code: 3, signal: null });
+      expect(agent.errors).toContain('LISTEN_IN_USE');
+      expect(agent.errors).toContain(taken);
+      expect(agent.errors).toContain('ss -ltnp');
+      expect(said(agent)).not.toContain('fairlead is running');
+    });
+  });
+
+  test('on an address that the host lacks: exit code 3', async () => {
+    // An address of TEST-NET-1, which no host has.
+    const absent = new AgentProcess(['--endpoints', '127.0.0.1:1', '--listen', '192.0.2.1:0'], {
+      env: { FAIRLEAD_ALLOW_NON_LOOPBACK: 'true', FAIRLEAD_ADMIN: 'false' },
+    });
+    agents.push(absent);
+    expect((await absent.exited).code).toBe(3);
+    expect(absent.errors).toContain('this host has no such address');
+  });
+
+  test('outside loopback it needs to be told so: exit code 2', async () => {
+    const agent = run(['--listen', '0.0.0.0:0']);
+    expect((await agent.exited).code).toBe(2);
+    expect(agent.errors).toContain('allowNonLoopback');
+  });
+
+  test('a wrong configuration: exit code 2, and every problem', async () => {
+    const file = join(directory, 'wrong.yaml');
+    writeFileSync(file, 'endpoint: [10.0.0.1:6443]\nhealth: { interval: 2 }\n');
+    const agent = run([...loopback, '--config', file]);
+    expect((await agent.exited).code).toBe(2);
+    expect(agent.errors).toContain('CONFIG_INVALID');
+    expect(agent.errors).toContain('endpoints');
+    expect(agent.errors).toContain('health.interval');
+  });
+});
+
+describe('stopping', () => {
+  test('SIGTERM: no new clients, an open tunnel goes on, and the end comes with its own', async () => {
+    const agent = run(loopback, '10m');
+    await agent.listening();
+    const tunnel = await open(agent);
+    await tunnel.ask();
+    agent.signal('SIGTERM');
+    await eventually('new clients are refused', () => refuses(agent.address));
+    expect(await tunnel.ask()).toMatch(/^cp-/);
+    expect(agent.hasExited).toBe(false);
+    await tunnel.close();
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
+    expect(said(agent).at(-1)).toBe('stopped');
+  });
+
+  test('SIGTERM without tunnels: the end comes at once', async () => {
+    const agent = run(loopback, '10m');
+    await agent.listening();
+    agent.signal('SIGTERM');
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
+  });
+
+  test('when the grace time is over, a tunnel that is still open is reset', async () => {
+    const agent = run(loopback, '1s');
+    await agent.listening();
+    const tunnel = await open(agent);
+    await tunnel.ask();
+    agent.signal('SIGTERM');
+    await eventually('new clients are refused', () => refuses(agent.address));
+    // Nothing is in flight: the session sees the reset itself.
+    expect(await tunnel.ended).toBe('ECONNRESET');
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
+  });
+
+  test('a second SIGTERM ends the grace time', async () => {
+    const agent = run(loopback, '10m');
+    await agent.listening();
+    const tunnel = await open(agent);
+    await tunnel.ask();
+    agent.signal('SIGTERM');
+    await eventually('it is stopping', () => said(agent).includes('stopping'));
+    agent.signal('SIGTERM');
+    expect(await tunnel.ended).toBe('ECONNRESET');
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
+    expect(said(agent)).toContain('asked again: stopping at once');
+  });
+
+  test('SIGINT does the same', async () => {
+    const agent = run(loopback);
+    await agent.listening();
+    agent.signal('SIGINT');
+    expect(await agent.exited).toEqual({ code: 0, signal: null });
+  });
+});
