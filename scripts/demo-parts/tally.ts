@@ -22,10 +22,10 @@ export class Tally {
   #longestPauseMs = 0;
   #stoppedMs: number | undefined;
 
-  /** `startedMs`: the beginning of the first column. */
+  /** `startedMs`: the beginning of the first column and of the first pause. */
   constructor(startedMs: number) {
     this.#startedMs = startedMs;
-    this.#lastOkMs = performance.now();
+    this.#lastOkMs = startedMs;
   }
 
   worked(server: string, tookMs: number, nowMs: number): void {
