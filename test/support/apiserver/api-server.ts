@@ -173,7 +173,8 @@ export class ApiServer implements StandIn {
       this.#watches.endAll();
       await timers.sleep(retryAfterMs);
     }
-    this.#phase = 'draining';
+    // What was accepted just before the listener closes still gets its 429.
+    if (!sendRetryAfter) this.#phase = 'draining';
     this.#listener.refuse();
     this.#listener.closeGracefully();
     await timers.within(this.#timings.drainMs, this.#listener.drained(), undefined);
@@ -201,7 +202,7 @@ export class ApiServer implements StandIn {
     this.#reconciler?.pause(now.freeze);
     if (now.freeze && !before.freeze) this.#listener.freeze();
     if (!now.freeze && before.freeze && this.#phase !== 'silent') this.#listener.thaw();
-    const isRunning = this.#phase !== 'down' && this.#phase !== 'draining';
+    const isRunning = this.#phase !== 'down' && !this.#isTerminating;
     if (now.refuse) this.#listener.refuse();
     else if (before.refuse && isRunning) await this.#listener.listen();
   }

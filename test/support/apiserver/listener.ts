@@ -251,7 +251,8 @@ export class Listener {
       return;
     }
     if (session) session.close();
-    else if (active === 0) (secure ?? raw).destroy();
+    // After what is still being written.
+    else if (active === 0) (secure ?? raw).destroySoon();
   }
 
   #find(socket: {
