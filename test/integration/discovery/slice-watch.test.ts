@@ -197,6 +197,22 @@ test('429 from the only API server is waited out as it asks', async () => {
   await rig.synced();
 });
 
+test('an API server that stops as kube-apiserver does is left for another, without a gap in what is known', async () => {
+  rig = await startRig({
+    plane: { shutdown: { sendRetryAfter: true, retryAfterMs: 300 }, timings: { drainMs: 2_000 } },
+  });
+  await rig.synced();
+  await eventually('all are known', () => rig.ids().length === 3);
+  const stopping = through()!;
+  await stopping.terminate();
+  await eventually(
+    'another one',
+    () => rig.discovery.watchState.state === 'synced' && through() !== stopping,
+  );
+  await eventually('its entry is gone', () => rig.discovered().length === 2);
+  await hears();
+});
+
 describe('silence', () => {
   test('a frozen API server costs one deadline, then the next one is used', async () => {
     rig = await startRig();
@@ -329,8 +345,11 @@ describe('a control plane that is down for long', () => {
     rig = await startRig();
     await rig.synced();
     await eventually('all are known', () => rig.ids().length === 3);
+    const startedMs = performance.now();
     for (const server of rig.plane.servers) server.kill();
     await eventually('many attempts', () => rig.discovery.watchState.failures >= 12);
+    // Three attempts a round, and waits of 25, 50 and 100 ms at least between four rounds.
+    expect(performance.now() - startedMs).toBeGreaterThan(175);
     expect(rig.ids()).toHaveLength(3);
     const warnings = rig.log.lines.filter((line) => line.message.includes('no EndpointSlice watch'));
     expect(warnings).toHaveLength(1);

@@ -69,6 +69,21 @@ describe('writing', () => {
     expect(readdirSync(dirname(file))).toEqual(['endpoints.json']);
   });
 
+  test('never shows a reader half a file', async () => {
+    const texts = ['a', 'b'].map((letter) => letter.repeat(4 << 20));
+    await writeAtomically(file, texts[0]!);
+    let isWriting = true;
+    const writing = (async () => {
+      for (let turn = 0; turn < 10; turn += 1) await writeAtomically(file, texts[turn % 2]!);
+      isWriting = false;
+    })();
+    while (isWriting) {
+      expect(texts).toContain(readFileSync(file, 'utf8'));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await writing;
+  });
+
   test('makes the directory that is missing', async () => {
     const deep = join(dirname(file), 'a', 'endpoints.json');
     await writeAtomically(deep, 'x');
