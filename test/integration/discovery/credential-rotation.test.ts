@@ -147,6 +147,18 @@ test('an exec plugin runs once while its token lasts, again on demand', async ()
   expect(seen).toHaveLength(2);
 });
 
+test('an exec plugin is asked again when what it gave has expired', async () => {
+  const plugin = path('plugin.sh');
+  const runs = path('runs');
+  const status = '\\"token\\":\\"t$n\\",\\"expirationTimestamp\\":\\"2020-01-01T00:00:00Z\\"';
+  const script = `#!/bin/sh\necho x >> ${runs}\nn=$(wc -l < ${runs} | tr -d ' ')\necho "{\\"status\\":{${status}}}"\n`;
+  writeFileSync(plugin, script, { mode: 0o755 });
+  writeKubeconfig(path('kc'), { user: { exec: { command: plugin } } });
+  const { watch } = await start({ kubeconfig: path('kc') });
+  expect(watch.current.token).toBe('t1');
+  await eventually('a later token', () => watch.current.token === 't3');
+});
+
 test('nothing is published after stop', async () => {
   writeFileSync(path('token'), 'a');
   const { watch, seen } = await start({ tokenFile: path('token') });

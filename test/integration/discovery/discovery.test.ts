@@ -208,10 +208,11 @@ test('a token that rotates is used by the next request', async () => {
       writeFileSync(caFile, plane.pki.ca.cert);
       return { tokenFile, caFile };
     },
+    pollMs: 3_600_000,
   });
   await eventually('it is refused', () => rig.discovery.watchState.message?.includes('401'));
   writeFileSync(tokenFile, 'fairlead-token');
-  await rig.synced(); // by the reading that a 401 asks for: files are looked at every ten seconds only
+  await rig.synced(); // by the reading that a 401 asks for: by itself, files are looked at in an hour
 });
 
 test('a watch that is switched off says so and asks nobody', async () => {

@@ -1,4 +1,4 @@
-import { dnsSource } from '../../../src/discovery/dns-source.ts';
+import { dnsSource, systemLookup } from '../../../src/discovery/dns-source.ts';
 import type { Proposal } from '../../../src/discovery/source.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { recordingLog } from '../../support/recording-log.ts';
@@ -83,4 +83,9 @@ test('nothing is proposed after stop, also by a lookup that was under way', asyn
   await clock.advance(100_000);
   expect(said).toEqual([]);
   expect(clock.pendingTimers).toBe(0);
+});
+
+test('the system resolver knows what /etc/hosts knows', async () => {
+  const addresses = await systemLookup('localhost');
+  expect(addresses.some((address) => address === '127.0.0.1' || address === '::1')).toBe(true);
 });
