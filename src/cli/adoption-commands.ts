@@ -59,4 +59,25 @@ Examples:
   fairlead endpoint --vars inventory/mycluster/group_vars/all/all.yml --role worker
   fairlead endpoint --vars all.yml --vars k8s-cluster.yml --role external --first-control-plane 10.0.0.1`,
     );
+
+  program
+    .command('import')
+    .description("Make a Fairlead configuration out of an nginx or HAProxy proxy's.")
+    .argument('<FILE>', 'nginx.conf or haproxy.cfg.')
+    .addOption(
+      new Option('--type <TYPE>', 'Whose file it is. Default: as it looks.').choices(['nginx', 'haproxy']),
+    )
+    .option('--kubeconfig <FILE>', 'Kubeconfig that the configuration is to take CA and credentials from.')
+    .action(doing(async () => (await import('./import-config.ts')).importConfig))
+    .addHelpText(
+      'after',
+      `
+Standard output is the configuration. Standard error names, with its line, every directive that needs
+something done by hand (todo), is taken over with a difference (changed), has no counterpart (dropped), or is
+served by Fairlead in another way (covered).
+
+Examples:
+  fairlead import /etc/nginx/nginx.conf --kubeconfig /etc/kubernetes/kubelet.conf > fairlead.yaml
+  fairlead import /etc/haproxy/haproxy.cfg > fairlead.yaml && fairlead config check --config fairlead.yaml`,
+    );
 }

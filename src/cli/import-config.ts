@@ -1,0 +1,40 @@
+// `fairlead import`: a Fairlead configuration out of another proxy's.
+import { basename } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { detectProxy, type ProxyKind } from '../install/import/detect.ts';
+import { formatNote } from '../install/import/draft.ts';
+import { messageOf } from '../model/error-text.ts';
+import { FairleadError } from '../model/errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import type { Surroundings } from './surroundings.ts';
+
+interface ImportOptions {
+  readonly arguments: readonly [string];
+  readonly type?: ProxyKind;
+  readonly kubeconfig?: string;
+}
+
+const loaders = {
+  nginx: async () => (await import('../install/import/nginx.ts')).importNginx,
+  haproxy: async () => (await import('../install/import/haproxy.ts')).importHaproxy,
+} as const;
+
+export async function importConfig(options: ImportOptions, surroundings: Surroundings): Promise<number> {
+  const [file] = options.arguments;
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new FairleadError('CONFIG_UNREADABLE', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+  });
+  const kind = options.type ?? detectProxy(text);
+  const name = basename(file);
+  const result = (await loaders[kind]())(text, {
+    name,
+    ...(options.kubeconfig !== undefined && { kubeconfig: options.kubeconfig }),
+  });
+  if (!result.ok) {
+    throw new FairleadError('CONFIG_INVALID', `${file} cannot be taken over as ${kind}'s: ${result.problem}`);
+  }
+  const { yaml, notes } = result.value;
+  surroundings.print(yaml);
+  for (const note of notes) surroundings.printError(`${formatNote(name, note)}\n`);
+  return exitCodes.ok.code;
+}

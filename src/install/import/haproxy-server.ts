@@ -1,0 +1,200 @@
+// A `server` line of HAProxy, with what `default-server` lines before it have said. Pure.
+import type { Draft } from './draft.ts';
+import { type Line, parseHaproxyTime } from './haproxy-syntax.ts';
+
+/** What all servers of a backend say together, for settings that Fairlead has once. */
+export interface CheckFacts {
+  hasCheck: boolean;
+  /** The check, or the connection itself, is TLS. */
+  isTls: boolean;
+}
+
+/** Parameters that take no value. */
+const flags: ReadonlySet<string> = new Set([
+  'allow-0rtt',
+  'backup',
+  'check',
+  'check-send-proxy',
+  'check-ssl',
+  'check-via-socks4',
+  'disabled',
+  'enabled',
+  'force-sslv3',
+  'force-tlsv10',
+  'force-tlsv11',
+  'force-tlsv12',
+  'force-tlsv13',
+  'agent-check',
+  'no-agent-check',
+  'no-backup',
+  'no-check',
+  'no-check-ssl',
+  'no-send-proxy',
+  'no-send-proxy-v2',
+  'no-ssl',
+  'no-ssl-reuse',
+  'no-sslv3',
+  'no-tls-tickets',
+  'no-tlsv10',
+  'no-tlsv11',
+  'no-tlsv12',
+  'no-tlsv13',
+  'no-tfo',
+  'no-verifyhost',
+  'non-stick',
+  'send-proxy',
+  'send-proxy-v2',
+  'send-proxy-v2-ssl',
+  'send-proxy-v2-ssl-cn',
+  'ssl',
+  'ssl-reuse',
+  'stick',
+  'tfo',
+  'tls-tickets',
+]); // prettier-ignore
+
+const covered: Readonly<Record<string, string>> = {
+  slowstart:
+    'a returned API server takes new tunnels after health.rise checks, old ones return slowly (balance.rebalance.over)',
+  'on-marked-down': 'tunnels to a dead API server are reset at once',
+  downinter: 'how often an API server that is down is asked follows from its verdict',
+  resolvers: 'names are resolved by the system, again every discovery.dnsInterval',
+  'init-addr': 'a name that does not resolve yet is asked for again',
+  'resolve-prefer': 'every address of a name is an endpoint',
+  observe: 'refused and unanswered connections of clients are signs for the health checks',
+  'on-error': 'a first bad sign is confirmed at once',
+  'error-limit': 'a first bad sign is confirmed at once',
+  'tcp-ut': 'an endpoint that acknowledges nothing is found by its checks and by keepalive',
+  enabled: 'is the default',
+  'no-ssl': 'is the default',
+  'no-check-ssl': 'is the default',
+};
+
+interface Parameter {
+  readonly name: string;
+  readonly value?: string;
+  readonly line: number;
+}
+
+function parametersOf({ words, line }: Line, from: number): Parameter[] {
+  const found: Parameter[] = [];
+  for (let at = from; at < words.length; at += 1) {
+    const name = words[at] as string;
+    if (flags.has(name)) found.push({ name, line });
+    else {
+      at += 1;
+      const value = words[at];
+      found.push({ name, line, ...(value !== undefined && { value }) });
+    }
+  }
+  return found;
+}
+
+/** The parameters of a `default-server` line. */
+export const defaultParameters = (line: Line) => parametersOf(line, 1);
+
+/** Reads the servers of one backend into the draft. */
+export class Servers {
+  readonly #draft: Draft;
+  readonly facts: CheckFacts = { hasCheck: false, isTls: false };
+  readonly #weights = new Set<string>();
+  #intervalLine: number | undefined;
+
+  constructor(draft: Draft) {
+    this.#draft = draft;
+  }
+
+  add(server: Line, defaults: readonly Parameter[]): void {
+    const [, , addressText = ''] = server.words;
+    // A later word takes the place of an earlier one.
+    const merged = new Map<string, Parameter>();
+    for (const parameter of [...defaults, ...parametersOf(server, 3)]) {
+      if (parameter.name.startsWith('no-')) merged.delete(parameter.name.slice(3));
+      merged.set(parameter.name, parameter);
+    }
+    const directive = server.words.slice(0, 3).join(' ');
+    if (merged.has('disabled')) {
+      this.#draft.note('changed', server.line, directive, 'is disabled and left out');
+      return;
+    }
+    const address = parseHaproxyAddress(addressText);
+    if (address && address.host !== '*') this.#draft.endpoint(address, server.line, directive);
+    else this.#draft.note('dropped', server.line, directive, 'is no HOST:PORT');
+    for (const parameter of merged.values()) this.#parameter(parameter);
+  }
+
+  #parameter(parameter: Parameter): void {
+    const draft = this.#draft;
+    const { name, value = '', line } = parameter;
+    const directive = [name, ...(parameter.value === undefined ? [] : [value])].join(' ');
+    const file = (key: 'credentials.caFile' | 'credentials.serverName') =>
+      draft.set(key, value, line, directive);
+    switch (name) {
+      case 'check':
+        this.facts.hasCheck = true;
+        return;
+      case 'check-ssl':
+        this.facts.isTls = true;
+        return;
+      case 'ssl':
+        this.facts.isTls = true;
+        draft.note(
+          'todo',
+          line,
+          directive,
+          'HAProxy speaks TLS to the API server itself; Fairlead passes the TLS of the client through',
+        );
+        return;
+      case 'inter': {
+        draft.setDuration('health.interval', parseHaproxyTime(value), line, directive);
+        this.#intervalLine = line;
+        return;
+      }
+      case 'fastinter':
+        draft.setDuration('health.fastInterval', parseHaproxyTime(value), line, directive);
+        return;
+      case 'rise':
+      case 'fall':
+        draft.set(`health.${name}`, Number(value), line, directive);
+        return;
+      case 'verify':
+        if (value !== 'none') draft.note('covered', line, directive, 'certificates are always verified');
+        else draft.needsCa(line, directive, 'Fairlead always verifies API servers');
+        return;
+      case 'ca-file':
+        file('credentials.caFile');
+        return;
+      case 'crt':
+        draft.set('credentials.clientCertFile', value, line, directive);
+        draft.set('credentials.clientKeyFile', value, line, directive);
+        return;
+      case 'verifyhost':
+      case 'check-sni':
+        file('credentials.serverName');
+        return;
+      case 'weight':
+        this.#weights.add(value);
+        if (this.#weights.size > 1) draft.note('dropped', line, directive, 'API servers have no weights');
+        else draft.note('covered', line, directive, 'all have the same');
+        return;
+      default: {
+        const known = covered[name];
+        if (known !== undefined) draft.note('covered', line, directive, known);
+        else draft.note('dropped', line, directive, 'has no counterpart');
+      }
+    }
+  }
+
+  /** Where the interval was set. */
+  get intervalLine(): number | undefined {
+    return this.#intervalLine;
+  }
+}
+
+/** `10.0.0.1:6443`, `[fd00::1]:6443`, `ipv6@fd00::1:6443`, `:8383`, `*:8383`, `:::8081`; undefined for others. */
+export function parseHaproxyAddress(text: string): { host: string; port: number } | undefined {
+  const match = /^(?:ipv[46]@)?(.*?):(\d{1,5})$/.exec(text);
+  if (!match || /[@$/]/.test(match[1] ?? '')) return undefined;
+  const host = (match[1] ?? '').replace(/^\[|\]$/g, '');
+  return { host: host === '' ? '*' : host, port: Number(match[2]) };
+}

@@ -1,0 +1,36 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runFairlead } from '../../support/surroundings.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const directory = tempDir();
+
+test.each(['nginx-proxy.conf', 'haproxy-proxy.cfg', 'haproxy-external.cfg'])(
+  '%s: what is printed passes the check of the configuration',
+  async (name) => {
+    const kubeconfig = '/etc/kubernetes/kubelet.conf';
+    const { code, out, err } = await runFairlead([
+      'import',
+      `test/fixtures/${name}`,
+      '--kubeconfig',
+      kubeconfig,
+    ]);
+    expect(code).toBe(0);
+    expect(err).toMatch(new RegExp(`^${name}:\\d+(,\\d+)*: .*: (changed|dropped|covered): `, 'm'));
+    const file = join(directory, 'fairlead.yaml');
+    writeFileSync(file, out);
+    expect(await runFairlead(['config', 'check', '--config', file])).toMatchObject({ code: 0 });
+  },
+);
+
+test('a file that is missing, or of another kind, is bad usage', async () => {
+  expect(await runFairlead(['import', '/nowhere.cfg'])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('/nowhere.cfg cannot be read'),
+  });
+  const args = ['import', 'test/fixtures/nginx-proxy.conf', '--type', 'haproxy'];
+  expect(await runFairlead(args)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("cannot be taken over as haproxy's: line 2"),
+  });
+});
