@@ -212,9 +212,15 @@ export class ProbeConnection {
     });
   }
 
-  #get(path: string, progress: Progress, done: (answer: Answer) => void): void {
+  #get(path: string, progress: Progress, onAnswer: (answer: Answer) => void): void {
     const { host, port } = this.#target.endpoint;
     let isReused = false;
+    let isDone = false;
+    const done = (answer: Answer): void => {
+      if (isDone) return;
+      isDone = true;
+      onAnswer(answer);
+    };
     const request = httpsRequest({ agent: this.#agent, host, port, path, headers: this.#headers() });
     progress.stop = () => request.destroy();
     request.on('socket', (socket) => {
@@ -222,6 +228,8 @@ export class ProbeConnection {
       this.#watch(socket, progress);
     });
     request.on('error', (error) => done(classify(error, progress.phase, isReused)));
+    // A 101 that nobody asked for ends the request without an error and without a response.
+    request.on('close', () => done({ kind: 'broken', layer: 7, text: 'no answer to the request' }));
     request.on('response', (response: IncomingMessage) => {
       const chunks: Buffer[] = [];
       let bytes = 0;

@@ -1,18 +1,18 @@
 // Real probes, TLS and all, against stand-in API servers that misbehave in every way.
-import { Health } from '../../src/health/health.ts';
-import { type CheckStep, type ProbeCredentials, ProbeConnection } from '../../src/health/probe.ts';
-import { checkIdentity } from '../../src/kubernetes/server-identity.ts';
-import { systemClock } from '../../src/model/clock.ts';
-import { type Endpoint, makeEndpoint } from '../../src/model/endpoint.ts';
-import { formatReason } from '../../src/model/snapshot.ts';
+import { Health } from '../../../src/health/health.ts';
+import { type CheckStep, type ProbeCredentials, ProbeConnection } from '../../../src/health/probe.ts';
+import { checkIdentity } from '../../../src/kubernetes/server-identity.ts';
+import { systemClock } from '../../../src/model/clock.ts';
+import { type Endpoint, makeEndpoint } from '../../../src/model/endpoint.ts';
+import { formatReason } from '../../../src/model/snapshot.ts';
 import {
   type ControlPlane,
   type ControlPlaneOptions,
   knownTokens,
   startControlPlane,
-} from '../support/apiserver/control-plane.ts';
-import type { ApiServer } from '../support/apiserver/api-server.ts';
-import { eventually } from '../support/eventually.ts';
+} from '../../support/apiserver/control-plane.ts';
+import type { ApiServer } from '../../support/apiserver/api-server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const steps: readonly CheckStep[] = [{ path: '/readyz', isExpected: (status) => status === 200 }];
 const options = {
