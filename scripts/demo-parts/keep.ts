@@ -20,6 +20,7 @@ export function keepInstructions({ stage, admin, restartAfterMs }: KeepFacts, pa
       'Everything keeps running until Ctrl-C. In another terminal, as the cluster administrator:',
     ),
     `  export KUBECONFIG=${kubeconfig}`,
+    '  kubectl auth whoami',
     '  kubectl get nodes,endpointslices',
     '  kubectl get leases -n kube-node-lease -w',
     paint('bold', `What Fairlead knows (listening on ${agent.address}, admin address ${admin})`),

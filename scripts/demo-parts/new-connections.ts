@@ -14,10 +14,10 @@ type Outcome =
   | { readonly ok: false; readonly reason: string; readonly wasCut: boolean };
 
 /** One request on a connection of its own; never rejects. */
-export function requestOnce(
+function requestOnce(
   { host, port, ...credentials }: Target,
   path: string,
-  expected: number,
+  { method = 'GET', expected = 200 } = {},
 ): Promise<Outcome> {
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const raw = connect({ host, port, noDelay: true });
@@ -31,7 +31,7 @@ export function requestOnce(
   const deadline = setTimeout(() => fail(`no answer within ${deadlineMs / 1000} s`), deadlineMs);
   raw.on('error', ended);
   secure.on('error', ended);
-  const call = request({ host, port, path, createConnection: () => secure }, (response) => {
+  const call = request({ host, port, path, method, createConnection: () => secure }, (response) => {
     let text = '';
     response.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk;
@@ -45,6 +45,15 @@ export function requestOnce(
   call.on('error', ended);
   call.end();
   return promise.finally(() => clearTimeout(deadline));
+}
+
+/** Whom the API server takes the client for, as `kubectl auth whoami` asks. */
+export async function whoAmI(target: Target): Promise<string> {
+  const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+  const outcome = await requestOnce(target, path, { method: 'POST', expected: 201 });
+  if (!outcome.ok) throw new Error(`the first request failed: ${outcome.reason}`);
+  const { status } = JSON.parse(outcome.text) as { status: { userInfo: { username: string } } };
+  return status.userInfo.username;
 }
 
 export class NewConnections {
@@ -77,7 +86,7 @@ export class NewConnections {
   }
 
   #ask(): Promise<Outcome> {
-    return requestOnce(this.#target, '/api/v1/nodes/node-1', 200);
+    return requestOnce(this.#target, '/api/v1/nodes/node-1');
   }
 
   /** Begins no more; resolves when those under way have ended. */

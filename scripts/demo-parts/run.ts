@@ -5,7 +5,7 @@ import type { Status } from '../../src/model/status.ts';
 import type { LogLine } from '../../test/support/agent-process.ts';
 import { keepInstructions } from './keep.ts';
 import { LongConnection } from './long-connection.ts';
-import { NewConnections, requestOnce } from './new-connections.ts';
+import { NewConnections, whoAmI } from './new-connections.ts';
 import type { DemoOptions } from './options.ts';
 import { type Clients, clientPictures, type Happening, type Picture, serverPictures } from './picture.ts';
 import { secondLine } from './plain.ts';
@@ -97,9 +97,7 @@ class Run {
   async #startClients(stage: Stage): Promise<void> {
     const { target } = stage;
     // Who the API server takes the client for: the certificate has passed through Fairlead.
-    const asked = await requestOnce(target, '/api/v1/namespaces/kube-system/configmaps', 403);
-    const user = asked.ok ? /User \\?"([^"\\]+)/.exec(asked.text)?.[1] : undefined;
-    if (!user) throw new Error(`the first request failed: ${asked.ok ? asked.text : asked.reason}`);
+    const user = await whoAmI(target);
     const status = await allReady(stage, this.#signal);
     this.#status = status;
     this.#startedMs = performance.now();

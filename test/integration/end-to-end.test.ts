@@ -135,6 +135,15 @@ if (program === undefined) {
       );
     }
 
+    /** It has been judged so; by now it may have left the EndpointSlice, and the status with it. */
+    async function expectJudged(server: ApiServerProcess, verdict: string): Promise<void> {
+      await eventually(
+        `${server.name} has been judged ${verdict}`,
+        () => agent.log.some((line) => line.endpoint === server.address && line.verdict === verdict),
+        30_000,
+      );
+    }
+
     beforeAll(async () => {
       buildAgent();
       // Nobody may ask anything without credentials; entries of dead servers go after seconds.
@@ -149,12 +158,19 @@ if (program === undefined) {
       for (const user of ['admin', 'node', 'token', 'none'] as const) {
         kubeconfigs[user] = await plane.writeKubeconfig({ user, server });
       }
-      agent = await AgentProcess.start([
+      const args = [
         ...['--listen', listen, '--admin', '127.0.0.1:0', '--node-name', 'node-1'],
         // One is enough, and the kubeconfig names the agent's own address, as on a node.
         ...['--endpoints', plane.servers[0]?.address ?? ''],
         ...['--kubeconfig', await plane.writeKubeconfig({ user: 'fairlead', server })],
-      ]);
+      ];
+      // What moves working tunnels in its own time would end the watch at a moment of its own choice.
+      const env = {
+        FAIRLEAD_BALANCE_REBALANCE_ENABLED: 'false',
+        FAIRLEAD_DRAIN_UNREADY_AFTER: '10m',
+        FAIRLEAD_DRAIN_BETTER_READY_FOR: '10m',
+      };
+      agent = await AgentProcess.start(args, { env });
       kubectl = new Kubectl({ program, kubeconfig: kubeconfigs.admin, home });
       await kubectl.ok(`create namespace ${namespace}`);
     }, 60_000);
@@ -187,11 +203,15 @@ if (program === undefined) {
     });
 
     test('a client certificate passes through, a bearer token too, and nobody gets in without', async () => {
-      const secrets = ['get', 'configmaps', '-n', 'kube-system'];
-      const node = await kubectl.as(kubeconfigs.node).run(secrets);
+      const whoami = 'auth whoami -o jsonpath={.status.userInfo.username}';
+      expect(await kubectl.ok(whoami)).toBe('kubernetes-admin');
+      expect(await kubectl.as(kubeconfigs.node).ok(whoami)).toBe('system:node:node-1');
+      expect(await kubectl.as(kubeconfigs.token).ok(whoami)).toBe(
+        'system:serviceaccount:kube-system:fairlead',
+      );
+      // And that user has its own rights, not the agent's.
+      const node = await kubectl.as(kubeconfigs.node).run(['get', 'configmaps', '-n', 'kube-system']);
       expect(node.stderr).toContain('User "system:node:node-1" cannot list resource "configmaps"');
-      const token = await kubectl.as(kubeconfigs.token).run(secrets);
-      expect(token.stderr).toContain('User "system:serviceaccount:kube-system:fairlead" cannot list');
       expect(await kubectl.as(kubeconfigs.token).ok('get endpointslices -o name')).toBe(
         'endpointslice.discovery.k8s.io/kubernetes\n',
       );
@@ -217,7 +237,7 @@ if (program === undefined) {
       await killed.kill();
       await work('killed-1');
       await expectSeen(watch, 'killed-seen');
-      await expectVerdict(killed, 'unready');
+      await expectJudged(killed, 'unready');
       await work('killed-2');
       expect(await inUse()).not.toBe(killed);
       // The kernel of the dead process ended the connection; nothing else was cut.
@@ -228,7 +248,7 @@ if (program === undefined) {
       frozen = await inUse();
       await frozen.freeze();
       await work('frozen-1');
-      await expectVerdict(frozen, 'dead');
+      await expectJudged(frozen, 'dead');
       // Left alone, kubectl would have hung for 45 s until its own HTTP/2 ping gave up.
       await eventually('the watch has been reset', () => watch.ends.length === 2, 10_000);
       await expectSeen(watch, 'frozen-seen');

@@ -57,6 +57,12 @@ export const defaultGrants: readonly Grant[] = [
     groups: ['authorization.k8s.io'],
     resources: ['selfsubjectaccessreviews'],
   },
+  {
+    subjects: ['system:authenticated'],
+    verbs: ['create'],
+    groups: ['authentication.k8s.io'],
+    resources: ['selfsubjectreviews'],
+  },
   // The node authorizer: a kubelet may not read EndpointSlices.
   {
     subjects: ['system:nodes'],

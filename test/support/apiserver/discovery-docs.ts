@@ -68,7 +68,8 @@ async function groupDocument(exchange: Exchange): Promise<boolean> {
   }
   const wanted = root === 'api' ? group : `${group}/${groupVersion}`;
   const found = kinds.filter((kind) => apiVersionOf(kind) === wanted);
-  if (wanted === 'authorization.k8s.io/v1') {
+  const review = reviews[wanted];
+  if (review) {
     await exchange.json(200, {
       kind: 'APIResourceList',
       apiVersion: 'v1',
@@ -90,12 +91,22 @@ async function groupDocument(exchange: Exchange): Promise<boolean> {
   return true;
 }
 
-const review = {
-  name: 'selfsubjectaccessreviews',
-  singularName: 'selfsubjectaccessreview',
-  namespaced: false,
-  kind: 'SelfSubjectAccessReview',
-  verbs: ['create'],
+/** What is only asked, never stored: `kubectl auth can-i` and `kubectl auth whoami`. */
+const reviews: Readonly<Record<string, object>> = {
+  'authorization.k8s.io/v1': {
+    name: 'selfsubjectaccessreviews',
+    singularName: 'selfsubjectaccessreview',
+    namespaced: false,
+    kind: 'SelfSubjectAccessReview',
+    verbs: ['create'],
+  },
+  'authentication.k8s.io/v1': {
+    name: 'selfsubjectreviews',
+    singularName: 'selfsubjectreview',
+    namespaced: false,
+    kind: 'SelfSubjectReview',
+    verbs: ['create'],
+  },
 };
 
 function apiGroup({ group, version: groupVersion }: { group: string; version: string }) {

@@ -188,6 +188,7 @@ async function resource(
 ): Promise<void> {
   const { group, resource: name } = info.resource ?? { group: '', resource: '' };
   if (name === 'selfsubjectaccessreviews' && info.verb === 'create') return review(exchange, user, context);
+  if (name === 'selfsubjectreviews' && info.verb === 'create') return whoAmI(exchange, user);
   const kind = findKind(group, info.version ?? '', name);
   if (!kind || info.resource?.subresource) {
     await exchange.text(404, pathNotFound);
@@ -226,6 +227,13 @@ function handlerOf(verb: string) {
       throw new StatusError(failure(405, 'MethodNotAllowed', message, {}));
     }
   }
+}
+
+/** `kubectl auth whoami`. */
+async function whoAmI(exchange: Exchange, { name: username, groups }: User): Promise<void> {
+  await exchange.body();
+  const type = { kind: 'SelfSubjectReview', apiVersion: 'authentication.k8s.io/v1' };
+  await exchange.json(201, { ...type, metadata: {}, status: { userInfo: { username, groups } } });
 }
 
 /** `kubectl auth can-i`. */
