@@ -38,6 +38,23 @@ function partial(neededBytes: number): FlightVerdict {
 /** Judges all bytes that the client has sent so far. */
 export function judgeFirstFlight(flight: Buffer): FlightVerdict {
   if (flight.length > maxFirstFlightBytes) return tooLong;
+  const header = judgeRecordHeader(flight, 0);
+  if (header !== undefined) return header;
+  const firstByte = flight[recordHeaderBytes];
+  if (firstByte === undefined) return partial(recordHeaderBytes + 1);
+  if (firstByte !== clientHello) return notTls;
+  const end = recordHeaderBytes + flight.readUInt16BE(3);
+  if (flight.length < end) return partial(end);
+  // Nearly every hello is one record that is all there is: it is read where it stands.
+  const isWhole =
+    end >= recordHeaderBytes + handshakeHeaderBytes &&
+    end === recordHeaderBytes + handshakeHeaderBytes + flight.readUIntBE(recordHeaderBytes + 1, 3);
+  if (isWhole) return flight.length === end ? judgeHello(flight, recordHeaderBytes, end) : moreThanHello;
+  return judgeRecords(flight);
+}
+
+/** The same for a hello that is not, or not yet, exactly one record. */
+function judgeRecords(flight: Buffer): FlightVerdict {
   const fragments: Buffer[] = [];
   let helloBytes = 0;
   let offset = 0;
@@ -48,24 +65,17 @@ export function judgeFirstFlight(flight: Buffer): FlightVerdict {
     if (header !== undefined) return header;
     const recordBytes = flight.readUInt16BE(offset + 3);
     const end = offset + recordHeaderBytes + recordBytes;
-    const fragment = flight.subarray(offset + recordHeaderBytes, end);
-    if (fragments.length === 0) {
-      if (fragment.length === 0) return partial(offset + recordHeaderBytes + 1);
-      if (fragment[0] !== clientHello) return notTls;
-    }
     if (flight.length < end) return partial(end);
-    fragments.push(fragment);
+    fragments.push(flight.subarray(offset + recordHeaderBytes, end));
     helloBytes += recordBytes;
     offset = end;
     if (messageBytes === undefined && helloBytes >= handshakeHeaderBytes) {
-      const start = fragments.length === 1 ? fragment : Buffer.concat(fragments);
-      messageBytes = handshakeHeaderBytes + start.readUIntBE(1, 3);
+      messageBytes = handshakeHeaderBytes + Buffer.concat(fragments).readUIntBE(1, 3);
       if (messageBytes > maxFirstFlightBytes) return tooLong;
     }
   }
   if (helloBytes > messageBytes || offset < flight.length) return moreThanHello;
-  const first = fragments[0];
-  return judgeHello(fragments.length === 1 && first ? first : Buffer.concat(fragments));
+  return judgeHello(Buffer.concat(fragments), 0, helloBytes);
 }
 
 /** Undefined when a whole, plausible record header is at `offset`. Judges each byte as soon as it is there. */
@@ -78,22 +88,22 @@ function judgeRecordHeader(flight: Buffer, offset: number): FlightVerdict | unde
   return recordBytes === 0 || recordBytes > maxRecordBytes ? notTls : undefined;
 }
 
-/** `hello` is the whole handshake message with its header. */
-function judgeHello(hello: Buffer): FlightVerdict {
-  let offset = handshakeHeaderBytes + 2 + 32; // legacy_version, random
-  if (offset >= hello.length) return notTls;
-  offset += 1 + hello.readUInt8(offset); // legacy_session_id
-  if (offset + 2 > hello.length) return notTls;
-  offset += 2 + hello.readUInt16BE(offset); // cipher_suites
-  if (offset >= hello.length) return notTls;
-  offset += 1 + hello.readUInt8(offset); // legacy_compression_methods
-  if (offset === hello.length) return complete; // TLS 1.2 allows a hello without extensions
-  if (offset + 2 > hello.length || offset + 2 + hello.readUInt16BE(offset) !== hello.length) return notTls;
+/** The whole handshake message with its header, from `start` to `end` of `bytes`. */
+function judgeHello(bytes: Buffer, start: number, end: number): FlightVerdict {
+  let offset = start + handshakeHeaderBytes + 2 + 32; // legacy_version, random
+  if (offset >= end) return notTls;
+  offset += 1 + bytes.readUInt8(offset); // legacy_session_id
+  if (offset + 2 > end) return notTls;
+  offset += 2 + bytes.readUInt16BE(offset); // cipher_suites
+  if (offset >= end) return notTls;
+  offset += 1 + bytes.readUInt8(offset); // legacy_compression_methods
+  if (offset === end) return complete; // TLS 1.2 allows a hello without extensions
+  if (offset + 2 > end || offset + 2 + bytes.readUInt16BE(offset) !== end) return notTls;
   offset += 2;
-  while (offset < hello.length) {
-    if (offset + 4 > hello.length) return notTls;
-    if (hello.readUInt16BE(offset) === earlyDataExtension) return earlyData;
-    offset += 4 + hello.readUInt16BE(offset + 2);
+  while (offset < end) {
+    if (offset + 4 > end) return notTls;
+    if (bytes.readUInt16BE(offset) === earlyDataExtension) return earlyData;
+    offset += 4 + bytes.readUInt16BE(offset + 2);
   }
-  return offset === hello.length ? complete : notTls;
+  return offset === end ? complete : notTls;
 }

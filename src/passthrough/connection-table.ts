@@ -1,13 +1,14 @@
 // Every client of the process, by endpoint: what health, metrics and status read, and the only way to close
 // tunnels from outside. Owns what all openings share (buffers, replay budget, half-open dials).
 import { Socket } from 'node:net';
-import { type Clock, judgeAfter, type Random, type Timer } from '../model/clock.ts';
+import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { type CloseReason, type DataPathCounters, zeroCounters } from './counters.ts';
 import { EndpointRecord } from './endpoint-record.ts';
 import { type ClientHandle, type Leg, nobody, SocketLegMaker } from './leg.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
+import { Draining } from './draining.ts';
 import { Opening, type OpeningSettings, type OpeningShared } from './opening.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from './options.ts';
 import { OwnAddresses } from './own-addresses.ts';
@@ -15,6 +16,7 @@ import { RateLimitedLog } from './rate-limited-log.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { ReplayBudget } from './replay-budget.ts';
 import { SilenceWatch } from './silence-watch.ts';
+import { TunnelAges } from './tunnel-ages.ts';
 import { Tunnel, type TunnelHome, type TunnelRecord } from './tunnel.ts';
 import type { Logger } from 'pino';
 
@@ -42,18 +44,11 @@ export interface ConnectionTableDeps {
   readonly options?: Partial<PassthroughOptions>;
 }
 
-/** Keepalive takes eight system calls a tunnel: too much for one that lives for milliseconds. */
-const keepAliveAfterMs = 1000;
-
-/** How often limits of idle and half-closed tunnels are looked at, as a part of the limit. */
-const limitLooks = 10;
-
 export class ConnectionTable implements TrafficReader {
   readonly counters: DataPathCounters = zeroCounters();
   readonly options: PassthroughOptions;
   readonly ownAddresses: OwnAddresses;
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #log: DataPathLog;
   readonly #legs: SocketLegMaker;
   readonly #silence: SilenceWatch;
@@ -61,37 +56,32 @@ export class ConnectionTable implements TrafficReader {
   readonly #shared: OpeningShared;
   readonly #records = new Map<EndpointId, TunnelRecord>();
   readonly #tunnels = new Set<Tunnel>();
-  /** Tunnels that have no keepalive yet, oldest first. */
-  readonly #young = new Set<Tunnel>();
-  readonly #halfClosed = new Set<Tunnel>();
-  readonly #drains = new Map<TunnelRecord, Set<Tunnel>>();
+  readonly #ages: TunnelAges;
+  readonly #draining: Draining;
   readonly #limitLog: RateLimitedLog;
   readonly #loopLog: RateLimitedLog;
-  #keepAliveTimer: Timer | undefined;
-  #halfClosedTimer: Timer | undefined;
-  #idleTimer: Timer | undefined;
-  #drainTimer: Timer | undefined;
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
 
   constructor({ clock, random, log, outcomes, options = {} }: ConnectionTableDeps) {
     this.options = { ...defaultPassthroughOptions, ...options };
     this.#clock = clock;
-    this.#random = random;
     this.#log = log;
     this.#limitLog = new RateLimitedLog(clock);
     this.#loopLog = new RateLimitedLog(clock);
     this.ownAddresses = new OwnAddresses(clock);
     const buffers = new ReadBuffers();
     this.#legs = new SocketLegMaker(buffers);
-    this.#silence = new SilenceWatch(clock, outcomes, this.options.silenceReportMs);
+    this.#silence = new SilenceWatch(clock, outcomes, () => this.options.silenceReportMs);
+    this.#ages = new TunnelAges(clock, this.options, this.#tunnels);
+    this.#draining = new Draining(clock, random, () => this.options.quietMs);
     const { counters } = this;
     this.#home = {
       buffers,
       nowMs: () => clock.nowMs(),
       startWaiting: (tunnel, nowMs) => this.#silence.add(tunnel, nowMs),
       stopWaiting: (tunnel) => this.#silence.remove(tunnel),
-      halfClosed: (tunnel) => this.#addHalfClosed(tunnel),
+      halfClosed: (tunnel) => this.#ages.halfClosed(tunnel),
       keepAlive: (leg) => this.#keepAlive(leg),
       finished: (tunnel) => this.#finished(tunnel),
       count: (reason) => {
@@ -105,13 +95,9 @@ export class ConnectionTable implements TrafficReader {
       options: this.options,
       counters,
       legs: this.#legs,
-      budget: new ReplayBudget({
-        ratio: this.options.replayRatio,
-        perSecond: this.options.replaysPerSecond,
-        nowMs: clock.nowMs(),
-      }),
-      raceDelays: new DeadlineQueue(clock, this.options.raceDelayMs),
-      flightDelays: new DeadlineQueue(clock, this.options.firstFlightTimeoutMs),
+      budget: new ReplayBudget(this.options, clock.nowMs()),
+      raceDelays: new DeadlineQueue(clock, () => this.options.raceDelayMs),
+      flightDelays: new DeadlineQueue(clock, () => this.options.firstFlightTimeoutMs),
       halfOpenDials: 0,
       record: (id) => this.record(id),
       carries: (tunnel, record) => record.tunnels.add(tunnel),
@@ -120,7 +106,6 @@ export class ConnectionTable implements TrafficReader {
       keepAlive: (leg) => this.#keepAlive(leg),
       isConnectedToItself: (endpoint, leg) => this.#isConnectedToItself(endpoint, leg),
     };
-    this.#armIdle();
   }
 
   // --- reading --------------------------------------------------------------------------------------------
@@ -192,7 +177,7 @@ export class ConnectionTable implements TrafficReader {
     return this.#unanswered(id, forMs, sinceMs).length;
   }
 
-  /** Takes over new options; limits of running dials and timers keep their old values until they end. */
+  /** Takes over new options; dials and timers that run keep their old values until they end. */
   configure(options: Partial<PassthroughOptions>): void {
     Object.assign(this.options, options);
   }
@@ -223,41 +208,23 @@ export class ConnectionTable implements TrafficReader {
   }
 
   /**
-   * Closes the tunnels that the endpoint has now within `windowMs`: each at its first quiet moment in a part of
-   * the window, at that part's end in any case. The parts are spread at random, so that the clients of a fleet
-   * do not all come back at once. Tunnels that are opened later are left alone.
+   * Closes the tunnels that the endpoint has now within `windowMs`, at quiet moments where they have one, spread at
+   * random; see draining.ts. Tunnels that are opened later are left alone.
    */
   drain(id: EndpointId, { windowMs }: { readonly windowMs: number }): void {
     const record = this.#records.get(id);
-    if (record === undefined || record.tunnels.size === 0) return;
-    const nowMs = this.#clock.nowMs();
-    const draining = this.#drains.get(record) ?? new Set();
-    for (const tunnel of record.tunnels) {
-      if (draining.has(tunnel)) continue;
-      const shift = (this.#random() * windowMs) / 2;
-      tunnel.drainFromMs = nowMs + shift;
-      tunnel.drainAtMs = nowMs + windowMs / 2 + shift;
-      draining.add(tunnel);
-    }
-    this.#drains.set(record, draining);
-    this.#armDrain();
+    if (record) this.#draining.start(record, windowMs);
   }
 
   isDraining(id: EndpointId): boolean {
     const record = this.#records.get(id);
-    return record !== undefined && this.#drains.has(record);
+    return record !== undefined && this.#draining.has(record);
   }
 
   /** The endpoint is well again: its remaining tunnels stay. */
   cancelDrain(id: EndpointId): void {
     const record = this.#records.get(id);
-    const draining = record && this.#drains.get(record);
-    if (!record || !draining) return;
-    for (const tunnel of draining) {
-      tunnel.drainFromMs = Number.POSITIVE_INFINITY;
-      tunnel.drainAtMs = Number.POSITIVE_INFINITY;
-    }
-    this.#drains.delete(record);
+    if (record) this.#draining.cancel(record);
   }
 
   /**
@@ -302,11 +269,8 @@ export class ConnectionTable implements TrafficReader {
     this.#silence.stop();
     this.#shared.raceDelays.stop();
     this.#shared.flightDelays.stop();
-    this.#keepAliveTimer?.cancel();
-    this.#idleTimer?.cancel();
-    this.#drainTimer?.cancel();
-    this.#halfClosedTimer?.cancel();
-    this.#drains.clear();
+    this.#ages.stop();
+    this.#draining.stop();
   }
 
   // --- for the listeners ----------------------------------------------------------------------------------
@@ -322,8 +286,7 @@ export class ConnectionTable implements TrafficReader {
     this.counters.accepted += 1;
     const tunnel = new Tunnel(this.#home, client);
     this.#tunnels.add(tunnel);
-    this.#young.add(tunnel);
-    this.#armKeepAlive();
+    this.#ages.add(tunnel);
     const opening = new Opening(this.#shared, settings, tunnel);
     tunnel.opening = opening;
     client.owner = opening;
@@ -363,13 +326,9 @@ export class ConnectionTable implements TrafficReader {
   // --- bookkeeping ----------------------------------------------------------------------------------------
 
   #finished(tunnel: Tunnel): void {
-    const { record } = tunnel;
-    if (record) {
-      record.tunnels.delete(tunnel);
-      this.#drains.get(record)?.delete(tunnel);
-    }
-    this.#young.delete(tunnel);
-    this.#halfClosed.delete(tunnel);
+    tunnel.record?.tunnels.delete(tunnel);
+    this.#draining.forget(tunnel);
+    this.#ages.forget(tunnel);
     this.#tunnels.delete(tunnel);
     if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
   }
@@ -388,84 +347,9 @@ export class ConnectionTable implements TrafficReader {
     );
   }
 
-  #armKeepAlive(): void {
-    this.#keepAliveTimer ??= this.#clock.schedule(keepAliveAfterMs, () => {
-      this.#keepAliveTimer = undefined;
-      const untilMs = this.#clock.nowMs() - keepAliveAfterMs;
-      for (const tunnel of this.#young) {
-        if (tunnel.startedMs > untilMs) break;
-        this.#young.delete(tunnel);
-        tunnel.startKeepAlive();
-      }
-      if (this.#young.size > 0) this.#armKeepAlive();
-    });
-  }
-
   #keepAlive(leg: Leg): void {
     const { keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount } = this.options;
     leg.setKeepAlive(true, keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount);
-  }
-
-  #armDrain(): void {
-    if (this.#drainTimer) return;
-    this.#drainTimer = this.#clock.schedule(100, () => {
-      this.#drainTimer = undefined;
-      const nowMs = this.#clock.nowMs();
-      for (const [record, draining] of this.#drains) {
-        for (const tunnel of draining) {
-          const isDue =
-            nowMs >= tunnel.drainAtMs ||
-            (nowMs >= tunnel.drainFromMs && tunnel.isQuiet(nowMs, this.options.quietMs));
-          if (!isDue) continue;
-          draining.delete(tunnel);
-          if (!tunnel.opening?.leaveEndpoint(record)) tunnel.close('drain');
-        }
-        if (draining.size === 0) this.#drains.delete(record);
-      }
-      if (this.#drains.size > 0) this.#armDrain();
-    });
-  }
-
-  #addHalfClosed(tunnel: Tunnel): void {
-    this.#halfClosed.add(tunnel);
-    this.#armHalfClosed();
-  }
-
-  #armHalfClosed(): void {
-    const limitMs = this.options.halfClosedTimeoutMs;
-    if (this.#halfClosedTimer || limitMs === 0) return;
-    // Not a judgement of the peer, but after a standstill of ours it gets its time again all the same.
-    this.#halfClosedTimer = judgeAfter(this.#clock, limitMs / limitLooks, {
-      onExpired: () => {
-        this.#halfClosedTimer = undefined;
-        const nowMs = this.#clock.nowMs();
-        for (const tunnel of this.#halfClosed) {
-          if (nowMs - tunnel.lastByteMs < limitMs) continue;
-          if (tunnel.isClosing) tunnel.abandon();
-          else tunnel.reset('half-closed');
-        }
-        if (this.#halfClosed.size > 0) this.#armHalfClosed();
-      },
-      onVoid: () => {
-        this.#halfClosedTimer = undefined;
-        this.#armHalfClosed();
-      },
-    });
-  }
-
-  #armIdle(): void {
-    const limitMs = this.options.idleTimeoutMs;
-    if (limitMs === 0) return;
-    this.#idleTimer = judgeAfter(this.#clock, limitMs / limitLooks, {
-      onExpired: () => {
-        const nowMs = this.#clock.nowMs();
-        for (const tunnel of this.#tunnels) {
-          if (nowMs - tunnel.lastByteMs >= limitMs && !tunnel.isClosing) tunnel.close('idle');
-        }
-        this.#armIdle();
-      },
-      onVoid: () => this.#armIdle(),
-    });
   }
 }
 

@@ -14,12 +14,13 @@ export interface Deadline {
 
 export class DeadlineQueue {
   readonly #clock: Clock;
-  readonly #lengthMs: number;
+  readonly #lengthMs: () => number;
   #first: Deadline | undefined;
   #last: Deadline | undefined;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, lengthMs: number) {
+  /** `lengthMs` is read anew each time, so that a reload can change it for deadlines to come. */
+  constructor(clock: Clock, lengthMs: () => number) {
     this.#clock = clock;
     this.#lengthMs = lengthMs;
   }
@@ -27,14 +28,15 @@ export class DeadlineQueue {
   /** Sets the deadline, anew if it is set already. */
   set(deadline: Deadline): void {
     this.cancel(deadline);
-    deadline.dueMs = this.#clock.nowMs() + this.#lengthMs;
+    const lengthMs = this.#lengthMs();
+    deadline.dueMs = this.#clock.nowMs() + lengthMs;
     deadline.isSet = true;
     deadline.next = undefined;
     deadline.previous = this.#last;
     if (this.#last) this.#last.next = deadline;
     else this.#first = deadline;
     this.#last = deadline;
-    if (this.#timer === undefined) this.#wait(this.#lengthMs);
+    if (this.#timer === undefined) this.#wait(lengthMs);
   }
 
   cancel(deadline: Deadline): void {
@@ -66,7 +68,7 @@ export class DeadlineQueue {
       },
       onVoid: () => {
         this.#timer = undefined;
-        const dueMs = this.#clock.nowMs() + this.#lengthMs;
+        const dueMs = this.#clock.nowMs() + this.#lengthMs();
         for (let deadline = this.#first; deadline; deadline = deadline.next) deadline.dueMs = dueMs;
         this.#waitForFirst();
       },

@@ -116,7 +116,7 @@ class SocketLeg extends Socket implements Leg {
   #closed(): void {
     const { owner } = this;
     this.owner = nobody;
-    this.maker.forget(this);
+    this.maker.forget();
     owner.legClosed(this);
   }
 }
@@ -208,19 +208,15 @@ export class SocketLegMaker implements LegMaker {
     socket.on('close', () => {
       const { owner: last } = leg;
       leg.owner = nobody;
-      this.forget(leg);
+      this.forget();
       last.legClosed(leg);
     });
     socket.resume();
     return leg;
   }
 
-  forget(leg: Leg): void {
+  forget(): void {
     this.openLegs -= 1;
-    if (leg.ownBuffer) {
-      this.#buffers.release(leg.ownBuffer);
-      leg.ownBuffer = undefined;
-    }
     if (this.openLegs === 0) for (const resolve of this.#onAllClosed.splice(0)) resolve();
   }
 

@@ -4,29 +4,36 @@
 /** Time's share is saved up for this long, so that a burst at the moment of a failure is covered. */
 const savedSeconds = 2;
 
+export interface ReplayRates {
+  /** Replays as a part of new tunnels, on top of `replaysPerSecond`. */
+  readonly replayRatio: number;
+  readonly replaysPerSecond: number;
+}
+
 export class ReplayBudget {
-  readonly #ratio: number;
-  readonly #perSecond: number;
-  readonly #maxTokens: number;
+  /** Read anew each time: a reload may change them. */
+  readonly #rates: ReplayRates;
   #tokens: number;
   #filledAtMs: number;
 
-  constructor({ ratio, perSecond, nowMs }: { ratio: number; perSecond: number; nowMs: number }) {
-    this.#ratio = ratio;
-    this.#perSecond = perSecond;
-    this.#maxTokens = Math.max(1, perSecond * savedSeconds);
+  constructor(rates: ReplayRates, nowMs: number) {
+    this.#rates = rates;
     this.#tokens = this.#maxTokens;
     this.#filledAtMs = nowMs;
   }
 
+  get #maxTokens(): number {
+    return Math.max(1, this.#rates.replaysPerSecond * savedSeconds);
+  }
+
   /** A new client has come. */
   addTunnel(): void {
-    this.#tokens = Math.min(this.#maxTokens, this.#tokens + this.#ratio);
+    this.#tokens = Math.min(this.#maxTokens, this.#tokens + this.#rates.replayRatio);
   }
 
   /** Takes one replay, or says that there is none now. */
   tryTake(nowMs: number): boolean {
-    const earned = ((nowMs - this.#filledAtMs) / 1000) * this.#perSecond;
+    const earned = ((nowMs - this.#filledAtMs) / 1000) * this.#rates.replaysPerSecond;
     this.#tokens = Math.min(this.#maxTokens, this.#tokens + earned);
     this.#filledAtMs = nowMs;
     if (this.#tokens < 1) return false;

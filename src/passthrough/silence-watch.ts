@@ -23,7 +23,7 @@ export interface Waiter {
 export class SilenceWatch {
   readonly #clock: Clock;
   readonly #outcomes: OutcomeReporter;
-  readonly #afterMs: number;
+  readonly #afterMs: () => number;
   #first: Waiter | undefined;
   #last: Waiter | undefined;
   #timer: Timer | undefined;
@@ -31,7 +31,7 @@ export class SilenceWatch {
   #countFromMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
-  constructor(clock: Clock, outcomes: OutcomeReporter, afterMs: number) {
+  constructor(clock: Clock, outcomes: OutcomeReporter, afterMs: () => number) {
     this.#clock = clock;
     this.#outcomes = outcomes;
     this.#afterMs = afterMs;
@@ -86,9 +86,10 @@ export class SilenceWatch {
 
   #report(): void {
     const nowMs = this.#clock.nowMs();
-    if (nowMs - this.#countFromMs < this.#afterMs) return;
+    const afterMs = this.#afterMs();
+    if (nowMs - this.#countFromMs < afterMs) return;
     let waiter = this.#first;
-    while (waiter && nowMs - waiter.waitingSinceMs >= this.#afterMs) {
+    while (waiter && nowMs - waiter.waitingSinceMs >= afterMs) {
       const { nextWaiter, record } = waiter;
       // One report covers every tunnel of the endpoint that is due; the others wait for their turn.
       if (record === undefined || nowMs === record.silenceReportedMs) {

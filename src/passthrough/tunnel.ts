@@ -108,19 +108,24 @@ export class Tunnel implements LegOwner, Waiter {
   legRead(leg: Leg, buffer: Buffer, byteCount: number): boolean {
     const { upstream, client } = this;
     if (this.isClosing || upstream === undefined) return true;
+    // The bytes first, the bookkeeping when they are on their way.
     if (leg === client) {
+      const goesOn = relay(client, upstream, buffer, byteCount, this.#home.buffers);
       this.noteUp(byteCount);
-      return relay(client, upstream, buffer, byteCount, this.#home.buffers);
+      return goesOn;
     }
+    const goesOn = relay(upstream, client, buffer, byteCount, this.#home.buffers);
     this.bytesDown += byteCount;
     if (this.record) this.record.bytesDown += byteCount;
     this.lastByteMs = this.#home.nowMs();
     this.unansweredSinceMs = Number.POSITIVE_INFINITY;
     if (this.isListed) this.#home.stopWaiting(this);
-    return relay(upstream, client, buffer, byteCount, this.#home.buffers);
+    return goesOn;
   }
 
   legDrained(leg: Leg): void {
+    // A call asked for by the opening may come while the tunnel's own write waits: its buffer is still in use.
+    if (leg.writableLength > 0) return;
     const source = leg === this.client ? this.upstream : this.client;
     if (!this.isClosing && source && !source.destroyed) source.resume();
   }
@@ -191,7 +196,15 @@ export class Tunnel implements LegOwner, Waiter {
     this.#isFinished = true;
     this.isClosing = true;
     this.#home.stopWaiting(this);
+    // Not before both sockets are gone: what one leg has read may still be on its way out of the other.
+    this.#releaseBuffer(this.client);
+    if (this.upstream) this.#releaseBuffer(this.upstream);
     this.#home.finished(this);
+  }
+
+  #releaseBuffer(leg: Leg): void {
+    if (leg.ownBuffer) this.#home.buffers.release(leg.ownBuffer);
+    leg.ownBuffer = undefined;
   }
 
   legConnected(): void {}

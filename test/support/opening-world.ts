@@ -62,7 +62,7 @@ export class OpeningWorld {
     this.endpoints = scripts.map((_, index) => makeEndpoint('10.0.0.2', 1000 + index));
     this.legs = new FakeLegMaker(clock, ({ port }) => this.scripts[port - 1000] as EndpointScript);
     const all = { ...defaultPassthroughOptions, ...options };
-    const budget = new ReplayBudget({ ratio: 0, perSecond: all.replaysPerSecond, nowMs: clock.nowMs() });
+    const budget = new ReplayBudget({ ...all, replayRatio: 0 }, clock.nowMs());
     if (withoutBudget) while (budget.tryTake(clock.nowMs()));
     const home: TunnelHome = {
       buffers: new ReadBuffers(),
@@ -92,8 +92,8 @@ export class OpeningWorld {
       legs: this.legs,
       budget,
       halfOpenDials: 0,
-      raceDelays: new DeadlineQueue(clock, all.raceDelayMs),
-      flightDelays: new DeadlineQueue(clock, all.firstFlightTimeoutMs),
+      raceDelays: new DeadlineQueue(clock, () => all.raceDelayMs),
+      flightDelays: new DeadlineQueue(clock, () => all.firstFlightTimeoutMs),
       record: (id) => {
         const record = this.records.get(id) ?? new EndpointRecord<Tunnel>(id);
         this.records.set(id, record);

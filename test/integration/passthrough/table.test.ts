@@ -72,6 +72,44 @@ test('a tunnel that is never quiet ends with the window', async () => {
   expect(await received.ended).toBe('end');
 });
 
+test('a drain cuts no byte out of what a slow reader still has coming', async () => {
+  // Each endpoint connection sends a pattern of its own, so that another tunnel's bytes would show.
+  let number = 0;
+  const id = await start({}, (socket) => {
+    number += 1;
+    const block = Buffer.alloc(65_536, `${number}`);
+    const send = () => {
+      while (socket.write(block));
+      socket.once('drain', send);
+    };
+    send();
+  });
+  const slow = await path.client();
+  slow.pause();
+  slow.write('x');
+  const record = path.table.traffic(id);
+  await eventually('the slow reader is full', async () => {
+    const before = record.bytesDown;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return before > 0 && record.bytesDown === before;
+  });
+  path.table.drain(id, { windowMs: 0 });
+  await eventually('the endpoint has lost its connection', () => endpoint.connections[0]?.closed);
+  // Others now read into the buffers that are free.
+  const others = await Promise.all(Array.from({ length: 5 }, () => path.client()));
+  for (const other of others) {
+    other.resume();
+    other.write('x');
+  }
+  await eventually('bulk flows', () => record.bytesDown > 100_000_000);
+  const received = collect(slow);
+  slow.resume();
+  await received.ended;
+  const bytes = received.bytes();
+  expect(bytes.length).toBeGreaterThan(65_536);
+  expect(bytes.equals(Buffer.alloc(bytes.length, '1'))).toBe(true);
+});
+
 test('a cancelled drain closes nothing more', async () => {
   const id = await start({ options: { quietMs: 0 }, random: () => 0.99 });
   const { client, received } = await talking();
