@@ -18,12 +18,21 @@ function shortcoming(status: Status, { watch, reason, endpointCount }: Wanted): 
   return other && `${other.id} is ${other.reason}`;
 }
 
+async function currentProblem(admin: HostPort, wanted: Wanted): Promise<string | undefined> {
+  try {
+    const response = await fetch(`http://${formatHostPort(admin)}/status`);
+    return shortcoming((await response.json()) as Status, wanted);
+  } catch (error) {
+    // The admin server starts after the listeners.
+    return error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
+  }
+}
+
 /** Waits until the agent's status is as wanted; fails, saying what is missing, when it does not become so. */
 export async function agentSettled(admin: HostPort, wanted: Wanted, withinMs = 20_000): Promise<void> {
   const giveUpMs = performance.now() + withinMs;
   for (;;) {
-    const response = await fetch(`http://${formatHostPort(admin)}/status`);
-    const problem = shortcoming((await response.json()) as Status, wanted);
+    const problem = await currentProblem(admin, wanted);
     if (problem === undefined) return;
     if (performance.now() > giveUpMs) throw new Error(`the agent under test does not settle: ${problem}`);
     await sleep(50);

@@ -5,11 +5,13 @@ import { systemClock } from '../model/clock.ts';
 import { createLog } from '../observe/log.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
+import { keepHeapSmall } from './heap-settings.ts';
 import { loadOrFail } from './load-or-fail.ts';
 import { createReload } from './reload.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export async function run(options: ConfigOptions, surroundings: Surroundings): Promise<number> {
+  keepHeapSmall();
   const input = loadInput(options, surroundings);
   const { config, file } = await loadOrFail(input);
   const load = async () => (await loadOrFail(input)).config;
