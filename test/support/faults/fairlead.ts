@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Status } from '../../../src/model/status.ts';
 import { eventually } from '../eventually.ts';
+import type { Inspection } from './inspector.ts';
 import type { RunningSubject, Subject, SubjectPlace } from './subject.ts';
 
 const root = new URL('../../../', import.meta.url).pathname;
 const bundle = join(root, 'dist/fairlead.js');
+const inspector = new URL('inspector.ts', import.meta.url).pathname;
 const admin = '127.0.0.1:6442';
 
 /** Throws when there is no bundle, or one that is older than the sources. */
@@ -25,8 +27,9 @@ export interface FairleadOptions {
   /** Endpoints to start with; by default those of the place. */
   readonly endpoints?: readonly string[];
   readonly args?: readonly string[];
-  /** Options of the runtime. */
-  readonly nodeArgs?: readonly string[];
+  readonly logLevel?: 'debug' | 'info';
+  /** `inspect()` works. */
+  readonly isInspectable?: boolean;
   /** Settings as environment variables. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -62,6 +65,17 @@ export class RunningFairlead implements RunningSubject {
     const { body } = await this.#place.fetch(`http://${admin}/metrics`);
     const line = body.split('\n').find((candidate) => candidate.startsWith(`${nameAndLabels} `));
     return line === undefined ? 0 : Number(line.slice(nameAndLabels.length + 1));
+  }
+
+  /** What is alive in the agent, after a full collection. */
+  async inspect(): Promise<Inspection> {
+    const read = () =>
+      this.log.flatMap((line) =>
+        line.startsWith('{"inspection"') ? [(JSON.parse(line) as { inspection: Inspection }).inspection] : [],
+      );
+    const before = read().length;
+    this.signal('SIGUSR2');
+    return eventually('the agent is inspected', () => read()[before]);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -115,16 +129,22 @@ export class Fairlead implements Subject {
 
   async start(place: SubjectPlace): Promise<RunningFairlead> {
     const { prefix, listen, directory, kubeconfig } = place;
-    const { endpoints = place.endpoints, args = [], nodeArgs = [], env = {} } = this.#options;
+    const {
+      endpoints = place.endpoints,
+      args = [],
+      logLevel = 'debug',
+      isInspectable = false,
+      env = {},
+    } = this.#options;
     const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
     const [command = '', ...rest] = [
       ...prefix,
       process.execPath,
-      ...nodeArgs,
+      ...(isInspectable ? ['--expose-gc', '--no-warnings', '--import', inspector] : []),
       ...[bundle, 'run', '--listen', `${host}:${listen.port}`, '--admin', admin],
       ...(endpoints.length > 0 ? ['--endpoints', endpoints.join(',')] : []),
       ...['--kubeconfig', kubeconfig, '--cache-file', join(directory, 'endpoints.json')],
-      ...['--node-name', 'node-1', '--log-level', 'debug', ...args],
+      ...['--node-name', 'node-1', '--log-level', logLevel, ...args],
     ];
     const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],

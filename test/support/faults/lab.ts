@@ -144,6 +144,11 @@ export class Lab {
     await this.wire.dropSent(host, this.node);
   }
 
+  async sendRepliesAgain(server: ApiServerProcess): Promise<void> {
+    const host = this.hostOf(server);
+    if (this.#dropping.delete(host)) await this.wire.sendAgain(host, this.node);
+  }
+
   async lose(server: ApiServerProcess, ratio: number): Promise<void> {
     const host = this.hostOf(server);
     this.#losing.add(host);
