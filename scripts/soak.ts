@@ -6,7 +6,7 @@ import { Lab } from '../test/support/faults/lab.ts';
 import { summarize } from '../test/support/faults/measures.ts';
 import { namespacesUnavailable } from '../test/support/faults/netns.ts';
 import { runSoak } from '../test/support/faults/soak.ts';
-import { leftBehind } from '../test/support/faults/soak-bounds.ts';
+import { leftBehind, unexcused } from '../test/support/faults/soak-bounds.ts';
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +35,12 @@ try {
   console.log(`${result.faults.length} faults;`, summary);
   const problems = leftBehind(result);
   for (const problem of problems) console.error(`LEFT BEHIND: ${problem}`);
-  process.exitCode = problems.length > 0 ? 1 : 0;
+  const calls = unexcused(result, lab.servers.length);
+  for (const call of calls) {
+    const { fault = 0 } = result.seen.marks;
+    console.error(`FAILED WITHOUT A REASON at ${((call.askedMs - fault) / 1000).toFixed(1)} s:`, call);
+  }
+  process.exitCode = problems.length + calls.length > 0 ? 1 : 0;
 } finally {
   await lab.stop();
 }

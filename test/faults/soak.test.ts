@@ -1,7 +1,7 @@
 // A minute of random faults with 200 connections; scripts/soak.ts does the same for ten.
 import { describeFaults } from '../support/faults/suite.ts';
 import { runSoak } from '../support/faults/soak.ts';
-import { leftBehind } from '../support/faults/soak-bounds.ts';
+import { leftBehind, unexcused } from '../support/faults/soak-bounds.ts';
 
 describeFaults('soak', {}, (lab) => {
   test('a minute of random faults leaves no memory, descriptor, timer or tunnel behind', async () => {
@@ -11,5 +11,6 @@ describeFaults('soak', {}, (lab) => {
       `  soak: ${faults.length} faults\n    before ${JSON.stringify(before)}\n    after ${JSON.stringify(after)}\n`,
     );
     expect(leftBehind(result)).toEqual([]);
+    expect(unexcused(result, lab().servers.length)).toEqual([]);
   }, 240_000);
 });

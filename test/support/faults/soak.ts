@@ -19,9 +19,20 @@ export interface SoakOptions {
 
 export type Look = Inspection & Footprint & { readonly tunnels: number };
 
+/** A fault as it struck. */
+export interface Struck {
+  readonly name: string;
+  /** The API server that suffered; undefined when all did. */
+  readonly server: string | undefined;
+  /** Connection failures of clients are no wonder while it lasts, whoever balances them: see `unexcused`. */
+  readonly isVisible: boolean;
+  readonly fromMs: number;
+  toMs: number;
+}
+
 export interface SoakResult {
   readonly seen: Observation;
-  readonly faults: readonly string[];
+  readonly faults: readonly Struck[];
   /** With the usual connections and every API server well, before the first fault and after the last. */
   readonly before: Look;
   readonly after: Look;
@@ -34,12 +45,24 @@ type SoakTrial = Trial<RunningFairlead>;
 
 interface Fault {
   readonly name: string;
+  /** A client that reaches the API server meanwhile gets a bad answer from it, which nobody can take back. */
+  readonly isVisible?: true;
   /** Resolves when it is over. */
   run(trial: SoakTrial, server: ApiServerProcess, forMs: number): Promise<void>;
 }
 
+const visible = new Set([
+  'expired certificate',
+  'unknown CA',
+  'not TLS',
+  'everything is 401',
+  'everything is 503',
+  'answers cut short',
+]);
+
 const misbehaving = (name: string, change: Partial<Misbehaviour>): Fault => ({
   name,
+  ...(visible.has(name) && { isVisible: true }),
   async run(_trial, server, forMs) {
     await server.misbehave(change);
     await sleep(forMs);
@@ -112,7 +135,7 @@ const serverFaults: readonly Fault[] = [
   misbehaving('empty slices', { slices: 'empty-list' }),
   misbehaving('slices of wrong types', { slices: 'wrong-types' }),
   misbehaving('slices with bad addresses', { slices: 'bad-addresses' }),
-  { name: 'reset connections', run: (_trial, server) => server.act('reset-connections') },
+  { name: 'reset connections', isVisible: true, run: (_trial, server) => server.act('reset-connections') },
   { name: 'end watches', run: (_trial, server) => server.act('end-watches') },
 ];
 
@@ -160,7 +183,7 @@ export function seededRandom(seed: number): () => number {
 export async function runSoak(lab: Lab, { forMs, seed, say = () => {} }: SoakOptions): Promise<SoakResult> {
   const random = seededRandom(seed);
   const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
-  const faults: string[] = [];
+  const faults: Struck[] = [];
   const looks: Look[] = [];
 
   const script = async (trial: SoakTrial): Promise<void> => {
@@ -181,16 +204,23 @@ export async function runSoak(lab: Lab, { forMs, seed, say = () => {} }: SoakOpt
           ? [[pick(commonFaults), victims[0] as ApiServerProcess]]
           : victims.map((server) => [pick(serverFaults), server] as const);
       await Promise.all(
-        jobs.map(([fault, server]) => {
+        jobs.map(async ([fault, server]) => {
           const lastsMs = Math.round(500 + random() * 3_500);
-          const line = `${fault.name} (${server.name}, ${lastsMs} ms)`;
-          faults.push(line);
-          say(line);
-          return fault.run(trial, server, lastsMs);
+          say(`${fault.name} (${server.name}, ${lastsMs} ms)`);
+          const struck: Struck = {
+            name: fault.name,
+            server: commonFaults.includes(fault) ? undefined : server.name,
+            isVisible: fault.isVisible ?? false,
+            fromMs: monotonicMs(),
+            toMs: Number.POSITIVE_INFINITY,
+          };
+          faults.push(struck);
+          await fault.run(trial, server, lastsMs);
+          struck.toMs = monotonicMs();
         }),
       );
       await sleep(300 + random() * 1_700);
-      if (!subject.isRunning) throw new Error(`the agent has ended after: ${faults.slice(-3).join(', ')}`);
+      if (!subject.isRunning) throw new Error(`the agent has ended after ${faults.at(-1)?.name}`);
     }
     trial.mark('healed');
     await lab.heal();
