@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { metricSources } from './agent-metrics.ts';
 import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
 import { Closer } from './balance/closer.ts';
 import { makePicker, type Pick } from './balance/picker.ts';
@@ -21,7 +22,7 @@ import { defaultServiceAccountDir } from './kubernetes/load-credentials.ts';
 import { checkIdentity } from './kubernetes/server-identity.ts';
 import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
 import { systemClock } from './model/clock.ts';
-import { type Endpoint, formatHostPort } from './model/endpoint.ts';
+import { type Endpoint, formatHostPort, type HostPort } from './model/endpoint.ts';
 import type { OutcomeReporter } from './model/outcome.ts';
 import { formatReason, type KnownEndpoint } from './model/snapshot.ts';
 import type { Status } from './model/status.ts';
@@ -177,7 +178,7 @@ class RunningAgent implements Agent {
       this.#listeners.push(listener);
       this.addresses.push(formatHostPort(listener.address));
     }
-    if (admin) this.#admin = await startAdmin(this.#adminDeps(admin));
+    if (admin) this.#admin = await this.#startAdmin(admin);
     this.#startDiscovery();
     this.#scheduleSweep();
   }
@@ -336,6 +337,18 @@ class RunningAgent implements Agent {
     });
   }
 
+  #startAdmin(listen: HostPort): Promise<AdminServer> {
+    const metrics = metricSources(this.#table, {
+      version: this.#options.version,
+      probes: this.#probes,
+      snapshot: () => this.#snapshots.current,
+      syncedAtMs: () => this.#discovery?.watchState.syncedAtMs,
+      watchFailures: () => this.#discovery?.watchState.failures ?? 0,
+      wallMs: () => clock.wallMs(),
+    });
+    return startAdmin({ listen, log: this.#log, status: () => this.#status(), metrics });
+  }
+
   #status(): Status {
     const { nodeName, balance } = this.#config;
     const { state, syncedAtMs, message } = this.#discovery?.watchState ?? { state: 'off' as const };
@@ -347,11 +360,7 @@ class RunningAgent implements Agent {
       pid: process.pid,
       startedAt: new Date(this.#startedAtMs).toISOString(),
       policy: balance.policy,
-      listeners: this.addresses.map((address) => ({
-        address,
-        type: 'passthrough',
-        tunnels: this.#table.tunnelCount,
-      })),
+      listeners: this.addresses.map((address) => ({ address, type: 'passthrough' })),
       discovery: {
         watch: state,
         ...(syncedAtMs !== undefined && {
@@ -366,35 +375,5 @@ class RunningAgent implements Agent {
       wallMs,
       traffic: (id) => this.#table.traffic(id),
     });
-  }
-
-  #adminDeps(listen: { host: string; port: number }): Parameters<typeof startAdmin>[0] {
-    const table = this.#table;
-    const { counters } = table;
-    return {
-      listen,
-      log: this.#log,
-      status: () => this.#status(),
-      metrics: {
-        version: this.#options.version,
-        snapshot: () => this.#snapshots.current,
-        traffic: (id) => table.traffic(id),
-        endpointsWithTraffic: () => [...table.records()].map(({ id }) => id),
-        syncedAtMs: () => this.#discovery?.watchState.syncedAtMs,
-        wallMs: () => clock.wallMs(),
-        dials: () =>
-          [...table.records()].flatMap(({ id, dials }) =>
-            Object.entries(dials).map(([result, count]) => ({ endpoint: id, result, count })),
-          ),
-        probes: this.#probes,
-        tunnelLimit: () => table.options.maxTunnels,
-        closings: () => Object.entries(counters.closed).map(([reason, count]) => ({ reason, count })),
-        replays: () => [
-          { result: 'sent', count: counters.replays },
-          { result: 'denied', count: counters.replaysDenied },
-          { result: 'moved-on', count: counters.movedOn },
-        ],
-      },
-    };
   }
 }

@@ -13,7 +13,6 @@ export interface StatusListener {
   /** The bound address, `HOST:PORT`. */
   readonly address: string;
   readonly type: 'passthrough';
-  readonly tunnels: number;
 }
 
 export interface StatusEndpoint {

@@ -30,6 +30,8 @@ export interface MetricSources {
   endpointsWithTraffic(): Iterable<EndpointId>;
   /** Wall time of the last complete list or watch event. */
   syncedAtMs(): number | undefined;
+  /** Failures of the watch since it last worked. */
+  watchFailures(): number;
   wallMs(): number;
   /** Dials by endpoint and result. */
   dials(): Iterable<{ readonly endpoint: EndpointId; readonly result: string; readonly count: number }>;
@@ -161,6 +163,13 @@ export const metricDefinitions: readonly MetricDefinition[] = [
       const at = syncedAtMs();
       return at === undefined ? [] : one(Math.max(0, wallMs() - at) / 1000);
     },
+  },
+  {
+    name: 'fairlead_discovery_watch_failures',
+    type: 'gauge',
+    help: 'Attempts of the endpoint watch that have failed since it last worked.',
+    labels: [],
+    collect: ({ watchFailures }) => one(watchFailures()),
   },
   {
     name: 'fairlead_tunnels',

@@ -27,6 +27,7 @@ function sources(): MetricSources {
     traffic: () => ({ activeTunnels: 2, totalTunnels: 5, bytesUp: 10, bytesDown: 20 }),
     endpointsWithTraffic: () => [endpoint.id],
     syncedAtMs: () => 1_000,
+    watchFailures: () => 2,
     wallMs: () => 4_500,
     dials: () => [{ endpoint: endpoint.id, result: 'refused', count: 3 }],
     probes,

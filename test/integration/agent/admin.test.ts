@@ -71,7 +71,7 @@ test('/status tells which endpoint is used, and why not the others', async () =>
     isReady: true,
     policy: 'rendezvous',
     credentials: 'client certificate',
-    listeners: [{ address: agent.address, type: 'passthrough', tunnels: 1 }],
+    listeners: [{ address: agent.address, type: 'passthrough' }],
     tunnels: { active: 1 },
   });
   expect(status.endpoints.map(({ rank, reason }) => [rank, reason])).toEqual([

@@ -12,7 +12,7 @@ const status = makeStatus({
   startedAt,
   wallMs: startedMs + 3_700_000,
   policy: 'rendezvous',
-  listeners: [{ address: '127.0.0.1:6443', type: 'passthrough', tunnels: 3 }],
+  listeners: [{ address: '127.0.0.1:6443', type: 'passthrough' }],
   discovery: { watch: 'synced', syncedAt: startedAt, ageSeconds: 12 },
   credentials: 'client certificate',
   tunnels: { active: 3, max: 1000 },
