@@ -24,7 +24,7 @@ import { type CredentialWatch, watchCredentials } from './kubernetes/watch-crede
 import { systemClock } from './model/clock.ts';
 import { type Endpoint, formatHostPort, type HostPort } from './model/endpoint.ts';
 import type { OutcomeReporter } from './model/outcome.ts';
-import { formatReason, type KnownEndpoint } from './model/snapshot.ts';
+import { formatReason, type JudgedEndpoint, type KnownEndpoint } from './model/snapshot.ts';
 import type { Status } from './model/status.ts';
 import { type AdminServer, startAdmin } from './observe/admin.ts';
 import { ProbeCounters } from './observe/metrics.ts';
@@ -279,11 +279,21 @@ class RunningAgent implements Agent {
   #watchHealth(): void {
     if (!this.#mayProbe) return;
     const listed: readonly KnownEndpoint[] = this.#discovery?.current.endpoints ?? [];
-    const ids = new Set(listed.map(({ id }) => id));
-    const leaving = this.#health
-      .endpoints()
-      .filter(({ id }) => !ids.has(id) && this.#table.traffic(id).activeTunnels > 0);
-    this.#health.watch([...listed, ...leaving]);
+    this.#health.watch([...listed, ...this.#leaving().map(({ endpoint }) => endpoint)]);
+  }
+
+  /** What discovery no longer lists, while it still carries tunnels. */
+  #leaving(): JudgedEndpoint[] {
+    const listed = new Set((this.#discovery?.current.endpoints ?? []).map(({ id }) => id));
+    const gone = this.#health.endpoints().filter(({ id }) => !listed.has(id));
+    return gone.flatMap((endpoint) => {
+      const state = this.#health.state(endpoint.id);
+      if (!state || this.#table.traffic(endpoint.id).activeTunnels === 0) return [];
+      const { verdict, reason } = state;
+      const sinceMs = clock.wallMs() - (clock.nowMs() - state.sinceMs);
+      const known = { ...endpoint, tier: 'discovered', sources: [] } as const;
+      return [{ endpoint: known, verdict, reason, sinceMs, isUsable: false }];
+    });
   }
 
   #publish(): void {
@@ -372,6 +382,7 @@ class RunningAgent implements Agent {
       credentials: kind,
       tunnels: { active: this.#table.tunnelCount, max: this.#table.options.maxTunnels },
       snapshot: this.#snapshots.current,
+      leaving: this.#leaving(),
       wallMs,
       traffic: (id) => this.#table.traffic(id),
     });

@@ -111,6 +111,7 @@ export class Monitor {
   #round: Round | undefined;
   #next: { timer: Timer; dueMs: number } | undefined;
   #badRounds = 0;
+  #isAnswering = true;
   #connectMs: number | undefined;
   #answerMs: number | undefined;
   #isStopped = false;
@@ -169,7 +170,8 @@ export class Monitor {
       case 'unready':
       case 'dead': {
         if (this.#badRounds === 0) return options.fastIntervalMs;
-        const most = isInUse ? maxBadIntervalMs : maxBadStandbyIntervalMs;
+        // Asking one that refuses or is silent costs it nothing; one that answers is spared by a whole fleet.
+        const most = isInUse || !this.#isAnswering ? maxBadIntervalMs : maxBadStandbyIntervalMs;
         const grown = badIntervalMs * 1.3 ** Math.min(this.#badRounds - 1, 20);
         return jittered(Math.min(most, grown), 0.1, random);
       }
@@ -340,6 +342,7 @@ export class Monitor {
     }
     const isGood = result.kind === 'answered' && (result.status ?? 0) < 500;
     this.#badRounds = isGood ? 0 : this.#badRounds + 1;
+    this.#isAnswering = result.kind === 'answered';
     if (result.kind === 'answered') {
       const sampleMs = Math.min(durationMs, this.#deps.options().timeoutMs);
       this.#answerMs = this.#answerMs === undefined ? sampleMs : 0.8 * this.#answerMs + 0.2 * sampleMs;

@@ -24,7 +24,8 @@ export interface StatusEndpoint {
   readonly since: string;
   /** Takes new tunnels. */
   readonly usable: boolean;
-  readonly tier: Tier;
+  /** `removed`: discovery no longer lists it, and it still carries tunnels. */
+  readonly tier: Tier | 'removed';
   readonly sources: readonly SourceName[];
   readonly zone?: string;
   /** 1 is this node's first choice. */

@@ -8,6 +8,8 @@ export interface StatusInput
   extends Omit<Status, 'snapshotVersion' | 'endpoints' | 'isReady' | 'uptimeSeconds'> {
   readonly snapshot: Snapshot;
   readonly wallMs: number;
+  /** Endpoints that discovery no longer lists, and that still carry tunnels. */
+  readonly leaving: readonly JudgedEndpoint[];
   traffic(endpoint: EndpointId): EndpointTraffic;
 }
 
@@ -23,8 +25,8 @@ function hintFor({ reason }: JudgedEndpoint): string | undefined {
   return undefined;
 }
 
-export function makeStatus({ snapshot, wallMs, traffic, ...rest }: StatusInput): Status {
-  const endpoints = snapshot.endpoints.map((judged, index): StatusEndpoint => {
+export function makeStatus({ snapshot, wallMs, traffic, leaving, ...rest }: StatusInput): Status {
+  const endpoints = [...snapshot.endpoints, ...leaving].map((judged, index): StatusEndpoint => {
     const { endpoint, verdict, reason, sinceMs, isUsable } = judged;
     const { activeTunnels, totalTunnels, bytesUp, bytesDown } = traffic(endpoint.id);
     const hint = hintFor(judged);
@@ -34,7 +36,7 @@ export function makeStatus({ snapshot, wallMs, traffic, ...rest }: StatusInput):
       reason: formatReason(reason),
       since: new Date(sinceMs).toISOString(),
       usable: isUsable,
-      tier: endpoint.tier,
+      tier: index < snapshot.endpoints.length ? endpoint.tier : 'removed',
       sources: endpoint.sources,
       ...(endpoint.zone !== undefined && { zone: endpoint.zone }),
       rank: index + 1,

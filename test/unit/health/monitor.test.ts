@@ -230,6 +230,22 @@ test('a standby that comes into use is probed within the interval of one in use'
   expect(world.results).toHaveLength(2);
 });
 
+test.each([
+  ['refuses is asked every five seconds or so: that costs it nothing', { kind: 'refused' }, 11, 20],
+  ['answers badly is spared', { kind: 'answered', isExpected: false, status: 500 }, 4, 9],
+] as const)('a standby that %s', async (_, answer, least, most) => {
+  const world = new World();
+  world.isInUse = false;
+  await world.start();
+  world.verdict = 'unready';
+  world.answer = answer;
+  await world.clock.advance(120_000);
+  world.results = [];
+  await world.clock.advance(60_000);
+  expect(world.results.length).toBeGreaterThanOrEqual(least);
+  expect(world.results.length).toBeLessThanOrEqual(most);
+});
+
 test('after stop nothing runs and no timer is left', async () => {
   const world = new World();
   await world.start();

@@ -1,0 +1,54 @@
+import { makeEndpoint } from '../../src/model/endpoint.ts';
+import type { JudgedEndpoint } from '../../src/model/snapshot.ts';
+import { makeStatus } from '../../src/observe/status.ts';
+
+const judged = (last: number, over: Partial<JudgedEndpoint> = {}): JudgedEndpoint => ({
+  endpoint: { ...makeEndpoint(`10.0.0.${last}`, 6443), tier: 'discovered', sources: ['watch'] },
+  verdict: 'ready',
+  reason: { code: 'L7OK', status: 200 },
+  sinceMs: 0,
+  isUsable: true,
+  ...over,
+});
+
+const status = (listed: readonly JudgedEndpoint[], leaving: readonly JudgedEndpoint[] = []) =>
+  makeStatus({
+    version: '1.2.3',
+    node: 'node-1',
+    pid: 7,
+    startedAt: new Date(0).toISOString(),
+    wallMs: 60_000,
+    policy: 'rendezvous',
+    listeners: [],
+    discovery: { watch: 'synced' },
+    credentials: 'none',
+    tunnels: { active: 0, max: 10 },
+    traffic: () => ({ activeTunnels: 1, totalTunnels: 1, bytesUp: 0, bytesDown: 0 }),
+    snapshot: {
+      version: 1,
+      atMs: 0,
+      endpoints: listed,
+      candidates: listed.map(({ endpoint }) => endpoint),
+      usableCount: listed.filter(({ isUsable }) => isUsable).length,
+    },
+    leaving,
+  });
+
+test('an endpoint that left discovery is shown last, as removed, while it carries tunnels', () => {
+  const { endpoints, isReady } = status([judged(1)], [judged(2, { isUsable: false })]);
+  expect(endpoints.map(({ id, tier, usable, rank }) => ({ id, tier, usable, rank }))).toEqual([
+    { id: '10.0.0.1:6443', tier: 'discovered', usable: true, rank: 1 },
+    { id: '10.0.0.2:6443', tier: 'removed', usable: false, rank: 2 },
+  ]);
+  expect(isReady).toBe(true);
+});
+
+test('readiness that is not visible comes with a hint how to mend it', () => {
+  const reason = { code: 'L7OK', status: 401, text: 'readiness not visible' } as const;
+  expect(status([judged(1, { reason })]).endpoints[0]?.hint).toContain('--kubeconfig');
+  expect(status([judged(1)]).endpoints[0]?.hint).toBeUndefined();
+});
+
+test('without a usable endpoint the agent is not ready', () => {
+  expect(status([judged(1, { verdict: 'dead', isUsable: false })]).isReady).toBe(false);
+});
