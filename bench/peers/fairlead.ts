@@ -40,21 +40,26 @@ export function fairleadWith(name: string, parts: Parts): Peer {
         const server = `https://${formatHostPort(address)}`;
         flags.push('--kubeconfig', await writeKubeconfig(field.workspace, `kubeconfig-${port}`, server));
       }
-      // What has no flag of its own. The plain target cannot answer a check over TLS, and knows no API.
-      const config = join(dir, `fairlead-${port}.yaml`);
+      flags.push('--cache-file', join(dir, `cache-${port}.json`));
+      // A file only for what has no flag: the flags alone make the whole agent. The plain target cannot answer a
+      // check over TLS, and knows no API.
       const hasHttpsCheck = parts.hasHttpsCheck && target === 'tls';
+      const hasWatch = parts.hasWatch && target === 'tls';
       const settings = {
-        health: { check: hasHttpsCheck ? 'https' : 'tcp' },
-        discovery: { watch: parts.hasWatch && target === 'tls' },
+        ...(hasHttpsCheck ? {} : { health: { check: 'tcp' } }),
+        ...(hasWatch ? {} : { discovery: { watch: false } }),
         ...(parts.hasAdmin ? {} : { admin: false }),
       };
-      await writeFile(config, JSON.stringify(settings));
-      flags.push('--config', config, '--cache-file', join(dir, `cache-${port}.json`));
+      if (Object.keys(settings).length) {
+        const config = join(dir, `fairlead-${port}.yaml`);
+        await writeFile(config, JSON.stringify(settings));
+        flags.push('--config', config);
+      }
       if (parts.hasAdmin) flags.push('--admin', formatHostPort(admin));
       const command = [...withNodeFlags(field), ...flags];
       const running = await startChild(field, { name, target, address, command });
       if (parts.hasAdmin) {
-        const watch = parts.hasWatch && target === 'tls' ? 'synced' : 'off';
+        const watch = hasWatch ? 'synced' : 'off';
         const reason = hasHttpsCheck ? 'L7OK/200' : 'L4OK';
         const endpointCount = field.backend.endpoints[target].length;
         await agentSettled(admin, { watch, reason, endpointCount }).catch(async (error: unknown) => {
