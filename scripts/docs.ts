@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { exitCodes } from '../src/cli/exit-codes.ts';
 import { buildProgram } from '../src/cli/program.ts';
 import { envName, settingKeys, settingOf } from '../src/config/settings.ts';
+import { checks } from '../src/install/doctor/finding.ts';
 import { errorKinds } from '../src/model/errors.ts';
 import type { Command } from 'commander';
 
@@ -19,6 +20,7 @@ export const generatedParts: readonly GeneratedPart[] = [
   { file: 'docs/cli.md', name: 'commands', render: renderCommands },
   { file: 'docs/cli.md', name: 'exit codes', render: renderExitCodes },
   { file: 'docs/errors.md', name: 'errors', render: renderErrors },
+  { file: 'docs/adopt.md', name: 'checks', render: renderChecks },
 ];
 
 /** `text` with the part `name` replaced by `body`; throws where the markers are missing. */
@@ -105,6 +107,11 @@ function renderErrors(): string {
       mend,
     ]),
   );
+}
+
+function renderChecks(): string {
+  const rows = Object.entries(checks).map(([name, { looksAt, why }]) => [code(name), looksAt, why]);
+  return table(['check', 'what is looked at', 'why it matters'], rows);
 }
 
 if (import.meta.main) {

@@ -80,4 +80,21 @@ Examples:
   fairlead import /etc/nginx/nginx.conf --kubeconfig /etc/kubernetes/kubelet.conf > fairlead.yaml
   fairlead import /etc/haproxy/haproxy.cfg > fairlead.yaml && fairlead config check --config fairlead.yaml`,
     );
+
+  addConfigOptions(program.command('doctor'))
+    .description('Examine this node: what keeps Fairlead from serving it, or clients from using Fairlead.')
+    .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
+    .option('--json', 'Print JSON.')
+    .action(doing(async () => (await import('./doctor.ts')).doctor))
+    .addHelpText(
+      'after',
+      `
+For before the adoption and after it; changes nothing. Without credentials in the configuration it looks with
+kubelet's (/etc/kubernetes/kubelet.conf). docs/adopt.md lists what is looked at, and why.
+
+Examples:
+  fairlead doctor
+  fairlead doctor --config /etc/fairlead/fairlead.yaml --json
+  fairlead doctor --endpoints 10.0.0.1:6443 --kubeconfig /etc/kubernetes/kubelet.conf`,
+    );
 }

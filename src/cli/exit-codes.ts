@@ -12,6 +12,8 @@ export const exitCodes = {
     code: 6,
     meaning: '`kubeconfig point`, `hosts`: refused or failed; no file is half changed.',
   },
+  doctorWarns: { code: 7, meaning: '`doctor`: at least one warning, and no error.' },
+  doctorErrs: { code: 8, meaning: '`doctor`: at least one error.' },
 } as const;
 
 /** The exit code for each coded error. */

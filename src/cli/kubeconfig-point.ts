@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { isWildcard } from '../config/loopback.ts';
 import { loadConfig } from '../config/load.ts';
+import { bootSeedsMend, hasBootSeeds } from '../install/boot-seeds.ts';
 import { nodePaths, nodeRole } from '../install/node-paths.ts';
 import { applyPlan, backupSuffix, type FilePlan, planPointing, planRestoring } from '../install/point.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
@@ -106,8 +107,15 @@ async function firstListener(options: ConfigOptions, surroundings: Surroundings)
 
 /** What the running agent relays to; without it only the address itself can be looked at. */
 async function knownEndpoints(options: ConfigOptions, surroundings: Surroundings): Promise<HostPort[]> {
+  const loaded = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
   try {
     const { endpoints } = await fetchStatus(await adminAddress(options, surroundings));
+    const sources = endpoints.flatMap((endpoint) => endpoint.sources);
+    if (loaded.ok && !hasBootSeeds(loaded.config, sources)) {
+      surroundings.printError(
+        `warning: after a restart the agent might know no API server, as a pointed kubeconfig names none. ${bootSeedsMend}\n`,
+      );
+    }
     return endpoints.flatMap(({ id }) => {
       const parsed = parseHostPort(id);
       return parsed.ok ? [parsed.value] : [];

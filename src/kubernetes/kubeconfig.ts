@@ -9,7 +9,7 @@ import type { Cluster, Context, User } from '@kubernetes/client-node';
 import { isIP } from 'node:net';
 import { type HostPort, parseHostPort } from '../model/endpoint.ts';
 import type { Part } from './pem.ts';
-import { readSmallFile } from './read-file.ts';
+import { type Locate, readSmallFile } from './read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 
 export interface KubeconfigReading {
@@ -34,6 +34,7 @@ interface Options {
   readonly hasCa: boolean;
   /** The ClusterIP of the `kubernetes` service (KUBERNETES_SERVICE_HOST). */
   readonly serviceHost?: string;
+  readonly locate?: Locate;
 }
 
 type Entry = Readonly<Record<string, unknown>>;
@@ -45,7 +46,7 @@ function isEntry(value: unknown): value is Entry {
 /** Reads `file`; throws an Error whose message names the file and the place. */
 export async function readKubeconfig(file: string, options: Options): Promise<KubeconfigReading> {
   options.files.add(file);
-  const text = await readSmallFile(file);
+  const text = await readSmallFile(file, options.locate);
   const { parseDocument } = await import('yaml');
   const document = parseDocument(text, { prettyErrors: false, logLevel: 'silent' });
   const [mistake] = document.errors;
@@ -84,7 +85,7 @@ export async function readKubeconfig(file: string, options: Options): Promise<Ku
     if (typeof path !== 'string' || path === '') return undefined;
     const absolute = resolve(directory, path);
     options.files.add(absolute);
-    return { text: await readSmallFile(absolute), where: absolute };
+    return { text: await readSmallFile(absolute, options.locate), where: absolute };
   };
 
   const reading: { -readonly [K in keyof KubeconfigReading]: KubeconfigReading[K] } = { cluster, warnings };

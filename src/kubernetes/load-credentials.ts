@@ -10,7 +10,7 @@ import { type CredentialKind, type Credentials, noCredentials } from './credenti
 import { type ExecPlugin, execPlugin } from './exec-plugin.ts';
 import { type KubeconfigReading, readKubeconfig } from './kubeconfig.ts';
 import { type Part, readCa, readClientCertificate, readToken } from './pem.ts';
-import { readSmallFile } from './read-file.ts';
+import { type Locate, readSmallFile } from './read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 
 /** Where to look. Nothing is read from the environment here. */
@@ -26,6 +26,7 @@ export interface CredentialOptions {
   readonly serviceAccountDir?: string;
   /** The ClusterIP of the `kubernetes` service (KUBERNETES_SERVICE_HOST). */
   readonly serviceHost?: string;
+  readonly locate?: Locate;
 }
 
 export const defaultServiceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -73,7 +74,7 @@ async function load(
 ): Promise<LoadedCredentials> {
   const fromFile = async (path: string): Promise<Part> => {
     files.add(path);
-    return { text: await readSmallFile(path), where: path };
+    return { text: await readSmallFile(path, options.locate), where: path };
   };
   const { caFile, clientCertFile, clientKeyFile, tokenFile } = options;
   const kubeconfig = options.kubeconfig
@@ -81,6 +82,7 @@ async function load(
         files,
         hasCa: caFile !== undefined,
         ...(options.serviceHost === undefined ? {} : { serviceHost: options.serviceHost }),
+        ...(options.locate && { locate: options.locate }),
       })
     : undefined;
   const account = kubeconfig ? undefined : await serviceAccount(options.serviceAccountDir, files, fromFile);

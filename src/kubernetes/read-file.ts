@@ -4,12 +4,16 @@ import { codeOf, messageOf } from '../model/error-text.ts';
 
 const maxBytes = 1 << 20;
 
+/** Where a file of the node is for this process, when its file system is mounted somewhere else. */
+export type Locate = (file: string) => Promise<string>;
+
 /** The text of `file`; throws an Error that names it. A FIFO or a device would hang us and is refused. */
-export async function readSmallFile(file: string): Promise<string> {
+export async function readSmallFile(file: string, locate?: Locate): Promise<string> {
   let problem: string;
   try {
-    const stats = await stat(file);
-    if (stats.isFile() && stats.size <= maxBytes) return await readFile(file, 'utf8');
+    const path = locate ? await locate(file) : file;
+    const stats = await stat(path);
+    if (stats.isFile() && stats.size <= maxBytes) return await readFile(path, 'utf8');
     problem = stats.isFile() ? `is larger than ${maxBytes} bytes` : 'is not a regular file';
   } catch (cause) {
     const reason = codeOf(cause) ?? messageOf(cause);

@@ -9,7 +9,7 @@ export interface CommandResult {
 }
 
 /** Runs `fairlead ARGS`. */
-export async function runFairlead(args: readonly string[], env: Environment = {}): Promise<CommandResult> {
+export async function runCommand(args: readonly string[], env: Environment = {}): Promise<CommandResult> {
   let out = '';
   let err = '';
   const code = await runCli(args, {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { generatedParts, withPart } from '../../scripts/docs.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { traps } from '../../src/install/kubespray/access.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,19 +19,29 @@ test('a part whose markers are missing is an error, not a silent pass', () => {
   expect(() => withPart('# Title\n', 'settings', 'x')).toThrow('markers of "settings"');
 });
 
-const examples = [...readFileSync('docs/config.md', 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)].map(
-  ([, example]) => example ?? '',
+/** The examples of configurations; Kubernetes objects say so themselves. */
+const pages = ['config', 'adopt', 'credentials', 'kubespray'];
+const examples = pages.flatMap((page) =>
+  [...readFileSync(`docs/${page}.md`, 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)]
+    .map(([, example]) => example ?? '')
+    .filter((example) => !example.includes('apiVersion:')),
 );
 
-test('docs/config.md has examples', () => {
-  expect(examples.length).toBeGreaterThan(1);
+test('the pages have examples', () => {
+  expect(examples.length).toBeGreaterThan(5);
   for (const example of examples) expect(parse(example)).toBeInstanceOf(Object);
 });
 
-test.each(examples)('an example of docs/config.md is a good configuration: %j', async (example) => {
+test.each(examples)('an example of the pages is a good configuration: %j', async (example) => {
   const file = join(directory, 'example.yaml');
   writeFileSync(file, example);
   expect(await loadConfig({ file, env: {}, hostname: 'node', mustFindEndpoints: false })).toMatchObject({
     ok: true,
   });
+});
+
+test('docs/kubespray.md names every trap that `fairlead endpoint` knows', () => {
+  const page = readFileSync('docs/kubespray.md', 'utf8');
+  const rows = [...page.matchAll(/^\| `([a-z0-9]+-[a-z0-9-]+)` +\| /gm)].map(([, name]) => name);
+  expect(rows.sort()).toEqual([...traps].sort());
 });

@@ -11,20 +11,23 @@ import type { KubesprayVars } from './vars.ts';
 export type AccessRole = 'control-plane' | 'worker' | 'external';
 export const accessRoles: readonly AccessRole[] = ['control-plane', 'worker', 'external'];
 
-/** A combination of variables that its users stumble over. */
-export type Trap =
-  | 'lb-and-localhost'
-  | 'lb-unused-localhost'
-  | 'document-differs'
-  | 'bind-all-ipv4'
-  | 'bind-ipv6-mangled'
-  | 'bind-loopback'
-  | 'lb-collides-with-api-server'
-  | 'kube-proxy-dead-port'
-  | 'haproxy-check-unauthorized'
-  | 'ipv6-brackets'
-  | 'domain-name-unused'
-  | 'san-missing';
+/** Combinations of variables that users stumble over; docs/kubespray.md lists them, and a test compares. */
+export const traps = [
+  'lb-and-localhost',
+  'lb-unused-localhost',
+  'document-differs',
+  'bind-all-ipv4',
+  'bind-ipv6-mangled',
+  'bind-loopback',
+  'lb-collides-with-api-server',
+  'kube-proxy-dead-port',
+  'haproxy-check-unauthorized',
+  'ipv6-brackets',
+  'domain-name-unused',
+  'san-missing',
+] as const;
+
+export type Trap = (typeof traps)[number];
 
 export interface AccessWarning {
   readonly trap: Trap;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { kubeconfig } from '../../support/apiserver/pki-files.ts';
 import { makeCa, type TestCa } from '../../support/pki.ts';
-import { runFairlead } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/surroundings.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { startTlsServer, type TlsServer } from '../../support/tls-server.ts';
 
@@ -30,7 +30,7 @@ async function apiServer(sans: readonly string[], host?: string, signer = ca): P
 }
 
 /** An agent's admin server, as far as its endpoints go. */
-async function agent(endpoints: readonly string[]): Promise<string> {
+async function agent(endpoints: readonly string[], sources = ['watch', 'static']): Promise<string> {
   const status = {
     version: '1',
     node: 'node-1',
@@ -46,7 +46,7 @@ async function agent(endpoints: readonly string[]): Promise<string> {
       since: new Date().toISOString(),
       usable: true,
       tier: 'discovered',
-      sources: ['watch'],
+      sources,
       tunnels: 0,
     })),
     discovery: { watch: 'synced' },
@@ -75,7 +75,7 @@ const noAgent = '127.0.0.1:1';
 
 function point(root: string, server: TlsServer, ...more: readonly string[]) {
   const url = `https://${server.address}`;
-  return runFairlead(['kubeconfig', 'point', '--root', root, '--server', url, '--admin', noAgent, ...more]);
+  return runCommand(['kubeconfig', 'point', '--root', root, '--server', url, '--admin', noAgent, ...more]);
 }
 
 const clusterOf = (conf: string) =>
@@ -98,7 +98,7 @@ test('certificates as kubeadm makes them need tls-server-name, and get it', asyn
   expect(out).toContain('systemctl restart kubelet');
   expect(await point(root, server)).toMatchObject({ code: 0, out: expect.stringContaining('nothing to do') });
 
-  const undone = await runFairlead(['kubeconfig', 'point', '--undo', '--root', root]);
+  const undone = await runCommand(['kubeconfig', 'point', '--undo', '--root', root]);
   expect(undone).toMatchObject({ code: 0, err: '' });
   expect(readFileSync(conf, 'utf8')).toBe(original);
 });
@@ -125,12 +125,22 @@ test('a name is chosen that holds for every API server the agent knows', async (
     '--admin',
     admin,
   ];
-  const { code, err } = await runFairlead(args);
+  const { code, err } = await runCommand(args);
   expect({ code, err }).toEqual({
     code: 0,
     err: '/etc/kubernetes/kubelet.conf: warning: 127.0.0.3:1 could not be looked at: nothing listens there (connection refused)\n',
   });
   expect(clusterOf(conf)).toHaveProperty('tls-server-name', 'kubernetes');
+});
+
+test('an agent that only its kubeconfig has told of API servers is warned of', async () => {
+  const { root } = makeRoot();
+  const server = await apiServer(kubeadmNames);
+  const admin = await agent([server.address], ['kubeconfig', 'watch']);
+  const url = `https://${server.address}`;
+  const args = ['kubeconfig', 'point', '--root', root, '--server', url, '--admin', admin];
+  const { code, err } = await runCommand(args);
+  expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('after a restart') });
 });
 
 test.each<[string, () => Promise<TlsServer>, string]>([
@@ -194,7 +204,7 @@ test('the server comes from the configuration when no other is given', async () 
   const server = await apiServer(kubeadmNames);
   const config = join(directory, 'fairlead.yaml');
   writeFileSync(config, `listeners: ["0.0.0.0:${server.port}"]\nallowNonLoopback: true\nadmin: false\n`);
-  const { code, err } = await runFairlead(['kubeconfig', 'point', '--root', root, '--config', config]);
+  const { code, err } = await runCommand(['kubeconfig', 'point', '--root', root, '--config', config]);
   expect({ code, err }).toMatchObject({ code: 0, err: expect.stringContaining('admin server is off') });
   expect(clusterOf(conf)).toHaveProperty('server', `https://${server.address}`);
 });
@@ -204,7 +214,7 @@ test.each(['http://127.0.0.1:6443', 'https://127.0.0.1:6443/path', 'https://', '
   async (url) => {
     const { root } = makeRoot();
     const args = ['kubeconfig', 'point', '--root', root, '--server', url];
-    expect(await runFairlead(args)).toMatchObject({
+    expect(await runCommand(args)).toMatchObject({
       code: 2,
       err: expect.stringContaining('--server must be'),
     });

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runFairlead } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/surroundings.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();
@@ -12,7 +12,7 @@ function varsFile(text: string): string {
 }
 
 const run = (text: string, role: string, ...more: readonly string[]) =>
-  runFairlead(['endpoint', '--vars', varsFile(text), '--role', role, ...more]);
+  runCommand(['endpoint', '--vars', varsFile(text), '--role', role, ...more]);
 
 test('standard output is the address alone, for scripts; traps are warnings', async () => {
   expect(await run('kube_apiserver_port: 7443\nloadbalancer_apiserver_port: 8443', 'worker')).toEqual({
@@ -54,6 +54,6 @@ test.each([
 });
 
 test('a file that is missing is named', async () => {
-  const result = await runFairlead(['endpoint', '--vars', '/nowhere/all.yml', '--role', 'worker']);
+  const result = await runCommand(['endpoint', '--vars', '/nowhere/all.yml', '--role', 'worker']);
   expect(result).toMatchObject({ code: 2, err: expect.stringContaining('/nowhere/all.yml cannot be read') });
 });

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runFairlead } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/surroundings.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();
@@ -9,7 +9,7 @@ test.each(['nginx-proxy.conf', 'haproxy-proxy.cfg', 'haproxy-external.cfg'])(
   '%s: what is printed passes the check of the configuration',
   async (name) => {
     const kubeconfig = '/etc/kubernetes/kubelet.conf';
-    const { code, out, err } = await runFairlead([
+    const { code, out, err } = await runCommand([
       'import',
       `test/fixtures/${name}`,
       '--kubeconfig',
@@ -19,17 +19,17 @@ test.each(['nginx-proxy.conf', 'haproxy-proxy.cfg', 'haproxy-external.cfg'])(
     expect(err).toMatch(new RegExp(`^${name}:\\d+(,\\d+)*: .*: (changed|dropped|covered): `, 'm'));
     const file = join(directory, 'fairlead.yaml');
     writeFileSync(file, out);
-    expect(await runFairlead(['config', 'check', '--config', file])).toMatchObject({ code: 0 });
+    expect(await runCommand(['config', 'check', '--config', file])).toMatchObject({ code: 0 });
   },
 );
 
 test('a file that is missing, or of another kind, is bad usage', async () => {
-  expect(await runFairlead(['import', '/nowhere.cfg'])).toMatchObject({
+  expect(await runCommand(['import', '/nowhere.cfg'])).toMatchObject({
     code: 2,
     err: expect.stringContaining('/nowhere.cfg cannot be read'),
   });
   const args = ['import', 'test/fixtures/nginx-proxy.conf', '--type', 'haproxy'];
-  expect(await runFairlead(args)).toMatchObject({
+  expect(await runCommand(args)).toMatchObject({
     code: 2,
     err: expect.stringContaining("cannot be taken over as haproxy's: line 2"),
   });

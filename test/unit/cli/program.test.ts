@@ -1,9 +1,9 @@
 import { exitCodeOf, exitCodes } from '../../../src/cli/exit-codes.ts';
 import { errorKinds } from '../../../src/model/errors.ts';
-import { runFairlead } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/surroundings.ts';
 
 async function cli(args: string, env?: Record<string, string>) {
-  const { code, ...output } = await runFairlead(args.split(' ').filter(Boolean), env);
+  const { code, ...output } = await runCommand(args.split(' ').filter(Boolean), env);
   return { exitCode: code, ...output };
 }
 

@@ -1,0 +1,251 @@
+// The examination: gathers the facts of a node and of its API servers, and has them judged. Changes nothing;
+// it sends reads, and reviews of its own rights, to API servers.
+import { join } from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { isLoopback } from '../../config/loopback.ts';
+import { parseSlice, readSlices } from '../../discovery/endpointslices.ts';
+import { ownListenerCheck } from '../../discovery/own-listener.ts';
+import { type Credentials, noCredentials } from '../../kubernetes/credentials.ts';
+import { type CredentialOptions, loadCredentials } from '../../kubernetes/load-credentials.ts';
+import { checkIdentity } from '../../kubernetes/server-identity.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '../../model/endpoint.ts';
+import { messageOf } from '../../model/error-text.ts';
+import { resolveBelow } from '../below-root.ts';
+import { hasBootSeeds } from '../boot-seeds.ts';
+import { type NodeRole, nodeRole } from '../node-paths.ts';
+import { backupSuffix } from '../point.ts';
+import { presentedCertificate } from '../server-names.ts';
+import { askApiServer } from './ask.ts';
+import { judgeCredentialCertificates } from './certificates.ts';
+import { type EndpointFacts, judgeEndpoints } from './endpoint-checks.ts';
+import { type Finding, finding } from './finding.ts';
+import {
+  findKubeconfigs,
+  type FoundKubeconfig,
+  isLocalhost,
+  judgeKubeconfigs,
+  leadsTo,
+  readKubeconfigs,
+} from './kubeconfig-checks.ts';
+import { type AddressFacts, type AgentFacts, judgeNode } from './node-checks.ts';
+import { portState } from './port-holder.ts';
+import { reviewRights } from './rbac.ts';
+import { readStaticPods } from './static-pods.ts';
+
+export interface DoctorInput {
+  readonly root: string;
+  readonly config: Config;
+  readonly credentials: CredentialOptions;
+  /** The running agent, and what it knows. */
+  readonly agent: (AgentFacts & { readonly endpoints: readonly string[] }) | undefined;
+  readonly userAgent: string;
+  readonly nowMs: number;
+}
+
+export interface Examination {
+  readonly role: NodeRole;
+  /** The API servers that were looked at. */
+  readonly endpoints: readonly string[];
+  readonly findings: readonly Finding[];
+}
+
+/** Kubespray's proxies answer health checks there. */
+const proxyHealthAddress = { host: '127.0.0.1', port: 8081 };
+
+export async function examine(input: DoctorInput): Promise<Examination> {
+  const { root, config, agent } = input;
+  const procDir = join(root, 'proc');
+  const [role, pods, kubeconfigs] = await Promise.all([
+    nodeRole(root),
+    readStaticPods(root),
+    findKubeconfigs(root),
+  ]);
+  const addresses: AddressFacts[] = [];
+  for (const { optional, ...listener } of config.listeners) {
+    const address = { host: listener.host, port: listener.port };
+    addresses.push({
+      address,
+      purpose: 'listener',
+      isOptional: optional,
+      port: await portState(address, procDir),
+    });
+  }
+  if (config.admin) {
+    const address = config.admin;
+    addresses.push({ address, purpose: 'admin', isOptional: false, port: await portState(address, procDir) });
+  }
+  const healthPort = await portState(proxyHealthAddress, procDir);
+  const node = judgeNode({
+    role,
+    pods,
+    addresses,
+    healthPort,
+    agent,
+    hasBootSeeds: hasBootSeeds(config, agent?.sources),
+  });
+  const listeners = config.listeners.map(({ host, port }) => ({ host, port }));
+  const pointing = judgeKubeconfigs(kubeconfigs, {
+    role,
+    listeners,
+    isAgentRunning: agent !== undefined,
+    isPortHeld: addresses.some(({ purpose, port }) => purpose === 'listener' && port.state === 'held'),
+  });
+
+  const { credentials, server, findings: credentialFindings } = await readCredentials(input);
+  const originals = await findOriginals(root, kubeconfigs);
+  const known = knownEndpoints(input, [...kubeconfigs, ...originals], server);
+  const { facts, findings: access } = await lookAtEndpoints(input, credentials, known);
+  const listenerHost = listeners.find(({ host }) => isLoopback(host))?.host ?? '127.0.0.1';
+  const [step] = config.health.steps;
+  const judged = judgeEndpoints(facts, {
+    healthPath: step?.path ?? '/readyz',
+    expectStatus: step?.expectStatus ?? [{ from: 200, to: 200 }],
+    ...(credentials.serverName !== undefined && { serverName: credentials.serverName }),
+    clientNames: kubeconfigs
+      .filter(({ server }) => leadsTo(server, listeners) === 'to Fairlead')
+      .map(({ file, name }) => ({ file, name })),
+    listenerHost,
+    hasCredentials: credentials.kind !== 'none',
+    hasCa: credentials.ca !== undefined,
+    nowMs: input.nowMs,
+  });
+  return {
+    role,
+    endpoints: facts.map(({ endpoint }) => formatHostPort(endpoint)),
+    findings: [...node, ...pointing, ...credentialFindings, ...judged, ...access],
+  };
+}
+
+async function readCredentials({ root, credentials: options, nowMs }: DoctorInput): Promise<{
+  readonly credentials: Credentials;
+  /** Of the kubeconfig that the credentials come from. */
+  readonly server?: HostPort;
+  readonly findings: readonly Finding[];
+}> {
+  const source = options.kubeconfig ?? options.clientCertFile ?? options.tokenFile ?? options.caFile;
+  let credentials: Credentials;
+  let server: HostPort | undefined;
+  try {
+    const located = { ...options, locate: (file: string) => resolveBelow(root, file) };
+    ({ credentials, server } = await loadCredentials(located, new Set()));
+  } catch (error) {
+    const mend =
+      'Mend the file, run the doctor as a user that may read it, or name another one with --kubeconfig.';
+    return {
+      credentials: noCredentials,
+      findings: [finding('credentials', 'error', messageOf(error), mend)],
+    };
+  }
+  const findings: Finding[] = [];
+  if (credentials.ca === undefined) {
+    const mend =
+      'Name a kubeconfig with a CA (--kubeconfig /etc/kubernetes/kubelet.conf), or --ca-file /etc/kubernetes/pki/ca.crt.';
+    findings.push(finding('credentials', 'error', 'there is no CA to verify API servers with', mend));
+  }
+  if (credentials.kind === 'none') {
+    const mend =
+      'Name a kubeconfig (--kubeconfig /etc/kubernetes/kubelet.conf); docs/credentials.md has the ways.';
+    findings.push(
+      finding(
+        'credentials',
+        'warning',
+        'there are no credentials: no watch, and anonymous health checks',
+        mend,
+      ),
+    );
+  } else findings.push(finding('credentials', 'ok', `${credentials.kind}${source ? ` of ${source}` : ''}`));
+  const all = [...findings, ...judgeCredentialCertificates(credentials, nowMs)];
+  return { credentials, findings: all, ...(server && { server }) };
+}
+
+/** A kubeconfig that was pointed here still knows an API server: its original does. */
+async function findOriginals(root: string, found: readonly FoundKubeconfig[]): Promise<FoundKubeconfig[]> {
+  const files = found.map(({ file }) => ({ file: `${file}${backupSuffix}`, client: 'an original' }));
+  return readKubeconfigs(root, files);
+}
+
+/** Every API server that anything here names, without Fairlead itself. */
+function knownEndpoints(
+  { config, agent, credentials: { serviceHost } }: DoctorInput,
+  kubeconfigs: readonly FoundKubeconfig[],
+  server: HostPort | undefined,
+): HostPort[] {
+  const isOwn = ownListenerCheck(config.listeners, () => []);
+  const named = [
+    ...config.endpoints,
+    ...(agent?.endpoints ?? []).flatMap((id) => {
+      const parsed = parseHostPort(id);
+      return parsed.ok ? [parsed.value] : [];
+    }),
+    // What is on localhost is a proxy or Fairlead; CNI plugins use the ClusterIP, which needs kube-proxy.
+    ...[...kubeconfigs.filter(({ isCni }) => !isCni).map((kubeconfig) => kubeconfig.server), server].filter(
+      (endpoint) => endpoint !== undefined && !isLocalhost(endpoint.host) && endpoint.host !== serviceHost,
+    ),
+  ];
+  return unique(named.filter((endpoint) => endpoint !== undefined).filter((endpoint) => !isOwn(endpoint)));
+}
+
+function unique(endpoints: readonly HostPort[]): HostPort[] {
+  return [...new Map(endpoints.map((endpoint) => [formatHostPort(endpoint), endpoint])).values()];
+}
+
+async function lookAtEndpoints(
+  input: DoctorInput,
+  credentials: Credentials,
+  known: readonly HostPort[],
+): Promise<{ readonly facts: readonly EndpointFacts[]; readonly findings: readonly Finding[] }> {
+  const look = (endpoint: HostPort) => lookAt(endpoint, input, credentials);
+  const facts = await Promise.all(known.map(look));
+  const first = facts.find(({ health }) => health?.ok && health.status !== 401);
+  if (!first || credentials.kind === 'none' || !input.config.discovery.watch) return { facts, findings: [] };
+
+  const { namespace, service, portName } = input.config.discovery;
+  const ask = (question: { readonly path: string; readonly body?: unknown }) =>
+    askApiServer({ endpoint: first.endpoint, credentials, userAgent: input.userAgent, ...question });
+  const { mayWatch, findings } = await reviewRights({ ask, namespace, credentials });
+  if (!mayWatch) return { facts, findings };
+  const label = encodeURIComponent(`kubernetes.io/service-name=${service}`);
+  const answer = await ask({
+    path: `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=${label}`,
+  });
+  const discovered = answer.ok && answer.status === 200 ? endpointsOf(answer.body, portName) : [];
+  const seen = new Set(known.map(formatHostPort));
+  const more = await Promise.all(
+    discovered.filter((endpoint) => !seen.has(formatHostPort(endpoint))).map(look),
+  );
+  return { facts: [...facts, ...more], findings };
+}
+
+function endpointsOf(body: string, portName: string): readonly HostPort[] {
+  try {
+    const { items } = JSON.parse(body) as { items?: unknown };
+    const slices = (Array.isArray(items) ? items : []).flatMap((item) => parseSlice(item, portName) ?? []);
+    return readSlices(slices).endpoints;
+  } catch {
+    return []; // not JSON: nothing more is known, and the answers to the other questions stand
+  }
+}
+
+async function lookAt(
+  endpoint: HostPort,
+  input: DoctorInput,
+  credentials: Credentials,
+): Promise<EndpointFacts> {
+  const { ca, serverName } = credentials;
+  const presented = await presentedCertificate({
+    address: endpoint,
+    ...(ca !== undefined && { ca }),
+    ...(serverName !== undefined && { serverName }),
+  });
+  const { check, steps } = input.config.health;
+  const [step] = steps;
+  // Credentials go to nobody whose certificate is for another name.
+  const isVerified = presented.ok && !checkIdentity(endpoint, presented.certificate, serverName);
+  if (!isVerified || check === 'tcp' || !step) return { endpoint, presented };
+  const { userAgent } = input;
+  return {
+    endpoint,
+    presented,
+    health: await askApiServer({ endpoint, credentials, path: step.path, userAgent }),
+  };
+}
