@@ -22,7 +22,7 @@ if (why) {
 checkBundle();
 const seed = Number(values.seed);
 console.log(`soak of ${values.minutes} minutes, seed ${seed}`);
-const lab = await Lab.start();
+const lab = await Lab.start({ timings: { drainMs: 3_000 } });
 try {
   const startedMs = performance.now();
   const say = (line: string): void => {

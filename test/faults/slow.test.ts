@@ -39,10 +39,10 @@ describeFaults('an API server is slow', {}, (lab) => {
         await sleep(1_000);
         mark('fault');
         await victim.misbehave({ delayMs: 3_000 });
-        await sleep(8_000);
+        await sleep(6_000);
         mark('allLate');
         for (const server of lab().servers) await server.misbehave({ delayMs: 3_000 });
-        await sleep(8_000);
+        await sleep(6_000);
       };
       return holds(
         'answers 3 s late',
@@ -80,7 +80,7 @@ describeFaults('an API server is slow', {}, (lab) => {
       };
       const script: Script = async ({ mark }) => {
         mark('fault');
-        await sleep(20_000);
+        await sleep(15_000);
       };
       const load = { newEveryMs: 200, askEveryMs: 500 };
       return holds(

@@ -3,7 +3,7 @@ import { describeFaults } from '../support/faults/suite.ts';
 import { runSoak } from '../support/faults/soak.ts';
 import { leftBehind, unexcused } from '../support/faults/soak-bounds.ts';
 
-describeFaults('soak', {}, (lab) => {
+describeFaults('soak', { timings: { drainMs: 3_000 } }, (lab) => {
   test('a minute of random faults leaves no memory, descriptor, timer or tunnel behind', async () => {
     const result = await runSoak(lab(), { forMs: 60_000, seed: 20_261_121 });
     const { before, after, faults } = result;

@@ -9,7 +9,7 @@ import { type Observation, runTrial, type Script } from '../support/faults/trial
 const timeoutMs = 180_000;
 
 /** How long a stopping API server serves its watches; a real one up to 60 s. */
-const drainMs = 6_000;
+const drainMs = 4_000;
 /** A start takes as long as a real one's. */
 const timings = { silentMs: 800, forbiddenMs: 120, hooksMs: 1_000, drainMs };
 

@@ -22,6 +22,10 @@ export function describeFaults(name: string, options: LabOptions, define: (lab: 
       giveBack = takePriority();
       lab = await Lab.start(options);
     }, startTimeoutMs);
+    // A file that runs beside this one gives back for the whole session.
+    beforeEach(() => {
+      takePriority();
+    });
     afterAll(async () => {
       await lab?.stop();
       giveBack();
