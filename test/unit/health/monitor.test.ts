@@ -134,6 +134,31 @@ test('silence takes two fresh connections that fail, beside the kept one', async
   expect(world.checks.slice(0, 3)).toEqual(['kept', 'fresh', 'fresh']);
 });
 
+test('one fresh connection that fails is not silence while the other may still answer', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = undefined;
+  await world.clock.advance(2_050);
+  expect(world.connections).toHaveLength(2); // late: the first fresh one
+  await world.clock.advance(460); // it has failed, and the second one is under way
+  expect(world.connections).toHaveLength(3);
+  expect(world.connections[1]?.isClosed).toBe(true);
+  expect(world.results).toHaveLength(1);
+  world.connections[2]?.end({ kind: 'answered', isExpected: true, status: 200 });
+  await world.clock.advance(0);
+  expect(world.results.map(({ result }) => result.kind)).toEqual(['answered', 'answered']);
+});
+
+test('beside a fresh connection that has finished TLS no second one is tried', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = undefined;
+  world.stuckAt = 'requesting';
+  world.checks = [];
+  await world.clock.advance(2_900);
+  expect(world.checks).toEqual(['kept', 'fresh']);
+});
+
 test('a fresh connection that finishes TLS and gets no answer is reported as layer 7', async () => {
   const world = new World();
   world.stuckAt = 'requesting';
