@@ -97,4 +97,25 @@ Examples:
   fairlead doctor --config /etc/fairlead/fairlead.yaml --json
   fairlead doctor --endpoints 10.0.0.1:6443 --kubeconfig /etc/kubernetes/kubelet.conf`,
     );
+
+  program
+    .command('hosts')
+    .description("Give the load balancer's name in /etc/hosts to this node, or take it back.")
+    .option('--name <NAME>', 'The name. Default: lb-apiserver.kubernetes.local.')
+    .option('--address <ADDRESS>', 'What it is to mean. Repeatable. Default: 127.0.0.1.', collect)
+    .option('--undo', 'Put the file back as it was.')
+    .option('--dry-run', 'Show what would change, and change nothing.')
+    .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
+    .action(doing(async () => (await import('./hosts.ts')).hosts))
+    .addHelpText(
+      'after',
+      `
+Other lines that name it are kept in comments; every line of Fairlead's carries a mark, so that --undo needs
+nothing but the file. The API servers' certificates must have the name (see fairlead doctor).
+
+Examples:
+  fairlead hosts --dry-run
+  fairlead hosts --name api.example.com --address 127.0.0.1 --address ::1
+  fairlead hosts --undo`,
+    );
 }

@@ -103,6 +103,30 @@ async function syncDirectory(path: string, onStep: OnStep): Promise<void> {
   }
 }
 
+/**
+ * Gives `path` other content where it cannot be replaced. Not atomic: what is equal at the start stays, and
+ * the rest is written in one go and synced, so that the window is as short as it can be.
+ */
+export async function overwriteFile(
+  path: string,
+  before: Uint8Array,
+  after: Uint8Array,
+  onStep: OnStep = noStep,
+): Promise<void> {
+  let start = 0;
+  while (start < before.length && start < after.length && before[start] === after[start]) start += 1;
+  const file = await open(path, 'r+');
+  try {
+    await onStep('write in place', path);
+    await file.write(after, start, after.length - start, start);
+    if (after.length < before.length) await file.truncate(after.length);
+    await onStep('fsync', path);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
 /** Removes temporary files that runs which were killed have left beside `path`. */
 export async function removeLeftovers(path: string, nowMs: number): Promise<void> {
   const directory = dirname(path);

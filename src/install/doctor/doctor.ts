@@ -1,5 +1,6 @@
 // The examination: gathers the facts of a node and of its API servers, and has them judged. Changes nothing;
 // it sends reads, and reviews of its own rights, to API servers.
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { isLoopback } from '../../config/loopback.ts';
@@ -12,6 +13,7 @@ import { formatHostPort, type HostPort, parseHostPort } from '../../model/endpoi
 import { messageOf } from '../../model/error-text.ts';
 import { resolveBelow } from '../below-root.ts';
 import { hasBootSeeds } from '../boot-seeds.ts';
+import { hostsFile } from '../hosts.ts';
 import { type NodeRole, nodeRole } from '../node-paths.ts';
 import { backupSuffix } from '../point.ts';
 import { presentedCertificate } from '../server-names.ts';
@@ -23,6 +25,7 @@ import {
   findKubeconfigs,
   type FoundKubeconfig,
   isLocalhost,
+  judgeHosts,
   judgeKubeconfigs,
   leadsTo,
   readKubeconfigs,
@@ -55,10 +58,11 @@ const proxyHealthAddress = { host: '127.0.0.1', port: 8081 };
 export async function examine(input: DoctorInput): Promise<Examination> {
   const { root, config, agent } = input;
   const procDir = join(root, 'proc');
+  const hosts = await readHosts(root);
   const [role, pods, kubeconfigs] = await Promise.all([
     nodeRole(root),
     readStaticPods(root),
-    findKubeconfigs(root),
+    findKubeconfigs(root, hosts),
   ]);
   const addresses: AddressFacts[] = [];
   for (const { optional, ...listener } of config.listeners) {
@@ -112,8 +116,13 @@ export async function examine(input: DoctorInput): Promise<Examination> {
   return {
     role,
     endpoints: facts.map(({ endpoint }) => formatHostPort(endpoint)),
-    findings: [...node, ...pointing, ...credentialFindings, ...judged, ...access],
+    findings: [...node, ...pointing, ...judgeHosts(hosts), ...credentialFindings, ...judged, ...access],
   };
+}
+
+/** Empty where there is none that can be read. */
+async function readHosts(root: string): Promise<string> {
+  return readFile(await resolveBelow(root, hostsFile), 'latin1').catch(() => '');
 }
 
 async function readCredentials({ root, credentials: options, nowMs }: DoctorInput): Promise<{
@@ -161,7 +170,7 @@ async function readCredentials({ root, credentials: options, nowMs }: DoctorInpu
 /** A kubeconfig that was pointed here still knows an API server: its original does. */
 async function findOriginals(root: string, found: readonly FoundKubeconfig[]): Promise<FoundKubeconfig[]> {
   const files = found.map(({ file }) => ({ file: `${file}${backupSuffix}`, client: 'an original' }));
-  return readKubeconfigs(root, files);
+  return readKubeconfigs(root, files, '');
 }
 
 /** Every API server that anything here names, without Fairlead itself. */

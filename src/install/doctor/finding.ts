@@ -41,6 +41,10 @@ export const checks = {
     looksAt: 'the kubeconfigs on disk: pointing at Fairlead, past it, or where nobody listens',
     why: 'A client whose kubeconfig names one API server goes down with it.',
   },
+  hosts: {
+    looksAt: "the load balancer's name in /etc/hosts, where Fairlead manages it",
+    why: 'Where two lines name it, some clients take one address, others the other.',
+  },
   credentials: {
     looksAt: 'the credentials and the CA for health checks and the watch',
     why: 'Without a CA no API server can be verified; without credentials the list of endpoints stays as configured.',

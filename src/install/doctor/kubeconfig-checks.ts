@@ -1,8 +1,10 @@
 // Finds the kubeconfigs of a node and judges where they lead.
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { formatHostPort, type HostPort, parseHostPort } from '../../model/endpoint.ts';
 import { codeOf, messageOf } from '../../model/error-text.ts';
 import { resolveBelow } from '../below-root.ts';
+import { addressesOf, managedHosts } from '../hosts-text.ts';
 import { readKubeconfigText } from '../kubeconfig-text.ts';
 import type { NodeRole } from '../node-paths.ts';
 import { type Finding, finding } from './finding.ts';
@@ -34,6 +36,7 @@ export const knownKubeconfigs: readonly KnownFile[] = [
 ];
 
 export interface FoundKubeconfig extends KnownFile {
+  /** Where it leads: a name that /etc/hosts knows is an address here. */
   readonly server?: HostPort;
   /** The server as it is written. */
   readonly url: string;
@@ -42,15 +45,19 @@ export interface FoundKubeconfig extends KnownFile {
   readonly problem?: string;
 }
 
-export const findKubeconfigs = (root: string) => readKubeconfigs(root, knownKubeconfigs);
+export const findKubeconfigs = (root: string, hosts = '') => readKubeconfigs(root, knownKubeconfigs, hosts);
 
-/** Reads those that exist. */
-export async function readKubeconfigs(root: string, files: readonly KnownFile[]): Promise<FoundKubeconfig[]> {
-  const found = await Promise.all(files.map((known) => readOne(root, known)));
+/** Reads those that exist; `hosts` is the node's /etc/hosts, for servers that are named there. */
+export async function readKubeconfigs(
+  root: string,
+  files: readonly KnownFile[],
+  hosts: string,
+): Promise<FoundKubeconfig[]> {
+  const found = await Promise.all(files.map((known) => readOne(root, known, hosts)));
   return found.filter((one) => one !== undefined);
 }
 
-async function readOne(root: string, known: KnownFile): Promise<FoundKubeconfig | undefined> {
+async function readOne(root: string, known: KnownFile, hosts: string): Promise<FoundKubeconfig | undefined> {
   const unreadable = (problem: string) => ({ ...known, url: '', name: '', problem });
   try {
     const reading = readKubeconfigText(await readFile(await resolveBelow(root, known.file), 'utf8'));
@@ -59,11 +66,12 @@ async function readOne(root: string, known: KnownFile): Promise<FoundKubeconfig 
     const cluster = clusters.find(({ name }) => name === currentCluster);
     if (!cluster) return unreadable('has no current context that names a cluster');
     const server = serverOf(cluster.server);
+    const [address] = server && isIP(server.host) === 0 ? addressesOf(hosts, server.host) : [];
     return {
       ...known,
       url: cluster.server,
       name: cluster.tlsServerName ?? server?.host ?? '',
-      ...(server && { server }),
+      ...(server && { server: { host: address ?? server.host, port: server.port } }),
     };
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
@@ -172,4 +180,15 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
         `${file} (${client}) has the server ${JSON.stringify(url)}, which is no https address`,
       );
   }
+}
+
+/** Judges the names in /etc/hosts that Fairlead manages. */
+export function judgeHosts(hosts: string): Finding[] {
+  return [...managedHosts(hosts)].map(([name, addresses]) => {
+    const others = addressesOf(hosts, name).filter((address) => !addresses.includes(address));
+    if (others.length === 0) return finding('hosts', 'ok', `${name} means ${addresses.join(' and ')}`);
+    const what = `/etc/hosts gives ${name} to ${addresses.join(' and ')}, and to ${others.join(' and ')} as well`;
+    const again = addresses.map((address) => `--address ${address}`).join(' ');
+    return finding('hosts', 'warning', what, `fairlead hosts --name ${name} ${again}`);
+  });
 }

@@ -7,14 +7,19 @@ import { join } from 'node:path';
 import { loadConfig } from '../../../src/config/load.ts';
 import { importHaproxy } from '../../../src/install/import/haproxy.ts';
 import { eventually } from '../../support/eventually.ts';
+import { skipLoudly } from '../../support/skip-loudly.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();
 const has = (program: string) => spawnSync(program, ['-v']).error === undefined;
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
-const whenHaproxy = has('haproxy') || existsSync('/usr/sbin/haproxy') ? test : test.skip;
+const hasHaproxy = has('haproxy') || existsSync('/usr/sbin/haproxy');
+const whenHaproxy = hasHaproxy ? test : test.skip;
+if (!hasHaproxy) skipLoudly('imports beside HAProxy', 'haproxy is not installed');
 const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so';
 const whenNginx = existsSync(streamModule) ? test : test.skip;
+if (!existsSync(streamModule))
+  skipLoudly('imports beside nginx', 'nginx with its stream module is not installed');
 
 whenHaproxy.each(['haproxy-proxy.cfg', 'haproxy-external.cfg'])('%s is what HAProxy accepts', (name) => {
   const { status, stdout, stderr } = spawnSync('haproxy', ['-c', '-f', `test/fixtures/${name}`], {

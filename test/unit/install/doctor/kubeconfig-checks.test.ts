@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   findKubeconfigs,
+  judgeHosts,
   type KubeconfigContext,
   judgeKubeconfigs,
 } from '../../../../src/install/doctor/kubeconfig-checks.ts';
@@ -79,4 +80,27 @@ test('what a client verifies is the tls-server-name, else the host', async () =>
     { file: kubelet, name: 'kubernetes', server: { host: '127.0.0.1', port: 6443 } },
     { file: '/etc/kubernetes/admin.conf', name: 'fd00::1', server: { host: 'fd00::1', port: 6443 } },
   ]);
+});
+
+test('a server whose name /etc/hosts gives to this node leads to Fairlead, and the name is what is verified', async () => {
+  const root = join(directory, 'hosts');
+  mkdirSync(join(root, 'etc/kubernetes'), { recursive: true });
+  const name = 'lb-apiserver.kubernetes.local';
+  writeFileSync(join(root, kubelet), to(`https://${name}:6443`));
+  const elsewhere = await findKubeconfigs(root, `10.0.0.9 ${name}\n`);
+  expect(judgeKubeconfigs(elsewhere, { ...context, isAgentRunning: true })).toMatchObject([
+    { severity: 'warning', what: expect.stringContaining('past Fairlead to 10.0.0.9:6443') },
+  ]);
+  const here = await findKubeconfigs(root, `127.0.0.1 ${name} # fairlead hosts\n`);
+  expect(here).toMatchObject([{ name, server: { host: '127.0.0.1', port: 6443 } }]);
+  expect(judgeKubeconfigs(here, { ...context, isAgentRunning: true })).toMatchObject([{ severity: 'ok' }]);
+});
+
+test('a managed name that another line names as well is a warning with the mend', () => {
+  const own = '127.0.0.1 api.example # fairlead hosts\n';
+  expect(judgeHosts(own)).toMatchObject([{ severity: 'ok' }]);
+  expect(judgeHosts(`${own}10.0.0.9 api.example\n`)).toMatchObject([
+    { severity: 'warning', mend: 'fairlead hosts --name api.example --address 127.0.0.1' },
+  ]);
+  expect(judgeHosts('10.0.0.9 api.example\n')).toEqual([]);
 });

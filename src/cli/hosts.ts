@@ -1,0 +1,48 @@
+// `fairlead hosts`: the load balancer's name in /etc/hosts.
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { isLoopback } from '../config/loopback.ts';
+import { applyHosts, defaultHostName, hostsFile, planHosts } from '../install/hosts.ts';
+import { canonicalHost } from '../model/endpoint.ts';
+import { FairleadError } from '../model/errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import type { Surroundings } from './surroundings.ts';
+
+interface HostsCommandOptions {
+  readonly name?: string;
+  readonly address?: readonly string[];
+  readonly undo?: boolean;
+  readonly dryRun?: boolean;
+  readonly root?: string;
+}
+
+const dnsName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
+
+export async function hosts(options: HostsCommandOptions, surroundings: Surroundings): Promise<number> {
+  const { name = defaultHostName, address = ['127.0.0.1'], undo = false, dryRun = false } = options;
+  const problems = [
+    ...(dnsName.test(name) && isIP(name) === 0 && !isLoopback(name)
+      ? []
+      : [`--name: "${name}" is no name to manage`]),
+    ...address.filter((text) => isIP(text) === 0).map((text) => `--address: "${text}" is no IP address`),
+  ];
+  if (problems.length > 0) throw new FairleadError('CONFIG_INVALID', problems.join('\n  '));
+
+  const addresses = undo ? [] : [...new Set(address.map(canonicalHost))];
+  const plan = await planHosts({ root: resolve(options.root ?? '/'), name, addresses });
+  if (plan.after.equals(plan.before)) {
+    const state = undo ? 'has nothing of Fairlead for' : 'has this already:';
+    surroundings.print(`${hostsFile} ${state} ${name}: nothing to do\n`);
+    return exitCodes.ok.code;
+  }
+  if (dryRun) {
+    surroundings.print(plan.diff);
+    return exitCodes.ok.code;
+  }
+  const how = await applyHosts(plan, { nowMs: Date.now() });
+  const meaning = undo ? 'is as it was' : `means ${addresses.join(' and ')}`;
+  const note =
+    how === 'in place' ? ' (written in place: the file cannot be replaced, as where it is mounted)' : '';
+  surroundings.print(`${hostsFile}: ${name} ${meaning}${note}\n`);
+  return exitCodes.ok.code;
+}
