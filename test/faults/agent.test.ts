@@ -72,8 +72,13 @@ describeFaults('the agent and its clients', {}, (lab) => {
     'an agent that is stopped for 5 s judges nobody and closes nothing',
     () => {
       let judged: string[] = [];
-      const script: FairleadScript = async ({ subject, mark }) => {
+      const script: FairleadScript = async ({ subject, victim, mark }) => {
         await sleep(1_000);
+        // Stopped with a probe under way, whose deadline and answer are both there when it goes on.
+        await victim.misbehave({ delaysMs: { '/readyz': 150 } });
+        const probes = async () => (await victim.stats()).requestsByPath['/readyz'] ?? 0;
+        const before = await probes();
+        await eventually('a probe is under way', async () => (await probes()) > before);
         const from = subject.log.length;
         mark('fault');
         subject.signal('SIGSTOP');

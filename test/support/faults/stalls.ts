@@ -4,6 +4,7 @@ import { monotonicMs } from './clients/monotonic.ts';
 import { waitedForCpuMs } from './processes.ts';
 
 const everyMs = 25;
+const windowMs = 500;
 
 interface Sample {
   readonly atMs: number;
@@ -28,6 +29,23 @@ export class StallWatch {
     this.#sample();
     const inside = this.#samples.filter(({ atMs }) => atMs > fromMs && atMs <= toMs + 2 * everyMs);
     return Math.round(inside.reduce((sum, { stalledMs }) => sum + stalledMs, 0));
+  }
+
+  /** The most stall in any half second between two moments: a standstill, and not the sum of many small waits. */
+  worstBetween(fromMs: number, toMs: number): number {
+    const inside = this.#samples.filter(({ atMs }) => atMs > fromMs && atMs <= toMs + 2 * everyMs);
+    let worstMs = 0;
+    let sumMs = 0;
+    let first = 0;
+    for (const { atMs, stalledMs } of inside) {
+      sumMs += stalledMs;
+      for (let oldest = inside[first]; oldest && atMs - oldest.atMs > windowMs; oldest = inside[first]) {
+        sumMs -= oldest.stalledMs;
+        first += 1;
+      }
+      worstMs = Math.max(worstMs, sumMs);
+    }
+    return Math.round(worstMs);
   }
 
   stop(): void {

@@ -47,7 +47,7 @@ export interface Observation {
   readonly established: readonly EstablishedReport[];
   readonly watches: WatchesReport;
   readonly log: readonly string[];
-  readonly stalls: Pick<StallWatch, 'between'>;
+  readonly stalls: Pick<StallWatch, 'between' | 'worstBetween'>;
 }
 
 /** What a script works with. */
