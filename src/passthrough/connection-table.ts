@@ -59,6 +59,7 @@ export class ConnectionTable implements TrafficReader {
   readonly #ages: TunnelAges;
   readonly #draining: Draining;
   readonly #limitLog: RateLimitedLog;
+  readonly #acceptLog: RateLimitedLog;
   readonly #loopLog: RateLimitedLog;
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
@@ -68,6 +69,7 @@ export class ConnectionTable implements TrafficReader {
     this.#clock = clock;
     this.#log = log;
     this.#limitLog = new RateLimitedLog(clock);
+    this.#acceptLog = new RateLimitedLog(clock);
     this.#loopLog = new RateLimitedLog(clock);
     this.ownAddresses = new OwnAddresses(clock);
     const buffers = new ReadBuffers();
@@ -291,6 +293,14 @@ export class ConnectionTable implements TrafficReader {
     tunnel.opening = opening;
     client.owner = opening;
     opening.start();
+  }
+
+  /** The kernel or Node could not give a listener its next client, most likely for want of descriptors. */
+  acceptFailed(address: string, error: Error): void {
+    this.counters.acceptFailures += 1;
+    this.#acceptLog.write((repeats) => {
+      this.#log.error({ address, error: error.message, repeats }, 'accepting a client failed');
+    });
   }
 
   #refuse(client: Leg): void {

@@ -27,6 +27,8 @@ export type CloseReason =
 export interface DataPathCounters {
   /** Clients accepted, refused ones not included. */
   accepted: number;
+  /** Clients that could not be accepted, for want of descriptors. */
+  acceptFailures: number;
   /** First flights sent to a further endpoint beside a silent one. */
   replays: number;
   /** Replays put off because the budget was spent. */
@@ -41,6 +43,7 @@ export interface DataPathCounters {
 export function zeroCounters(): DataPathCounters {
   return {
     accepted: 0,
+    acceptFailures: 0,
     replays: 0,
     replaysDenied: 0,
     movedOn: 0,

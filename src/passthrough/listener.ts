@@ -62,20 +62,18 @@ export async function startPassthroughListener({
   if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address');
   const address: HostPort = { host: bound.address, port: bound.port };
   table.ownAddresses.add(address);
-  server.on('error', (error) => {
-    log.error({ address: formatHostPort(address), error }, 'accepting a client failed');
-  });
+  server.on('error', (error) => table.acceptFailed(formatHostPort(address), error));
   takeConnections(server, (connection) => table.accept(connection, settings));
 
-  let stopping: Promise<void> | undefined;
   return {
     address,
     stopAccepting() {
-      stopping ??= new Promise((resolve) => {
+      if (server.listening) {
         table.ownAddresses.remove(address);
-        server.close(() => resolve());
-      });
-      return stopping;
+        // Frees the port at once. Its callback would wait for clients where net.Server counts them.
+        server.close();
+      }
+      return Promise.resolve();
     },
   };
 }
