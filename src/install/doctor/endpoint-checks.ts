@@ -74,14 +74,11 @@ const certSansMend =
 
 function* judgeNames(facts: readonly EndpointFacts[], context: EndpointContext): Generator<Finding> {
   const { serverName, clientNames, listenerHost, hasCa } = context;
-  const shown = facts.flatMap((fact) =>
+  const all = facts.flatMap((fact) =>
     fact.presented.ok ? [{ ...fact, certificate: fact.presented.certificate }] : [],
   );
-  if (shown.length === 0 || !hasCa) return;
-  const lacking = (name: string) =>
-    shown.filter(({ certificate }) => nameProblem(certificate, name) !== undefined);
-
-  const unverified = shown.filter(({ endpoint, certificate }) =>
+  if (all.length === 0 || !hasCa) return;
+  const unverified = all.filter(({ endpoint, certificate }) =>
     checkIdentity(endpoint, certificate, serverName),
   );
   if (unverified.length > 0) {
@@ -94,6 +91,11 @@ function* judgeNames(facts: readonly EndpointFacts[], context: EndpointContext):
       'Set --server-name to a name that all of the certificates have.',
     );
   }
+  // One fault is one finding.
+  const shown = all.filter((one) => !unverified.includes(one));
+  if (shown.length === 0) return;
+  const lacking = (name: string) =>
+    shown.filter(({ certificate }) => nameProblem(certificate, name) !== undefined);
 
   for (const { file, name } of clientNames) {
     const bad = lacking(name);
