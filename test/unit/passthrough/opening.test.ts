@@ -367,3 +367,22 @@ test('a full set of half-open dials delays dials instead of adding to them', asy
   expect(world.client.isReset).toBe(true);
   expect(world.shared.halfOpenDials).toBe(0);
 });
+
+test('where other protocols are replayed, a client that goes on is committed as well', async () => {
+  const world = new OpeningWorld({ scripts: [frozen, frozen, good], replayNonTls: true });
+  world.client.feed(Buffer.from('question'));
+  await world.clock.advance(1500);
+  world.client.feed(Buffer.from(' and more'));
+  await world.clock.advance(5000);
+  expect(world.receivedBy(0)).toEqual([Buffer.from('question and more')]);
+  expect(world.receivedBy(1)).toEqual([Buffer.from('question')]);
+  expect(world.legs.connections.map(({ leg }) => leg.destroyed)).toEqual([false, true]);
+});
+
+test('the loss of a silent endpoint starts no further dial while its company still has time', async () => {
+  const silentThenReset = connectThen({ kind: 'reset', afterMs: 1200 });
+  const slow = connectThen({ kind: 'answer', afterMs: 600, waitsForBytes: 1 });
+  const world = await open([silentThenReset, slow, good]);
+  expect(world.answer).toBe('<e1|e1>');
+  expect(world.legs.connections).toHaveLength(2);
+});
