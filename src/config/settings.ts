@@ -291,7 +291,7 @@ export const settings = {
     max: 100,
   }),
   'tunnels.halfCloseTimeout': duration({
-    description: 'How long a tunnel may stay open in one direction only.',
+    description: 'How long a tunnel of which one side has ended may stay without a byte.',
     applies: 'reload',
     default: '5m',
     min: '1s',
