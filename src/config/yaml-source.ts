@@ -1,6 +1,17 @@
 // Settings from a YAML file: parses, finds every key that is not a setting, and remembers the line and
 // column of each value. Loaded only when there is a configuration file: the parser costs start-up time.
-import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import {
+  type Alias,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+} from 'yaml';
 import { formatPath, type PathSegment, type Problem, showValue } from './problem.ts';
 import { isSettingKey, type SettingKey, settingKeys, settingOf } from './settings.ts';
 import type { Entry, Source } from './source.ts';
@@ -56,7 +67,13 @@ export function readYaml(text: string, name: string): Source {
     values = document.toJS({ maxAliasCount });
   } catch (error) {
     const right = `not usable YAML: ${error instanceof Error ? error.message : String(error)}`;
-    return source([{ source: name, path: '', right, isUnreadable: true }]);
+    let dangling: Alias | undefined;
+    visit(document, {
+      Alias(_key, alias) {
+        dangling ??= alias.resolve(document) === undefined ? alias : undefined;
+      },
+    });
+    return source([{ source: at(dangling?.range?.[0]), path: '', right, isUnreadable: true }]);
   }
 
   const resolve = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);

@@ -27,7 +27,7 @@ describe('a file that is not usable', () => {
     ],
     ['an open bracket', 'endpoints: [a\n', 'f.yaml:2:1: not valid YAML:'],
     ['an unknown tag', 'admin: !secret x\n', 'f.yaml:1:8: not valid YAML: Unresolved tag: !secret'],
-    ['an alias to nowhere', 'admin: *x\n', 'f.yaml: not usable YAML: Unresolved alias'],
+    ['an alias to nowhere', 'admin: *x\n', 'f.yaml:1:8: not usable YAML: Unresolved alias'],
     ['a key that is no text', '? [a]\n: x\n', 'f.yaml:1:3: not valid YAML: With stringKeys'],
   ])('%s', (_name, text, expected) => {
     const { problems } = readYaml(text, 'f.yaml');
