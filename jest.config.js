@@ -11,7 +11,6 @@ const common = {
 };
 
 export default {
-  // One file at a time for suites with real sockets: the machine may have two cores.
   maxWorkers: 2,
   testTimeout: 30_000,
   projects: [

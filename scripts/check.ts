@@ -36,8 +36,6 @@ function suite(project: string): () => Counts {
   return () => {
     const report = join(scratch, `${project}.json`);
     const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js'];
-    // Suites with real sockets run one file at a time; fault tests mostly wait, each file on a network of its own.
-    const serial = project === 'integration' ? ['--runInBand'] : ['--maxWorkers=2'];
     run('node', [
       ...jest,
       '--selectProjects',
@@ -45,7 +43,8 @@ function suite(project: string): () => Counts {
       '--json',
       `--outputFile=${report}`,
       '--silent=false',
-      ...serial,
+      // Tests with real sockets mostly wait; each file has ports, or a network, of its own.
+      '--maxWorkers=2',
     ]);
     const result = JSON.parse(readFileSync(report, 'utf8')) as JestReport;
     // A suite that does not even load, or a run that fails for another reason, has no failed test to count.
