@@ -30,6 +30,7 @@ import { type AdminServer, startAdmin } from './observe/admin.ts';
 import { ProbeCounters } from './observe/metrics.ts';
 import { makeStatus } from './observe/status.ts';
 import { ConnectionTable } from './passthrough/connection-table.ts';
+import { PortWaiter } from './port-waiter.ts';
 import { type PassthroughListener, startPassthroughListener } from './passthrough/listener.ts';
 import { readTunnelLimit } from './passthrough/tunnel-limit.ts';
 
@@ -88,6 +89,8 @@ class RunningAgent implements Agent {
   #credentials: CredentialWatch | undefined;
   #discovery: Discovery | undefined;
   #admin: AdminServer | undefined;
+  #ownAdmin: AdminServer | undefined;
+  readonly #ports: PortWaiter;
   #sweep: ReturnType<typeof clock.schedule> | undefined;
   #mayProbe = false;
   #isStopping = false;
@@ -99,9 +102,16 @@ class RunningAgent implements Agent {
     this.#options = options;
     this.#config = config;
     this.#log = log;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.done = promise;
     this.#resolveDone = resolve;
+    const failed = (error: unknown) => {
+      // Looked at by whoever started the agent; until then nobody waits for it.
+      promise.catch(() => {});
+      reject(error as Error);
+      void this.stop(0);
+    };
+    this.#ports = new PortWaiter({ clock, log, limitMs: config.waitForPortMs, failed });
 
     // Bytes flow without health: it is told what happened, and never asked.
     const outcomes: OutcomeReporter = {
@@ -164,21 +174,36 @@ class RunningAgent implements Agent {
   }
 
   async start(): Promise<void> {
-    const { listeners, admin } = this.#config;
+    const { listeners, admin, ownAdmin, reusePort } = this.#config;
     for (const { host, port, optional, replayNonTls } of listeners) {
-      const listener = await startPassthroughListener({
-        listen: { host, port },
-        picker: () => this.#pick(),
-        table: this.#table,
-        log: this.#log,
-        optional,
-        replayNonTls,
+      await this.#ports.take({ host, port }, async () => {
+        const listener = await startPassthroughListener({
+          listen: { host, port },
+          picker: () => this.#pick(),
+          table: this.#table,
+          log: this.#log,
+          optional,
+          reusePort,
+          replayNonTls,
+        });
+        if (!listener) return;
+        if (this.#isStopping) return listener.stopAccepting();
+        this.#listeners.push(listener);
+        this.addresses.push(formatHostPort(listener.address));
       });
-      if (!listener) continue;
-      this.#listeners.push(listener);
-      this.addresses.push(formatHostPort(listener.address));
     }
-    if (admin) this.#admin = await this.#startAdmin(admin);
+    if (admin) {
+      await this.#ports.take(admin, async () => {
+        this.#admin = await this.#startAdmin(admin, reusePort);
+        if (this.#isStopping) await this.#admin.stop();
+      });
+    }
+    if (ownAdmin) {
+      await this.#ports.take(ownAdmin, async () => {
+        this.#ownAdmin = await this.#startAdmin(ownAdmin, false);
+        if (this.#isStopping) await this.#ownAdmin.stop();
+      });
+    }
     this.#startDiscovery();
     this.#scheduleSweep();
   }
@@ -187,9 +212,10 @@ class RunningAgent implements Agent {
     const { reload: applied, restart: needsRestart } = changedSettings(this.#config, next);
     const previous = this.#config;
     // What takes a restart keeps its old value, so that the next reload still sees the difference.
-    const { nodeName, listeners, allowNonLoopback, admin } = previous;
+    const { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin } = previous;
     const log = { ...next.log, format: previous.log.format };
-    this.#config = { ...next, nodeName, listeners, allowNonLoopback, admin, log };
+    const kept = { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin, log };
+    this.#config = { ...next, ...kept };
     const isChanged = (...prefixes: string[]): boolean =>
       applied.some((key) => prefixes.some((prefix) => key.startsWith(prefix)));
     if (isChanged('dial', 'tunnels'))
@@ -212,7 +238,10 @@ class RunningAgent implements Agent {
   }
 
   async #stop(graceMs: number): Promise<void> {
+    this.#ports.stop();
     await Promise.all(this.#listeners.map((listener) => listener.stopAccepting()));
+    // Who asks at a shared address is to get the process that goes on.
+    if (this.#config.reusePort && this.#ownAdmin) await this.#admin?.stop();
     // Health goes on meanwhile: an endpoint may die while the last tunnels finish.
     await this.#table.closeAll(graceMs);
     this.#sweep?.cancel();
@@ -220,6 +249,7 @@ class RunningAgent implements Agent {
     this.#health.stop();
     await this.#stopDiscovery();
     await this.#admin?.stop();
+    await this.#ownAdmin?.stop();
     this.#resolveDone();
   }
 
@@ -258,7 +288,11 @@ class RunningAgent implements Agent {
       order: () => this.#snapshots.current.candidates,
       isUsable: (id) => this.#isUsable(id),
       userAgent: `fairlead/${this.#options.version}`,
-      isOwnListener: ownListenerCheck(this.#listeners.map(({ address }) => address)),
+      // With those that are still waited for: what answers there now is not to become an endpoint.
+      isOwnListener: ownListenerCheck([
+        ...this.#listeners.map(({ address }) => address),
+        ...this.#config.listeners.filter(({ port }) => port !== 0),
+      ]),
     });
     this.#discovery.subscribe(() => this.#endpointsChanged());
     this.#endpointsChanged();
@@ -347,7 +381,7 @@ class RunningAgent implements Agent {
     });
   }
 
-  #startAdmin(listen: HostPort): Promise<AdminServer> {
+  #startAdmin(listen: HostPort, reusePort: boolean): Promise<AdminServer> {
     const metrics = metricSources(this.#table, {
       version: this.#options.version,
       probes: this.#probes,
@@ -356,7 +390,7 @@ class RunningAgent implements Agent {
       watchFailures: () => this.#discovery?.watchState.failures ?? 0,
       wallMs: () => clock.wallMs(),
     });
-    return startAdmin({ listen, log: this.#log, status: () => this.#status(), metrics });
+    return startAdmin({ listen, log: this.#log, status: () => this.#status(), metrics, reusePort });
   }
 
   #status(): Status {
@@ -371,6 +405,7 @@ class RunningAgent implements Agent {
       startedAt: new Date(this.#startedAtMs).toISOString(),
       policy: balance.policy,
       listeners: this.addresses.map((address) => ({ address, type: 'passthrough' })),
+      ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
       discovery: {
         watch: state,
         ...(syncedAtMs !== undefined && {

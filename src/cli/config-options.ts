@@ -15,9 +15,15 @@ const placeholders: Partial<Record<SettingKey, string>> = {
   listeners: 'HOST:PORT',
   endpoints: 'HOST:PORT,...',
   'credentials.serverName': 'NAME',
+  reusePort: 'true|false',
+  waitForPort: 'DURATION',
   admin: 'HOST:PORT',
+  ownAdmin: 'HOST:PORT',
   'log.level': 'LEVEL',
 };
+
+/** What a flag without a value means, for those that may stand alone. */
+const aloneMeans: Partial<Record<SettingKey, string>> = { reusePort: 'true', waitForPort: 'forever' };
 
 interface FlagOption {
   readonly key: SettingKey;
@@ -32,6 +38,11 @@ function flagOptions(keys: readonly SettingKey[]): FlagOption[] {
     const shown = defaultNote ?? (typeof fallback === 'string' ? fallback : undefined);
     // Only the first sentence: docs/config.md has the rest.
     const summary = `${description.split(/[.:;] /)[0]?.replace(/\.$/, '')}.${repeated}${shown ? ` Default: ${shown}.` : ''}`;
+    const value = aloneMeans[key];
+    if (value !== undefined) {
+      const option = new Option(`${flag} [${placeholders[key]}]`, summary).preset(value);
+      return [{ key, option: option.argParser(once) }];
+    }
     const option = new Option(`${flag} <${placeholders[key] ?? 'FILE'}>`, summary);
     return [{ key, option: option.argParser(isList ? collect : once) }];
   });

@@ -105,6 +105,10 @@ export interface LogConfig {
 export interface Config {
   readonly nodeName: string;
   readonly listeners: readonly ListenerConfig[];
+  /** Listeners and `admin` share their ports with other processes of the same user. */
+  readonly reusePort: boolean;
+  /** How long a port that somebody else holds is waited for; 0: not at all, Infinity: without end. */
+  readonly waitForPortMs: number;
   readonly allowNonLoopback: boolean;
   /** The static list; a host may be a DNS name. */
   readonly endpoints: readonly HostPort[];
@@ -116,6 +120,8 @@ export interface Config {
   readonly tunnels: TunnelsConfig;
   readonly drain: DrainConfig;
   readonly admin: HostPort | false;
+  /** A second address of the admin server, never shared. */
+  readonly ownAdmin: HostPort | false;
   readonly log: LogConfig;
   readonly shutdown: { readonly graceMs: number };
 }

@@ -104,6 +104,27 @@ export const crossChecks: readonly CrossCheck[] = [
     },
   },
   {
+    reads: ['ownAdmin', 'allowNonLoopback'],
+    *check({ ownAdmin, allowNonLoopback }) {
+      if (!ownAdmin || allowNonLoopback || isLoopback(ownAdmin.host)) return;
+      yield {
+        keys: ['ownAdmin', 'allowNonLoopback'],
+        right: loopbackWanted,
+        found: formatHostPort(ownAdmin),
+      };
+    },
+  },
+  {
+    reads: ['listeners', 'admin', 'ownAdmin'],
+    *check({ listeners, admin, ownAdmin }) {
+      if (!ownAdmin) return;
+      const isTaken = [...listeners, ...(admin ? [admin] : [])].some((other) => conflict(other, ownAdmin));
+      if (!isTaken) return;
+      const right = 'must differ from the listeners and from admin';
+      yield { keys: ['ownAdmin'], right, found: formatHostPort(ownAdmin) };
+    },
+  },
+  {
     reads: ['listeners'],
     *check({ listeners }) {
       for (const [index, listener] of listeners.entries()) {

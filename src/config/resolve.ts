@@ -23,6 +23,8 @@ export function toConfig(values: Values): Config {
   return deepFreeze<Config>({
     nodeName: values.nodeName,
     listeners: values.listeners,
+    reusePort: values.reusePort,
+    waitForPortMs: values.waitForPort,
     allowNonLoopback: values.allowNonLoopback,
     endpoints: values.endpoints,
     credentials: {
@@ -89,6 +91,7 @@ export function toConfig(values: Values): Config {
       shutdownWindowMs: values['drain.shutdownWindow'],
     },
     admin: values.admin,
+    ownAdmin: values.ownAdmin,
     log: { level: values['log.level'], format: values['log.format'] },
     shutdown: { graceMs: values['shutdown.grace'] },
   });

@@ -155,21 +155,23 @@ export function integer(notes: Notes & { default?: number; min: number; max: num
   };
 }
 
-/** Milliseconds, written with a unit. With `off`, the word `off` is written for 0. */
+/** Milliseconds, written with a unit. With `off`, that word is written for 0; with `forever`, that one for Infinity. */
 export function duration(
-  notes: Notes & { default: string; min: string; max?: string; off?: boolean },
+  notes: Notes & { default: string; min: string; max?: string; off?: boolean; forever?: boolean },
 ): Setting<number> {
-  const { default: fallback, min, max = '1d', off = false, ...rest } = notes;
+  const { default: fallback, min, max = '1d', off = false, forever = false, ...rest } = notes;
   const [minMs, maxMs] = [min, max].map((bound) => v.parse(v.pipe(v.string(), parsed(parseDuration)), bound));
-  const message = `must be a duration with its unit, such as 250ms, 2s or 10m, from ${min} to ${max}${off ? ', or off' : ''}`;
+  const words = [...(off ? [', or off'] : []), ...(forever ? [', or forever'] : [])].join('');
+  const message = `must be a duration with its unit, such as 250ms, 2s or 10m, from ${min} to ${max}${words}`;
   return {
     ...rest,
-    type: `duration, ${min} to ${max}${off ? ', or off' : ''}`,
+    type: `duration, ${min} to ${max}${words}`,
     fallback,
     schema: v.pipe(
       v.string(message),
       v.rawTransform<string, number>(({ dataset, addIssue, NEVER }) => {
         if (off && dataset.value === 'off') return 0;
+        if (forever && dataset.value === 'forever') return Number.POSITIVE_INFINITY;
         const result = parseDuration(dataset.value);
         if (result.ok && result.value >= (minMs ?? 0) && result.value <= (maxMs ?? 0)) return result.value;
         addIssue({ message });
@@ -178,7 +180,8 @@ export function duration(
     ),
     fromText: same,
     isList: false,
-    write: (value) => (off && value === 0 ? 'off' : formatDuration(value)),
+    write: (value) =>
+      off && value === 0 ? 'off' : value === Number.POSITIVE_INFINITY ? 'forever' : formatDuration(value),
   };
 }
 
@@ -198,7 +201,7 @@ function bindAddress(input: unknown): Parsed<HostPort> {
 }
 
 /** The admin server's address, or false for none. */
-export function bindAddressOrOff(notes: Notes & { default: string }): Setting<HostPort | false> {
+export function bindAddressOrOff(notes: Notes & { default: string | false }): Setting<HostPort | false> {
   const { default: fallback, ...rest } = notes;
   return {
     ...rest,

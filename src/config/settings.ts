@@ -39,6 +39,23 @@ export const settings = {
     flag: '--listen',
     default: ['127.0.0.1:6443', { address: '[::1]:6443', optional: true }],
   }),
+  reusePort: boolean({
+    description:
+      'Share the ports of listeners and `admin` with other processes of the same user (SO_REUSEPORT), so that a new agent serves before the old one goes. Every process that shares a port must say so.',
+    applies: 'restart',
+    flag: '--reuse-port',
+    default: false,
+  }),
+  waitForPort: duration({
+    description:
+      'How long to wait for a port that another process holds, instead of failing at once: for taking over from another load balancer. The flag alone means `forever`.',
+    applies: 'restart',
+    flag: '--wait-for-port',
+    default: 'off',
+    min: '1s',
+    off: true,
+    forever: true,
+  }),
   allowNonLoopback: boolean({
     description: 'Allow listeners and the admin server on addresses that other hosts can reach.',
     applies: 'restart',
@@ -333,6 +350,13 @@ export const settings = {
     applies: 'restart',
     flag: '--admin',
     default: '127.0.0.1:6442',
+  }),
+  ownAdmin: bindAddressOrOff({
+    description:
+      "A second address of the admin server that is never shared: with `reusePort`, kubelet's probes ask the right process there.",
+    applies: 'restart',
+    flag: '--own-admin',
+    default: false,
   }),
   'log.level': choice({
     description: 'Least severity that is logged.',

@@ -57,10 +57,12 @@ export interface Status {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly uptimeSeconds: number;
-  /** At least one endpoint is usable: what the admin server's /readyz says. */
+  /** At least one endpoint is usable, and every listener has its port: what the admin server's /readyz says. */
   readonly isReady: boolean;
   readonly policy: 'rendezvous' | 'least-connections' | 'round-robin';
   readonly listeners: readonly StatusListener[];
+  /** Addresses that another process still holds (`waitForPort`). */
+  readonly waitingFor?: readonly string[];
   readonly snapshotVersion: number;
   /** In this node's pick order. */
   readonly endpoints: readonly StatusEndpoint[];

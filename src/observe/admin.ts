@@ -13,6 +13,8 @@ export interface AdminDeps {
   readonly log: Pick<Logger, 'warn' | 'info'>;
   status(): Status;
   readonly metrics: MetricSources;
+  /** Several processes of one user may share the port (SO_REUSEPORT). */
+  readonly reusePort?: boolean;
 }
 
 export interface AdminServer {
@@ -33,10 +35,10 @@ async function answer(path: string, deps: AdminDeps): Promise<Answer> {
       return { status: 200, body: 'ok\n' };
     case '/readyz':
     case '/healthz': {
-      const { isReady } = deps.status();
-      return isReady
-        ? { status: 200, body: 'ok\n' }
-        : { status: 503, body: 'no usable endpoint; see /status\n' };
+      const { isReady, waitingFor } = deps.status();
+      if (isReady) return { status: 200, body: 'ok\n' };
+      const why = waitingFor ? `waiting for ${waitingFor.join(', ')}` : 'no usable endpoint';
+      return { status: 503, body: `${why}; see /status\n` };
     }
     case '/status': {
       const body = `${JSON.stringify(deps.status(), null, 2)}\n`;
@@ -79,7 +81,7 @@ export async function startAdmin(deps: AdminDeps): Promise<AdminServer> {
       const where = formatHostPort(deps.listen);
       reject(new FairleadError(code, `admin address ${where}: ${error.message}`, { cause: error }));
     });
-    server.listen({ host, port }, resolve);
+    server.listen({ host, port, reusePort: deps.reusePort ?? false }, resolve);
   });
   server.on('error', (err) => deps.log.warn({ err }, 'admin server error'));
   const bound = server.address() as AddressInfo;

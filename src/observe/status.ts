@@ -50,7 +50,7 @@ export function makeStatus({ snapshot, wallMs, traffic, leaving, ...rest }: Stat
   return {
     ...rest,
     uptimeSeconds: Math.max(0, Math.round((wallMs - Date.parse(rest.startedAt)) / 1000)),
-    isReady: snapshot.usableCount > 0,
+    isReady: snapshot.usableCount > 0 && rest.waitingFor === undefined,
     snapshotVersion: snapshot.version,
     endpoints,
   };

@@ -63,19 +63,40 @@ export async function startPassthroughListener({
   const address: HostPort = { host: bound.address, port: bound.port };
   table.ownAddresses.add(address);
   server.on('error', (error) => table.acceptFailed(formatHostPort(address), error));
-  takeConnections(server, (connection) => table.accept(connection, settings));
+  let accepted = 0;
+  takeConnections(server, (connection) => {
+    accepted += 1;
+    table.accept(connection, settings);
+  });
 
   return {
     address,
-    stopAccepting() {
-      if (server.listening) {
-        table.ownAddresses.remove(address);
-        // Frees the port at once. Its callback would wait for clients where net.Server counts them.
-        server.close();
-      }
-      return Promise.resolve();
+    async stopAccepting() {
+      if (reusePort) await quietTurn(() => accepted);
+      if (!server.listening) return;
+      table.ownAddresses.remove(address);
+      // Frees the port at once. Its callback would wait for clients where net.Server counts them.
+      server.close();
     },
   };
+}
+
+/** After this many turns it closes all the same. */
+const maxTurns = 2_000;
+
+/**
+ * Resolves right behind a poll phase that had no client for us. Closing a socket resets whoever waits in its
+ * queue, though another process listens on the same port, and so the close must come when the queue is empty. What
+ * is left is the time of a few system calls; net.ipv4.tcp_migrate_req=1 closes that gap too (docs/adopt.md).
+ */
+async function quietTurn(acceptedSoFar: () => number): Promise<void> {
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  await turn();
+  for (let turns = 0; turns < maxTurns; turns += 1) {
+    const before = acceptedSoFar();
+    await turn();
+    if (acceptedSoFar() === before) return;
+  }
 }
 
 function bind(server: Server, { host, port }: HostPort, reusePort: boolean): Promise<void> {

@@ -23,6 +23,7 @@ const other: Partial<Record<SettingKey, unknown>> = {
   'health.expectStatus': '200-299',
   'health.steps': [{ path: '/livez' }],
   admin: false,
+  ownAdmin: '127.0.0.1:7440',
   'discovery.namespace': 'other',
   'discovery.service': 'other',
   'discovery.portName': 'other',
@@ -107,6 +108,9 @@ test('the fixed flags exist', () => {
       '--admin',
       '--node-name',
       '--log-level',
+      '--own-admin',
+      '--reuse-port',
+      '--wait-for-port',
     ].toSorted(),
   );
 });

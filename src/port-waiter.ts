@@ -1,0 +1,101 @@
+// Takes addresses that somebody else may still hold: tries once, and where waiting is allowed goes on in the
+// background, so that everything else of the agent is up when the port comes free. Owns the list of what is
+// waited for.
+import type { Logger } from 'pino';
+import type { Clock, Timer } from './model/clock.ts';
+import { formatHostPort, type HostPort } from './model/endpoint.ts';
+import { FairleadError } from './model/errors.ts';
+
+export interface PortWaiterDeps {
+  readonly clock: Clock;
+  readonly log: Pick<Logger, 'info' | 'warn'>;
+  /** 0: a port in use is an error at once; Infinity: waits without end. */
+  readonly limitMs: number;
+  /** A port did not come free in time, or could not be taken for another reason. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Between two tries: soon in the first minute, when a take-over is expected, then seldom. */
+const soonMs = [10, 20, 50, 100] as const;
+const takeOverMs = 60_000;
+const laterMs = 1_000;
+/** How often the log says that it still waits. */
+const remindMs = 60_000;
+
+const isInUse = (error: unknown) => error instanceof FairleadError && error.code === 'LISTEN_IN_USE';
+
+export class PortWaiter {
+  readonly #deps: PortWaiterDeps;
+  readonly #timers = new Map<string, Timer>();
+  #isStopped = false;
+  /** The clock's timers let the process end; while it has no address yet, nothing else may hold it. */
+  #hold: NodeJS.Timeout | undefined;
+
+  constructor(deps: PortWaiterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Addresses that are not ours yet. */
+  get waitingFor(): readonly string[] {
+    return [...this.#timers.keys()];
+  }
+
+  /** Resolves when `bind` has worked, or is tried again in the background; rejects when it failed for good. */
+  async take(address: HostPort, bind: () => Promise<void>): Promise<void> {
+    try {
+      await bind();
+    } catch (error) {
+      const { limitMs, clock, log } = this.#deps;
+      if (limitMs === 0 || !isInUse(error)) throw error;
+      const where = formatHostPort(address);
+      log.warn({ address: where }, 'address is in use: waiting for it');
+      if (this.#timers.size === 0) this.#hold = setInterval(() => {}, remindMs);
+      this.#plan(where, bind, { sinceMs: clock.nowMs(), remindedMs: clock.nowMs(), tries: 0 });
+    }
+  }
+
+  /** Waits for nothing any more. Idempotent. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+    clearInterval(this.#hold);
+  }
+
+  #plan(where: string, bind: () => Promise<void>, wait: Wait): void {
+    const { clock } = this.#deps;
+    const waitedMs = clock.nowMs() - wait.sinceMs;
+    const delayMs = waitedMs < takeOverMs ? (soonMs[wait.tries] ?? soonMs[3]) : laterMs;
+    this.#timers.set(
+      where,
+      clock.schedule(delayMs, () => void this.#try(where, bind, { ...wait, tries: wait.tries + 1 })),
+    );
+  }
+
+  async #try(where: string, bind: () => Promise<void>, wait: Wait): Promise<void> {
+    const { clock, log, limitMs, failed } = this.#deps;
+    try {
+      await bind();
+      this.#timers.delete(where);
+      if (this.#timers.size === 0) clearInterval(this.#hold);
+      log.info({ address: where, waitedMs: Math.round(clock.nowMs() - wait.sinceMs) }, 'address taken over');
+    } catch (error) {
+      if (this.#isStopped) return;
+      const nowMs = clock.nowMs();
+      if (!isInUse(error) || nowMs - wait.sinceMs >= limitMs) {
+        this.stop();
+        failed(error);
+        return;
+      }
+      const isReminder = nowMs - wait.remindedMs >= remindMs;
+      if (isReminder) log.warn({ address: where }, 'address is still in use: waiting for it');
+      this.#plan(where, bind, isReminder ? { ...wait, remindedMs: nowMs } : wait);
+    }
+  }
+}
+
+interface Wait {
+  readonly sinceMs: number;
+  readonly remindedMs: number;
+  readonly tries: number;
+}

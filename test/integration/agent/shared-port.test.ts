@@ -1,0 +1,92 @@
+// Two agents on one port, one after the other: shared while both live, or waited for.
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { AgentProcess, buildAgent, freePort } from '../../support/agent-process.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { eventually } from '../../support/eventually.ts';
+import { H2Tunnel } from '../../support/h2-tunnel.ts';
+
+let plane: ControlPlane;
+const agents: AgentProcess[] = [];
+
+beforeAll(async () => {
+  buildAgent();
+  plane = await startControlPlane({ servers: 2 });
+});
+
+afterEach(async () => {
+  await Promise.all(agents.splice(0).map((agent) => agent.kill()));
+});
+
+afterAll(() => plane.stop());
+
+function run(args: readonly string[], env: Record<string, string> = {}): AgentProcess {
+  const endpoints = plane.endpoints.join(',');
+  const agent = new AgentProcess(['--endpoints', endpoints, ...args], { env });
+  agents.push(agent);
+  return agent;
+}
+
+const get = async (address: string, path: string) =>
+  fetch(`http://${address}${path}`, { signal: AbortSignal.timeout(5_000) });
+
+test('two agents share listener and admin address; each answers for itself on its own admin address', async () => {
+  const [port, admin, one, two] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const shared = ['--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`, '--reuse-port'];
+  const first = run([...shared, '--own-admin', `127.0.0.1:${one}`]);
+  await first.listening();
+  const second = run([...shared, '--own-admin', `127.0.0.1:${two}`]);
+  await second.listening();
+  const pidAt = async (at: number) =>
+    ((await (await get(`127.0.0.1:${at}`, '/status')).json()) as { pid: number }).pid;
+  expect([await pidAt(one), await pidAt(two)]).toEqual([first.pid, second.pid]);
+
+  first.signal('SIGTERM');
+  await first.exited;
+  expect(await pidAt(admin)).toBe(second.pid);
+  const tunnel = await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki);
+  expect(await tunnel.ask()).toMatch(/^cp-/);
+  tunnel.destroy();
+});
+
+test('without --reuse-port a second agent is refused', async () => {
+  const address = `127.0.0.1:${await freePort()}`;
+  await run(['--listen', address, '--admin', '127.0.0.1:0']).listening();
+  const second = run(['--listen', address, '--admin', '127.0.0.1:0', '--reuse-port']);
+  expect((await second.exited).code).toBe(3);
+});
+
+test('--wait-for-port takes a port over as soon as its holder is gone, and is unready until then', async () => {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  const { port } = holder.address() as { port: number };
+  const agent = run(['--listen', `127.0.0.1:${port}`, '--admin', '127.0.0.1:0', '--wait-for-port']);
+  await agent.listening();
+  await eventually('a verdict', async () => (await agent.status()).endpoints.some(({ usable }) => usable));
+  expect(await agent.status()).toMatchObject({ isReady: false, waitingFor: [`127.0.0.1:${port}`] });
+  const unready = await agent.get('/readyz');
+  expect([unready.status, await unready.text()]).toEqual([503, expect.stringContaining('waiting for')]);
+  expect((await agent.get('/livez')).status).toBe(200);
+
+  holder.close();
+  await eventually('readiness', async () => (await agent.get('/readyz')).status === 200);
+  const tunnel = await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki);
+  expect(await tunnel.ask()).toMatch(/^cp-/);
+  tunnel.destroy();
+  expect(agent.log.map(({ msg }) => msg)).toContain('address taken over');
+});
+
+test('a bounded wait that is in vain ends the agent with exit code 3; one that is told to stop goes at once', async () => {
+  const holder = createServer().listen(0, '127.0.0.1');
+  await once(holder, 'listening');
+  const { port } = holder.address() as { port: number };
+  const args = ['--listen', `127.0.0.1:${port}`, '--admin', 'false'];
+  const bounded = run([...args, '--wait-for-port', '1s']);
+  const patient = run([...args, '--wait-for-port']);
+  await patient.listening();
+  patient.signal('SIGTERM');
+  expect(await patient.exited).toEqual({ code: 0, signal: null });
+  expect((await bounded.exited).code).toBe(3);
+  expect(bounded.errors).toContain('LISTEN_IN_USE');
+  holder.close();
+});

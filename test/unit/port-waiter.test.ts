@@ -1,0 +1,100 @@
+import { FairleadError } from '../../src/model/errors.ts';
+import { PortWaiter } from '../../src/port-waiter.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { recordingLog } from '../support/recording-log.ts';
+
+const address = { host: '127.0.0.1', port: 6443 };
+
+function waiter(limitMs: number) {
+  const clock = new FakeClock();
+  const log = recordingLog();
+  const failures: unknown[] = [];
+  const ports = new PortWaiter({ clock, log, limitMs, failed: (error) => failures.push(error) });
+  let isHeld = true;
+  let tries = 0;
+  const bind = async () => {
+    tries += 1;
+    if (isHeld) throw new FairleadError('LISTEN_IN_USE', 'held');
+  };
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 10) {
+      await clock.advance(Math.min(10, left));
+    }
+  };
+  return {
+    ports,
+    log,
+    failures,
+    bind,
+    pass,
+    free: () => {
+      isHeld = false;
+    },
+    tries: () => tries,
+  };
+}
+
+test('without leave to wait, a port in use is an error at once', async () => {
+  const { ports, bind } = waiter(0);
+  await expect(ports.take(address, bind)).rejects.toMatchObject({ code: 'LISTEN_IN_USE' });
+  expect(ports.waitingFor).toEqual([]);
+});
+
+test('a port that comes free is taken within 100 ms, and the log says both', async () => {
+  const { ports, bind, pass, free, log, tries } = waiter(Number.POSITIVE_INFINITY);
+  await ports.take(address, bind);
+  expect(ports.waitingFor).toEqual(['127.0.0.1:6443']);
+  await pass(5_000);
+  const before = tries();
+  expect(before).toBeGreaterThan(40);
+  free();
+  await pass(100);
+  expect(tries()).toBe(before + 1);
+  expect(ports.waitingFor).toEqual([]);
+  expect(log.lines.map(({ message }) => message)).toEqual([
+    'address is in use: waiting for it',
+    'address taken over',
+  ]);
+});
+
+test('a bounded wait ends with the error, once', async () => {
+  const { ports, bind, pass, failures } = waiter(2_000);
+  await ports.take(address, bind);
+  await pass(1_900);
+  expect(failures).toEqual([]);
+  await pass(10_000);
+  expect(failures).toEqual([expect.objectContaining({ code: 'LISTEN_IN_USE' })]);
+});
+
+test('another error than a port in use is not waited out', async () => {
+  const { ports, pass, failures } = waiter(60_000);
+  let tries = 0;
+  await ports.take(address, async () => {
+    tries += 1;
+    throw new FairleadError(tries === 1 ? 'LISTEN_IN_USE' : 'LISTEN_FAILED', 'no');
+  });
+  await pass(1_000);
+  expect(failures).toEqual([expect.objectContaining({ code: 'LISTEN_FAILED' })]);
+  expect(tries).toBe(2);
+});
+
+test('a long wait is not a busy one: once a second after a minute, with a reminder each minute', async () => {
+  const { ports, bind, pass, log, tries } = waiter(Number.POSITIVE_INFINITY);
+  await ports.take(address, bind);
+  await pass(61_000);
+  const before = tries();
+  await pass(60_000);
+  expect(tries() - before).toBeLessThanOrEqual(61);
+  expect(
+    log.lines.filter(({ message }) => message === 'address is still in use: waiting for it'),
+  ).toHaveLength(2);
+  ports.stop();
+});
+
+test('after stop nothing is tried', async () => {
+  const { ports, bind, pass, tries } = waiter(Number.POSITIVE_INFINITY);
+  await ports.take(address, bind);
+  ports.stop();
+  await pass(5_000);
+  expect(tries()).toBe(1);
+});
