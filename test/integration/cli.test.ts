@@ -1,4 +1,14 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import {
   type AddressInfo,
@@ -71,6 +81,19 @@ test("the bundle imports nothing of Node's own at its top: that would load all o
 });
 
 describe('exit codes and messages', () => {
+  test('1: output that cannot be written is said in one line', () => {
+    const full = openSync('/dev/full', 'w');
+    const { status, stderr } = spawnSync(process.execPath, [builtProgram, 'config', 'print'], {
+      stdio: ['ignore', full, 'pipe'],
+      encoding: 'utf8',
+    });
+    closeSync(full);
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/^fairlead: standard output cannot be written: ENOSPC[^\n]*\n$/),
+    });
+  });
+
   test('0: version, help, a good configuration', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
     expect(await run(['--version'])).toEqual({ exitCode: 0, out: `${version}\n`, err: '' });

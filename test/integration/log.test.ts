@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { tempDir } from '../support/temp-dir.ts';
@@ -13,8 +13,8 @@ afterEach(() => {
 });
 const log = pathToFileURL('src/observe/log.ts').href;
 
-/** Starts a process that logs; `body` sees `logger` and `close`. */
-function start(name: string, options: object, body: string) {
+/** The file of a program that logs; `body` sees `logger` and `close`. */
+function writeProgram(name: string, options: object, body: string): string {
   const file = join(directory, `${name}.mjs`);
   writeFileSync(
     file,
@@ -22,6 +22,11 @@ function start(name: string, options: object, body: string) {
 const { logger, close } = await createLog(${JSON.stringify({ level: 'info', node: 'n1', isTerminal: false, ...options })});
 ${body}`,
   );
+  return file;
+}
+
+function start(name: string, options: object, body: string) {
+  const file = writeProgram(name, options, body);
   const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
   started.push(child);
   return child;
@@ -111,4 +116,18 @@ describe('a reader that does not read', () => {
     const [exitCode] = (await once(child, 'exit')) as [number | null];
     expect(exitCode).toBeGreaterThan(0);
   });
+});
+
+test('a full disk loses lines, not the process', async () => {
+  const full = openSync('/dev/full', 'w');
+  const file = writeProgram('full', { format: 'json' }, `${twoLines}\nconsole.error('still here');`);
+  const child = spawn(process.execPath, [file], { stdio: ['ignore', full, 'pipe'] });
+  started.push(child);
+  closeSync(full);
+  let errors = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  expect({ code, errors }).toEqual({ code: 0, errors: 'still here\n' });
 });
