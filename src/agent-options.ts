@@ -1,5 +1,5 @@
 // From the configuration to the options of each part. Pure.
-import type { Config, StatusRange } from './config/config.ts';
+import type { GroupConfig, StatusRange } from './config/config.ts';
 import type { HealthOptions } from './health/health.ts';
 import type { CheckStep } from './health/probe.ts';
 import type { PassthroughOptions } from './passthrough/options.ts';
@@ -9,14 +9,14 @@ function includes(ranges: readonly StatusRange[], status: number): boolean {
   return ranges.some(({ from, to }) => status >= from && status <= to);
 }
 
-export function checkSteps({ health }: Config): readonly CheckStep[] {
+export function checkSteps({ health }: GroupConfig): readonly CheckStep[] {
   return health.steps.map(({ path, expectStatus }) => ({
     path,
     isExpected: (status) => includes(expectStatus, status),
   }));
 }
 
-export function healthOptions({ health }: Config): HealthOptions {
+export function healthOptions({ health }: GroupConfig): HealthOptions {
   const { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs } =
     health;
   return { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs };
@@ -24,7 +24,7 @@ export function healthOptions({ health }: Config): HealthOptions {
 
 /** `limits`: what the descriptors of this process allow. */
 export function passthroughOptions(
-  { dial, tunnels }: Config,
+  { dial, tunnels }: GroupConfig,
   limits: { readonly maxTunnels: number; readonly maxHalfOpenDials: number },
 ): Partial<PassthroughOptions> {
   return {
@@ -46,7 +46,7 @@ export function passthroughOptions(
 
 /** The files to read, and the service account where the configuration and the pod allow it. */
 export function credentialOptions(
-  { credentials }: Config,
+  { credentials }: Pick<GroupConfig, 'credentials'>,
   serviceAccount: { readonly dir: string; readonly exists: boolean; readonly host?: string },
 ): CredentialOptions {
   const { kubeconfig, caFile, clientCertFile, clientKeyFile, tokenFile, serverName, inCluster } = credentials;

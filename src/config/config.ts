@@ -3,12 +3,27 @@
 // The schema (schema.ts) says what users write; docs/config.md lists it.
 import type { HostPort } from '../model/endpoint.ts';
 
+/** The group of the API servers, which the settings at the top level describe. */
+export const defaultGroupName = 'apiservers';
+
 export interface ListenerConfig extends HostPort {
   readonly type: 'passthrough';
+  /** The group of endpoints that its clients go to. */
+  readonly group: string;
   /** A first flight that is not TLS may be sent to a second endpoint too. Off: it may be a request with effects. */
   readonly replayNonTls: boolean;
   /** Left out with a log line, not an error, where the address family does not exist (the default `[::1]`). */
   readonly optional: boolean;
+  /** Waits until the host has the address (a VIP), instead of failing. */
+  readonly waitForAddress: boolean;
+  /** Most clients at a time; undefined: only the limit of the process holds. */
+  readonly maxTunnels?: number;
+  /** Networks whose clients are accepted; undefined: all. */
+  readonly allowFrom?: readonly string[];
+  /** Every connection to an endpoint begins with a PROXY protocol header, version 2. */
+  readonly sendProxy: boolean;
+  /** Networks whose clients must begin with such a header; undefined: none does. */
+  readonly acceptProxyFrom?: readonly string[];
 }
 
 /** HTTP statuses, both ends included. */
@@ -22,6 +37,9 @@ export interface HealthStep {
   readonly path: string;
   readonly expectStatus: readonly StatusRange[];
 }
+
+/** `etcd`: the JSON that etcd answers on /health must say so too. */
+export type ExpectedBody = 'any' | 'etcd';
 
 export interface CredentialsConfig {
   readonly kubeconfig?: string;
@@ -45,7 +63,10 @@ export interface DiscoveryConfig {
 }
 
 export interface HealthConfig {
-  readonly check: 'https' | 'tcp';
+  readonly check: 'https' | 'http' | 'tcp';
+  /** The port that is asked; undefined: the endpoint's own. */
+  readonly port?: number;
+  readonly expectBody: ExpectedBody;
   /** Never empty; with `check: tcp` not used. */
   readonly steps: readonly HealthStep[];
   readonly intervalMs: number;
@@ -60,8 +81,14 @@ export interface HealthConfig {
 
 export type BalancePolicy = 'rendezvous' | 'least-connections' | 'round-robin';
 
+/** `local`: endpoints on this host; `zone`: endpoints in this node's zone. */
+export type Preference = 'none' | 'local' | 'zone';
+
 export interface BalanceConfig {
   readonly policy: BalancePolicy;
+  readonly prefer: Preference;
+  /** How long a preferred endpoint must have been ready without a break before it takes clients back. */
+  readonly returnAfterMs: number;
   readonly rebalance: { readonly enabled: boolean; readonly overMs: number };
 }
 
@@ -102,8 +129,28 @@ export interface LogConfig {
   readonly format: 'auto' | 'json' | 'pretty';
 }
 
+/** One group of endpoints with its own way of finding, checking and choosing them. */
+export interface GroupConfig {
+  readonly name: string;
+  readonly type: GroupType;
+  /** Takes the hosts of another group's endpoints, with this port, in place of endpoints of its own. */
+  readonly follow?: { readonly group: string; readonly port: number };
+  readonly endpoints: readonly HostPort[];
+  readonly credentials: CredentialsConfig;
+  readonly discovery: DiscoveryConfig;
+  readonly health: HealthConfig;
+  readonly balance: BalanceConfig;
+  readonly dial: DialConfig;
+  readonly tunnels: TunnelsConfig;
+  readonly drain: DrainConfig;
+}
+
+export type GroupType = 'apiservers' | 'etcd' | 'tcp';
+
 export interface Config {
   readonly nodeName: string;
+  /** The zone of this node; undefined: not configured. */
+  readonly zone?: string;
   readonly listeners: readonly ListenerConfig[];
   /** Listeners and `admin` share their ports with other processes of the same user. */
   readonly reusePort: boolean;
@@ -124,4 +171,20 @@ export interface Config {
   readonly ownAdmin: HostPort | false;
   readonly log: LogConfig;
   readonly shutdown: { readonly graceMs: number };
+  /** The groups beside that of the API servers. */
+  readonly groups: readonly GroupConfig[];
+}
+
+/** The API servers' group, then the others. */
+export function allGroups(config: Config): readonly GroupConfig[] {
+  const { endpoints, credentials, discovery, health, balance, dial, tunnels, drain, groups } = config;
+  const own = { endpoints, credentials, discovery, health, balance, dial, tunnels, drain };
+  return [{ name: defaultGroupName, type: 'apiservers', ...own }, ...groups];
+}
+
+/** The names of the groups that do something: a listener leads to them, or another such group follows them. */
+export function usedGroups({ listeners, groups }: Pick<Config, 'listeners' | 'groups'>): ReadonlySet<string> {
+  const used = new Set(listeners.map(({ group }) => group));
+  for (const { name, follow } of groups) if (follow && used.has(name)) used.add(follow.group);
+  return used;
 }

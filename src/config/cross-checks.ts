@@ -2,6 +2,7 @@
 // it reads; it runs only when all of them are good by themselves.
 import { ownListenerCheck } from '../discovery/own-listener.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { defaultGroupName } from './config.ts';
 import { formatDuration } from './duration.ts';
 import { isLoopback, isWildcard } from './loopback.ts';
 import type { PathSegment } from './problem.ts';
@@ -29,6 +30,14 @@ export interface Facts {
   readonly isInCluster: boolean;
 }
 
+/** A listener leads to the group, or to one that follows it. */
+export function isGroupUsed(
+  { listeners, groups }: Pick<Values, 'listeners' | 'groups'>,
+  name: string,
+): boolean {
+  return listeners.some(({ group }) => group === name || groups[group]?.follow === name);
+}
+
 /** The settings that are without effect because another one takes their place. */
 export function unusedSettings(values: Values): ReadonlyMap<SettingKey, string> {
   if (values['health.check'] === 'tcp') {
@@ -36,6 +45,7 @@ export function unusedSettings(values: Values): ReadonlyMap<SettingKey, string> 
     return new Map([
       ['health.path', why],
       ['health.expectStatus', why],
+      ['health.expectBody', why],
       ['health.steps', why],
     ]);
   }
@@ -76,10 +86,63 @@ function conflict(a: HostPort, b: HostPort): boolean {
   return a.host === b.host || (isSameFamily && (isWildcard(a.host) || isWildcard(b.host)));
 }
 
-export const crossChecks: readonly CrossCheck[] = [
+/** What must hold for the settings of every group, the API servers' one at the top level among them. */
+export const groupableChecks: readonly CrossCheck[] = [
   atMost('health.timeout', 'health.interval'),
   atMost('health.fastInterval', 'health.interval'),
   atMost('health.interval', 'health.standbyInterval'),
+  {
+    reads: ['endpoints', 'listeners', 'admin'],
+    *check({ endpoints, listeners, admin }) {
+      const isListener = ownListenerCheck(listeners, () => []);
+      const isAdmin = ownListenerCheck(admin ? [admin] : [], () => []);
+      for (const [index, endpoint] of endpoints.entries()) {
+        const { port } = endpoint;
+        // Other names may come to mean this host as well; the agent looks again at what they resolve to.
+        const host = endpoint.host === 'localhost' ? '127.0.0.1' : endpoint.host;
+        const own = isListener({ host, port }) ? 'listeners' : isAdmin({ host, port }) ? 'admin' : undefined;
+        if (!own) continue;
+        yield {
+          keys: ['endpoints'],
+          within: [index],
+          right: `must be an API server, not Fairlead itself (${own})`,
+          found: formatHostPort(endpoint),
+        };
+      }
+    },
+  },
+  {
+    reads: ['endpoints'],
+    *check({ endpoints }) {
+      const seen = new Set<string>();
+      for (const [index, endpoint] of endpoints.entries()) {
+        const id = formatHostPort(endpoint);
+        if (seen.has(id))
+          yield { keys: ['endpoints'], within: [index], right: 'must be listed once', found: id };
+        seen.add(id);
+      }
+    },
+  },
+  {
+    reads: ['credentials.clientCertFile', 'credentials.clientKeyFile'],
+    *check(values) {
+      const [cert, key] = ['credentials.clientCertFile', 'credentials.clientKeyFile'] as const;
+      if (values[cert] && !values[key]) yield { keys: [cert], right: `needs ${key} as well` };
+      if (values[key] && !values[cert]) yield { keys: [key], right: `needs ${cert} as well` };
+    },
+  },
+  {
+    reads: ['health.check', 'health.steps', 'health.path', 'health.expectStatus', 'health.expectBody'],
+    *check(values, { isGiven }) {
+      for (const [key, why] of unusedSettings(values)) {
+        if (isGiven(key)) yield { keys: [key], right: `has no effect, as ${why}; remove one of the two` };
+      }
+    },
+  },
+];
+
+export const crossChecks: readonly CrossCheck[] = [
+  ...groupableChecks,
   atMost('dial.raceDelay', 'dial.allDownDeadline'),
   atMost('dial.firstFlightTimeout', 'dial.lastCandidateTimeout'),
   {
@@ -152,54 +215,6 @@ export const crossChecks: readonly CrossCheck[] = [
     },
   },
   {
-    reads: ['endpoints', 'listeners', 'admin'],
-    *check({ endpoints, listeners, admin }) {
-      const isListener = ownListenerCheck(listeners, () => []);
-      const isAdmin = ownListenerCheck(admin ? [admin] : [], () => []);
-      for (const [index, endpoint] of endpoints.entries()) {
-        const { port } = endpoint;
-        // Other names may come to mean this host as well; the agent looks again at what they resolve to.
-        const host = endpoint.host === 'localhost' ? '127.0.0.1' : endpoint.host;
-        const own = isListener({ host, port }) ? 'listeners' : isAdmin({ host, port }) ? 'admin' : undefined;
-        if (!own) continue;
-        yield {
-          keys: ['endpoints'],
-          within: [index],
-          right: `must be an API server, not Fairlead itself (${own})`,
-          found: formatHostPort(endpoint),
-        };
-      }
-    },
-  },
-  {
-    reads: ['endpoints'],
-    *check({ endpoints }) {
-      const seen = new Set<string>();
-      for (const [index, endpoint] of endpoints.entries()) {
-        const id = formatHostPort(endpoint);
-        if (seen.has(id))
-          yield { keys: ['endpoints'], within: [index], right: 'must be listed once', found: id };
-        seen.add(id);
-      }
-    },
-  },
-  {
-    reads: ['credentials.clientCertFile', 'credentials.clientKeyFile'],
-    *check(values) {
-      const [cert, key] = ['credentials.clientCertFile', 'credentials.clientKeyFile'] as const;
-      if (values[cert] && !values[key]) yield { keys: [cert], right: `needs ${key} as well` };
-      if (values[key] && !values[cert]) yield { keys: [key], right: `needs ${cert} as well` };
-    },
-  },
-  {
-    reads: ['health.check', 'health.steps', 'health.path', 'health.expectStatus'],
-    *check(values, { isGiven }) {
-      for (const [key, why] of unusedSettings(values)) {
-        if (isGiven(key)) yield { keys: [key], right: `has no effect, as ${why}; remove one of the two` };
-      }
-    },
-  },
-  {
     reads: ['credentials.inCluster', 'credentials.kubeconfig'],
     *check(values) {
       if (values['credentials.inCluster'] !== true || !values['credentials.kubeconfig']) return;
@@ -217,8 +232,16 @@ export const crossChecks: readonly CrossCheck[] = [
  * defaults without one.
  */
 export const endpointsCheck: CrossCheck = {
-  reads: ['endpoints', 'discovery.cacheFile', 'credentials.kubeconfig', 'credentials.inCluster'],
+  reads: [
+    'endpoints',
+    'discovery.cacheFile',
+    'credentials.kubeconfig',
+    'credentials.inCluster',
+    'listeners',
+    'groups',
+  ],
   *check(values, { isInCluster }) {
+    if (!isGroupUsed(values, defaultGroupName)) return;
     const inCluster = values['credentials.inCluster'];
     const mayUsePod = inCluster === 'auto' ? isInCluster : inCluster;
     if (values.endpoints.length || values['credentials.kubeconfig'] || values['discovery.cacheFile']) return;

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import type { Config } from './config.ts';
 import { type CrossCheck, crossChecks, endpointsCheck, type Facts } from './cross-checks.ts';
+import { groupChecks } from './group-checks.ts';
 import { configFileVariable, type Environment, readEnvironment } from './environment.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { formatPath, type PathSegment, type Problem, showValue } from './problem.ts';
@@ -63,6 +64,7 @@ function readDefaults({ env, hostname }: LoadInput, said: ReadonlySet<SettingKey
   const [raw, where] =
     env.NODE_NAME === undefined ? [hostname.toLowerCase(), 'host name'] : [env.NODE_NAME, 'NODE_NAME'];
   entries.set('nodeName', { raw, locate: () => where });
+  if (env.NODE_ZONE) entries.set('zone', { raw: env.NODE_ZONE, locate: () => 'NODE_ZONE' });
   for (const key of said) entries.delete(key);
   return { entries, problems: [] };
 }
@@ -123,7 +125,7 @@ function crossCheck(
       return { source, path: formatPath([blamed, ...path]), ...problem };
     });
   };
-  return { between: crossChecks.flatMap(run), endpoints: run(endpointsCheck) };
+  return { between: [...crossChecks, ...groupChecks].flatMap(run), endpoints: run(endpointsCheck) };
 }
 
 function valuesOf(checked: ReadonlyMap<SettingKey, Checked>): Values {

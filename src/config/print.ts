@@ -13,6 +13,9 @@ function written({ values }: Pick<Loaded, 'values'>, key: SettingKey): unknown {
 /** A scalar on one line, as YAML would write it. */
 const inline = (value: unknown) => stringify(value, { lineWidth: 0 }).trimEnd();
 
+const isMap = (value: unknown) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
+
 export function printYaml(loaded: Loaded): string {
   const unused = unusedSettings(loaded.values);
   const lines: string[] = [];
@@ -32,6 +35,9 @@ export function printYaml(loaded: Loaded): string {
     } else if (Array.isArray(value) && value.length > 0) {
       lines.push(`${indent}${name}: # ${loaded.sources[key]}`);
       for (const item of value) lines.push(`${indent}  - ${JSON.stringify(item)}`);
+    } else if (isMap(value)) {
+      lines.push(`${indent}${name}: # ${loaded.sources[key]}`);
+      for (const line of inline(value).split('\n')) lines.push(`${indent}  ${line}`);
     } else {
       lines.push(`${indent}${name}: ${inline(value)} # ${loaded.sources[key]}`);
     }

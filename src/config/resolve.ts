@@ -1,7 +1,8 @@
 // From checked values to the Config that the program is given, and back to the settings that differ
 // between two of them.
 import { isDeepStrictEqual } from 'node:util';
-import type { Config } from './config.ts';
+import type { Config, GroupConfig } from './config.ts';
+import type { GroupValue } from './group-setting.ts';
 import type { Applies } from './setting.ts';
 import { type SettingKey, settingKeys, settingOf, type Values } from './settings.ts';
 
@@ -19,13 +20,9 @@ function deepFreeze<T>(value: T): T {
   return value;
 }
 
-export function toConfig(values: Values): Config {
-  return deepFreeze<Config>({
-    nodeName: values.nodeName,
-    listeners: values.listeners,
-    reusePort: values.reusePort,
-    waitForPortMs: values.waitForPort,
-    allowNonLoopback: values.allowNonLoopback,
+/** The members that every group has, from the settings that hold for it. */
+function groupMembers(values: Values): Omit<GroupConfig, 'name' | 'type' | 'follow'> {
+  return {
     endpoints: values.endpoints,
     credentials: {
       ...defined({
@@ -48,6 +45,8 @@ export function toConfig(values: Values): Config {
     },
     health: {
       check: values['health.check'],
+      ...defined({ port: values['health.port'] }),
+      expectBody: values['health.expectBody'],
       steps: values['health.steps'] ?? [
         { path: values['health.path'], expectStatus: values['health.expectStatus'] },
       ],
@@ -62,6 +61,8 @@ export function toConfig(values: Values): Config {
     },
     balance: {
       policy: values['balance.policy'],
+      prefer: values['balance.prefer'],
+      returnAfterMs: values['balance.returnAfter'],
       rebalance: {
         enabled: values['balance.rebalance.enabled'],
         overMs: values['balance.rebalance.over'],
@@ -90,10 +91,68 @@ export function toConfig(values: Values): Config {
       windowMs: values['drain.window'],
       shutdownWindowMs: values['drain.shutdownWindow'],
     },
+  };
+}
+
+/** What a group of this type has where it says nothing and the top level is not meant for it. */
+const typeDefaults: Readonly<Record<GroupValue['type'], Partial<Values>>> = {
+  etcd: {
+    'health.check': 'https',
+    'health.path': '/health',
+    'health.expectStatus': [{ from: 200, to: 200 }],
+    'health.expectBody': 'etcd',
+  },
+  tcp: { 'health.check': 'tcp', 'health.expectBody': 'any' },
+};
+
+/**
+ * The settings that hold for a group: its own, its type's, and for times, choice and draining the top level's.
+ * Where endpoints are found and what they are shown is never taken over: a cluster's credentials are not for etcd.
+ */
+export function groupValues(values: Values, { type, own }: GroupValue): Values {
+  return {
+    ...values,
+    endpoints: [],
+    'credentials.kubeconfig': undefined,
+    'credentials.caFile': undefined,
+    'credentials.clientCertFile': undefined,
+    'credentials.clientKeyFile': undefined,
+    'credentials.tokenFile': undefined,
+    'credentials.serverName': undefined,
+    'credentials.inCluster': false,
+    'discovery.watch': false,
+    'discovery.cacheFile': undefined,
+    'health.port': undefined,
+    'health.steps': undefined,
+    ...typeDefaults[type],
+    ...own,
+  };
+}
+
+function groupConfig(values: Values, name: string, group: GroupValue): GroupConfig {
+  const { type, follow, port } = group;
+  return {
+    name,
+    type,
+    ...(follow !== undefined && port !== undefined && { follow: { group: follow, port } }),
+    ...groupMembers(groupValues(values, group)),
+  };
+}
+
+export function toConfig(values: Values): Config {
+  return deepFreeze<Config>({
+    nodeName: values.nodeName,
+    ...defined({ zone: values.zone }),
+    listeners: values.listeners,
+    reusePort: values.reusePort,
+    waitForPortMs: values.waitForPort,
+    allowNonLoopback: values.allowNonLoopback,
+    ...groupMembers(values),
     admin: values.admin,
     ownAdmin: values.ownAdmin,
     log: { level: values['log.level'], format: values['log.format'] },
     shutdown: { graceMs: values['shutdown.grace'] },
+    groups: Object.entries(values.groups).map(([name, group]) => groupConfig(values, name, group)),
   });
 }
 

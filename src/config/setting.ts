@@ -4,7 +4,7 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { formatHostPort, type HostPort, type Parsed, parseHostPort } from '../model/endpoint.ts';
-import type { HealthStep, ListenerConfig, StatusRange } from './config.ts';
+import type { HealthStep, StatusRange } from './config.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { looksSecret, showValue } from './problem.ts';
 import { formatStatuses, parseStatuses } from './statuses.ts';
@@ -38,7 +38,7 @@ export interface Setting<T> {
 
 export type SettingValue<S> = S extends Setting<infer T> ? T : never;
 
-interface Notes {
+export interface Notes {
   readonly description: string;
   readonly applies: Applies;
   readonly flag?: string;
@@ -46,7 +46,7 @@ interface Notes {
 }
 
 /** A schema out of a parser: its problem becomes the issue's message. */
-function parsed<I, T>(parse: (input: I) => Parsed<T>) {
+export function parsed<I, T>(parse: (input: I) => Parsed<T>) {
   return v.rawTransform<I, T>(({ dataset, addIssue, NEVER }) => {
     const result = parse(dataset.value);
     if (result.ok) return result.value;
@@ -186,7 +186,7 @@ export function duration(
 }
 
 /** An address to bind: an IP literal with a port; port 0 takes any free one. */
-function bindAddress(input: unknown): Parsed<HostPort> {
+export function bindAddress(input: unknown): Parsed<HostPort> {
   const right = 'an IP address and a port, such as 127.0.0.1:6443 or [::1]:6443';
   if (typeof input !== 'string') return { ok: false, problem: right };
   const result = parseHostPort(input, { allowPortZero: true });
@@ -221,25 +221,31 @@ export function bindAddressOrOff(notes: Notes & { default: string | false }): Se
   };
 }
 
-const splitList = (value: string): unknown => value.split(',').map((item) => item.trim());
+export const splitList = (value: string): unknown => value.split(',').map((item) => item.trim());
 
-/** Addresses of API servers: IP literals or DNS names; the port is 6443 where none is written. */
+/** Endpoints: IP literals or DNS names. `defaultPort` is taken where none is written. */
+export function endpointListSchema(defaultPort?: number) {
+  const port = defaultPort ?? 2379;
+  const right = `HOST:PORT, such as 10.0.0.1:${port}, [fd00::5]:${port} or cp1.example:${port}`;
+  return v.array(
+    v.pipe(
+      v.string(`must be ${right}`),
+      parsed((input: string) => {
+        const result = parseHostPort(input, defaultPort === undefined ? {} : { defaultPort });
+        return result.ok ? result : { ok: false, problem: `${right} (${result.problem})` };
+      }),
+    ),
+    `must be a list of ${right}`,
+  );
+}
+
+/** Addresses of API servers; the port is 6443 where none is written. */
 export function endpointList(notes: Notes): Setting<readonly HostPort[]> {
-  const right = 'HOST:PORT, such as 10.0.0.1:6443, [fd00::5]:6443 or cp1.example:6443';
   return {
     ...notes,
     type: 'list of HOST:PORT',
     fallback: [],
-    schema: v.array(
-      v.pipe(
-        v.string(`must be ${right}`),
-        parsed((input: string) => {
-          const result = parseHostPort(input, { defaultPort: 6443 });
-          return result.ok ? result : { ok: false, problem: `${right} (${result.problem})` };
-        }),
-      ),
-      `must be a list of ${right}`,
-    ),
+    schema: endpointListSchema(6443),
     fromText: splitList,
     isList: true,
     write: (value) => value.map(formatHostPort),
@@ -247,56 +253,8 @@ export function endpointList(notes: Notes): Setting<readonly HostPort[]> {
 }
 
 /** Fills in `key` where a map lacks it, so that its own check says what would be right. */
-const withKey = (key: string) => (item: unknown) =>
+export const withKey = (key: string) => (item: unknown) =>
   typeof item === 'object' && item !== null && !Array.isArray(item) ? { [key]: undefined, ...item } : item;
-
-/** Listeners: `HOST:PORT`, or a map with `address` and its options. */
-export function listenerList(
-  notes: Notes & { default: readonly unknown[] },
-): Setting<readonly ListenerConfig[]> {
-  const { default: fallback, ...rest } = notes;
-  const asMap = v.object(
-    {
-      address: v.pipe(v.unknown(), parsed(bindAddress)),
-      type: v.optional(v.picklist(['passthrough'], 'must be passthrough'), 'passthrough'),
-      replayNonTls: v.optional(v.boolean('must be true or false'), false),
-      optional: v.optional(v.boolean('must be true or false'), false),
-    },
-    'must be HOST:PORT or a map with address, type, replayNonTls, optional',
-  );
-  return {
-    ...rest,
-    type: 'list of HOST:PORT, or of maps',
-    fallback,
-    itemKeys: Object.keys(asMap.entries),
-    schema: v.pipe(
-      v.array(
-        v.pipe(
-          v.unknown(),
-          v.transform((item) => (typeof item === 'string' ? { address: item } : item)),
-          v.transform(withKey('address')),
-          asMap,
-          v.transform(({ address, type, replayNonTls, optional }) => ({
-            ...address,
-            type,
-            replayNonTls,
-            optional,
-          })),
-        ),
-        'must be a list of HOST:PORT, or of maps with address and options',
-      ),
-      v.minLength(1, 'must have at least one listener'),
-    ),
-    fromText: splitList,
-    isList: true,
-    write: (value) =>
-      value.map(({ type, replayNonTls, optional, ...address }) => {
-        const text = formatHostPort(address);
-        if (type === 'passthrough' && !replayNonTls && !optional) return text;
-        return { address: text, type, ...(replayNonTls && { replayNonTls }), ...(optional && { optional }) };
-      }),
-  };
-}
 
 const statusSchema = v.pipe(
   v.unknown(),

@@ -1,6 +1,8 @@
 // The schema: every setting of Fairlead, in the order of docs/config.md. The YAML file, the
 // environment (FAIRLEAD_ and the path in capitals), the flags, their checks, `config print`, the docs and
 // the reload rules all derive from this table.
+import { groupMap } from './group-setting.ts';
+import { listenerList } from './listener-setting.ts';
 import {
   autoBoolean,
   bindAddressOrOff,
@@ -12,7 +14,6 @@ import {
   healthSteps,
   httpPath,
   integer,
-  listenerList,
   optional,
   type Setting,
   type SettingValue,
@@ -23,7 +24,7 @@ import {
 const dnsLabel = (value: string) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value);
 const nameRight = 'a lower-case DNS label such as kubernetes';
 
-export const settings = {
+const plainSettings = {
   nodeName: text({
     description: 'Name of this node: decides, with the endpoints, which API server it prefers.',
     applies: 'restart',
@@ -32,9 +33,18 @@ export const settings = {
     right: 'a name of at most 253 characters without spaces',
     check: (value) => value.length <= 253 && !/\s/.test(value),
   }),
+  zone: optional(
+    text({
+      description: 'Zone of this node, for `balance.prefer: zone`.',
+      applies: 'reload',
+      defaultNote: 'environment variable NODE_ZONE, else not set',
+      right: 'the name of a zone, as in the label topology.kubernetes.io/zone',
+      check: (value) => /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(value),
+    }),
+  ),
   listeners: listenerList({
     description:
-      'Local addresses that accept clients. A map gives options: `address`, `type` (`passthrough`), `replayNonTls` (a first flight that is not TLS may be sent to a second endpoint; false), `optional` (left out where the address family does not exist; false). Port 0 takes any free port.',
+      'Local addresses that accept clients. A map gives [options](#listeners). Port 0 takes any free port.',
     applies: 'restart',
     flag: '--listen',
     default: ['127.0.0.1:6443', { address: '[::1]:6443', optional: true }],
@@ -145,11 +155,20 @@ export const settings = {
     flag: '--cache-file',
   }),
   'health.check': choice({
-    description: 'How an endpoint is asked: HTTPS requests, or a TCP connect only.',
+    description: 'How an endpoint is asked: HTTPS requests, plain HTTP requests, or a TCP connect only.',
     applies: 'reload',
     default: 'https',
-    of: ['https', 'tcp'],
+    of: ['https', 'http', 'tcp'],
   }),
+  'health.port': optional(
+    integer({
+      description: 'Port that is asked, where health has one of its own.',
+      applies: 'reload',
+      defaultNote: "the endpoint's port",
+      min: 1,
+      max: 65_535,
+    }),
+  ),
   'health.path': httpPath({
     description: 'Path of the request.',
     applies: 'reload',
@@ -159,6 +178,12 @@ export const settings = {
     description: 'Statuses that mean ready: numbers, ranges, or a list of them.',
     applies: 'reload',
     default: 200,
+  }),
+  'health.expectBody': choice({
+    description: 'What the answer must say: anything, or what etcd says on /health when it is well.',
+    applies: 'reload',
+    default: 'any',
+    of: ['any', 'etcd'],
   }),
   'health.steps': healthSteps({
     description:
@@ -220,6 +245,20 @@ export const settings = {
     applies: 'reload',
     default: 'rendezvous',
     of: ['rendezvous', 'least-connections', 'round-robin'],
+  }),
+  'balance.prefer': choice({
+    description:
+      "Endpoints that go before all others while they are ready: those on this host, or those in this node's zone.",
+    applies: 'reload',
+    default: 'none',
+    of: ['none', 'local', 'zone'],
+  }),
+  'balance.returnAfter': duration({
+    description:
+      'How long such an endpoint must have been ready without a break before it takes clients back.',
+    applies: 'reload',
+    default: '15s',
+    min: '0s',
   }),
   'balance.rebalance.enabled': boolean({
     description: 'Move old tunnels back, slowly, to an endpoint that has recovered.',
@@ -376,6 +415,15 @@ export const settings = {
     applies: 'reload',
     default: '30s',
     min: '0s',
+  }),
+} satisfies Record<string, Setting<unknown>>;
+
+export const settings = {
+  ...plainSettings,
+  groups: groupMap({
+    description: 'Further [groups of endpoints](#groups) for listeners to lead to, by name.',
+    applies: 'reload',
+    settings: plainSettings,
   }),
 } satisfies Record<string, Setting<unknown>>;
 

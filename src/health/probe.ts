@@ -32,7 +32,7 @@ export interface ProbeTarget {
    */
   readonly isVerified: boolean;
   /** `tcp`: a connection is all that is asked for, and `steps` is not read. */
-  readonly check: 'https' | 'tcp';
+  readonly check: 'https' | 'http' | 'tcp';
   /** Asked one after the other; the first unexpected answer ends the check. */
   readonly steps: readonly CheckStep[];
   readonly userAgent: string;

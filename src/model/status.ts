@@ -13,6 +13,8 @@ export interface StatusListener {
   /** The bound address, `HOST:PORT`. */
   readonly address: string;
   readonly type: 'passthrough';
+  /** The group that its clients go to; absent: the API servers. */
+  readonly group?: string;
 }
 
 export interface StatusEndpoint {
@@ -50,6 +52,18 @@ export interface StatusDiscovery {
   readonly message?: string;
 }
 
+/** A group beside that of the API servers, which the status itself describes. */
+export interface StatusGroup {
+  readonly name: string;
+  /** At least one of its endpoints is usable. */
+  readonly isReady: boolean;
+  readonly policy: Status['policy'];
+  readonly credentials: CredentialsKind;
+  readonly snapshotVersion: number;
+  /** In this node's pick order. */
+  readonly endpoints: readonly StatusEndpoint[];
+}
+
 export interface Status {
   readonly version: string;
   readonly node: string;
@@ -57,7 +71,10 @@ export interface Status {
   /** ISO 8601. */
   readonly startedAt: string;
   readonly uptimeSeconds: number;
-  /** At least one endpoint is usable, and every listener has its port: what the admin server's /readyz says. */
+  /**
+   * Every group that a listener leads to has a usable endpoint, and every listener has its address: what the admin
+   * server's /readyz says.
+   */
   readonly isReady: boolean;
   readonly policy: 'rendezvous' | 'least-connections' | 'round-robin';
   readonly listeners: readonly StatusListener[];
@@ -69,4 +86,6 @@ export interface Status {
   readonly discovery: StatusDiscovery;
   readonly credentials: CredentialsKind;
   readonly tunnels: { readonly active: number; readonly max: number };
+  /** Absent when there are none. */
+  readonly groups?: readonly StatusGroup[];
 }

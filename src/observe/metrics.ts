@@ -13,34 +13,46 @@ export interface Sample {
   readonly metricName?: string;
 }
 
-export interface MetricDefinition {
+interface MetricHead {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
-  collect(sources: MetricSources): readonly Sample[];
 }
+
+/** Of the process as a whole, or of each group: then series of all but the API servers' group have a label `group`. */
+export type MetricDefinition = MetricHead &
+  (
+    | { readonly of: 'process'; collect(sources: MetricSources): readonly Sample[] }
+    | { readonly of: 'group'; collect(sources: GroupMetricSources): readonly Sample[] }
+  );
 
 /** Where the numbers come from; all live, all read-only. */
 export interface MetricSources {
   readonly version: string;
-  snapshot(): Snapshot;
-  traffic(endpoint: EndpointId): EndpointTraffic;
-  /** Endpoints that have ever carried a tunnel, removed ones among them. */
-  endpointsWithTraffic(): Iterable<EndpointId>;
   /** Wall time of the last complete list or watch event. */
   syncedAtMs(): number | undefined;
   /** Failures of the watch since it last worked. */
   watchFailures(): number;
   wallMs(): number;
+  tunnelLimit(): number;
+  readonly groups: readonly { readonly labels: Labels; readonly sources: GroupMetricSources }[];
+}
+
+/** The numbers of one group of endpoints. */
+export interface GroupMetricSources {
+  snapshot(): Snapshot;
+  traffic(endpoint: EndpointId): EndpointTraffic;
+  /** Endpoints that have ever carried a tunnel, removed ones among them. */
+  endpointsWithTraffic(): Iterable<EndpointId>;
   /** Dials by endpoint and result. */
   dials(): Iterable<{ readonly endpoint: EndpointId; readonly result: string; readonly count: number }>;
   probes: ProbeCounters;
-  tunnelLimit(): number;
   /** Clients and tunnels that did not end by their own FINs, by reason. */
   closings(): Iterable<{ readonly reason: string; readonly count: number }>;
   /** First flights sent to a second endpoint, by how it ended. */
   replays(): Iterable<{ readonly result: string; readonly count: number }>;
+  acceptFailures(): number;
 }
 
 const probeBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -101,7 +113,7 @@ function one(value: number, labels: Labels = {}): Sample[] {
   return [{ labels, value }];
 }
 
-function byTraffic(sources: MetricSources, value: (traffic: EndpointTraffic) => number): Sample[] {
+function byTraffic(sources: GroupMetricSources, value: (traffic: EndpointTraffic) => number): Sample[] {
   return [...sources.endpointsWithTraffic()].map((endpoint) => ({
     labels: { endpoint },
     value: value(sources.traffic(endpoint)),
@@ -111,6 +123,7 @@ function byTraffic(sources: MetricSources, value: (traffic: EndpointTraffic) => 
 export const metricDefinitions: readonly MetricDefinition[] = [
   {
     name: 'fairlead_build_info',
+    of: 'process',
     type: 'gauge',
     help: 'Always 1; the version of Fairlead and of Node.',
     labels: ['version', 'node_version'],
@@ -118,6 +131,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoint_verdict',
+    of: 'group',
     type: 'gauge',
     help: 'Verdict of each endpoint: 1 for the one that holds, 0 for the others.',
     labels: ['endpoint', 'verdict'],
@@ -131,6 +145,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoints_usable',
+    of: 'group',
     type: 'gauge',
     help: 'Endpoints that take new tunnels.',
     labels: [],
@@ -138,6 +153,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoints_known',
+    of: 'group',
     type: 'gauge',
     help: 'Known endpoints by tier: discovered, or seed (configured, but not listed by the cluster).',
     labels: ['tier'],
@@ -149,6 +165,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_snapshot_version',
+    of: 'group',
     type: 'gauge',
     help: 'Version of the published snapshot; grows with every change of endpoints or verdicts.',
     labels: [],
@@ -156,6 +173,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_discovery_age_seconds',
+    of: 'process',
     type: 'gauge',
     help: 'Time since the endpoint watch was last known to be complete; absent while it has never been.',
     labels: [],
@@ -166,6 +184,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_discovery_watch_failures',
+    of: 'process',
     type: 'gauge',
     help: 'Attempts of the endpoint watch that have failed since it last worked.',
     labels: [],
@@ -173,6 +192,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_tunnels',
+    of: 'group',
     type: 'gauge',
     help: 'Open tunnels by endpoint.',
     labels: ['endpoint'],
@@ -180,6 +200,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_tunnels_max',
+    of: 'process',
     type: 'gauge',
     help: 'Most tunnels that this process accepts.',
     labels: [],
@@ -187,6 +208,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_tunnels_total',
+    of: 'group',
     type: 'counter',
     help: 'Tunnels opened by endpoint.',
     labels: ['endpoint'],
@@ -194,6 +216,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_tunnel_bytes_total',
+    of: 'group',
     type: 'counter',
     help: 'Bytes relayed by endpoint: up to the endpoint, down to the clients.',
     labels: ['endpoint', 'direction'],
@@ -208,6 +231,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_dials_total',
+    of: 'group',
     type: 'counter',
     help: 'Attempts to connect to an endpoint for a client, by result.',
     labels: ['endpoint', 'result'],
@@ -216,6 +240,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_first_flight_replays_total',
+    of: 'group',
     type: 'counter',
     help: "Clients' first flights that were tried on a second endpoint, by result.",
     labels: ['result'],
@@ -223,7 +248,16 @@ export const metricDefinitions: readonly MetricDefinition[] = [
       [...replays()].map(({ result, count }) => ({ labels: { result }, value: count })),
   },
   {
+    name: 'fairlead_accept_failures_total',
+    of: 'group',
+    type: 'counter',
+    help: 'Clients that the kernel or Node could not hand over, most likely for want of descriptors.',
+    labels: [],
+    collect: ({ acceptFailures }) => one(acceptFailures()),
+  },
+  {
     name: 'fairlead_closings_total',
+    of: 'group',
     type: 'counter',
     help: 'Clients and tunnels that ended otherwise than by FIN, by reason.',
     labels: ['reason'],
@@ -232,6 +266,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_probes_total',
+    of: 'group',
     type: 'counter',
     help: 'Health probes by endpoint and result, in HAProxy notation.',
     labels: ['endpoint', 'result'],
@@ -239,6 +274,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_probe_duration_seconds',
+    of: 'group',
     type: 'histogram',
     help: 'Duration of health probes by endpoint.',
     labels: ['endpoint'],
@@ -246,6 +282,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'process_resident_memory_bytes',
+    of: 'process',
     type: 'gauge',
     help: 'Resident memory of the agent.',
     labels: [],
@@ -253,6 +290,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'process_cpu_seconds_total',
+    of: 'process',
     type: 'counter',
     help: 'User and system CPU time of the agent.',
     labels: [],
@@ -263,6 +301,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'process_start_time_seconds',
+    of: 'process',
     type: 'gauge',
     help: 'Start of the agent since the epoch.',
     labels: [],
@@ -275,6 +314,16 @@ export interface RenderedMetrics {
   readonly body: string;
 }
 
+/** All samples of a metric: of the process, or of each group with its label. */
+export function samplesOf(definition: MetricDefinition, sources: MetricSources): readonly Sample[] {
+  if (definition.of === 'process') return definition.collect(sources);
+  return sources.groups.flatMap((group) =>
+    definition
+      .collect(group.sources)
+      .map((sample) => ({ ...sample, labels: { ...sample.labels, ...group.labels } })),
+  );
+}
+
 /** The metrics in Prometheus text format. */
 export async function renderMetrics(sources: MetricSources): Promise<RenderedMetrics> {
   const { Registry } = await import('prom-client');
@@ -284,7 +333,7 @@ export async function renderMetrics(sources: MetricSources): Promise<RenderedMet
     const metric = {
       name,
       get: () =>
-        Promise.resolve({ name, help, type, values: definition.collect(sources), aggregator: 'sum' }),
+        Promise.resolve({ name, help, type, values: samplesOf(definition, sources), aggregator: 'sum' }),
     };
     // prom-client asks no more of a metric than its name and get().
     registry.registerMetric(metric as never);

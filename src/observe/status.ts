@@ -2,15 +2,23 @@
 import { formatReason, type JudgedEndpoint, type Snapshot } from '../model/snapshot.ts';
 import type { EndpointTraffic } from '../model/outcome.ts';
 import type { EndpointId } from '../model/endpoint.ts';
-import type { Status, StatusEndpoint } from '../model/status.ts';
+import type { Status, StatusEndpoint, StatusGroup } from '../model/status.ts';
 
-export interface StatusInput
-  extends Omit<Status, 'snapshotVersion' | 'endpoints' | 'isReady' | 'uptimeSeconds'> {
+/** One group as the agent knows it. */
+export interface GroupStatusInput extends Pick<Status, 'policy' | 'credentials'> {
   readonly snapshot: Snapshot;
   readonly wallMs: number;
   /** Endpoints that discovery no longer lists, and that still carry tunnels. */
   readonly leaving: readonly JudgedEndpoint[];
   traffic(endpoint: EndpointId): EndpointTraffic;
+}
+
+export interface StatusInput
+  extends GroupStatusInput,
+    Omit<Status, 'snapshotVersion' | 'endpoints' | 'isReady' | 'uptimeSeconds' | 'groups'> {
+  /** A listener leads to the API servers; else they have no say in whether the agent is ready. */
+  readonly isUsed?: boolean;
+  readonly groups?: readonly (GroupStatusInput & { readonly name: string })[];
 }
 
 const notVisibleHint =
@@ -25,8 +33,8 @@ function hintFor({ reason }: JudgedEndpoint): string | undefined {
   return undefined;
 }
 
-export function makeStatus({ snapshot, wallMs, traffic, leaving, ...rest }: StatusInput): Status {
-  const endpoints = [...snapshot.endpoints, ...leaving].map((judged, index): StatusEndpoint => {
+function statusEndpoints({ snapshot, leaving, traffic }: GroupStatusInput): StatusEndpoint[] {
+  return [...snapshot.endpoints, ...leaving].map((judged, index): StatusEndpoint => {
     const { endpoint, verdict, reason, sinceMs, isUsable } = judged;
     const { activeTunnels, totalTunnels, bytesUp, bytesDown } = traffic(endpoint.id);
     const hint = hintFor(judged);
@@ -47,11 +55,29 @@ export function makeStatus({ snapshot, wallMs, traffic, leaving, ...rest }: Stat
       ...(hint !== undefined && { hint }),
     };
   });
+}
+
+export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput): Status {
+  const { snapshot, wallMs, traffic: _, leaving: _leaving, ...rest } = input;
+  const others = groups.map(
+    ({ name, ...group }): StatusGroup => ({
+      name,
+      isReady: group.snapshot.usableCount > 0,
+      policy: group.policy,
+      credentials: group.credentials,
+      snapshotVersion: group.snapshot.version,
+      endpoints: statusEndpoints(group),
+    }),
+  );
   return {
     ...rest,
     uptimeSeconds: Math.max(0, Math.round((wallMs - Date.parse(rest.startedAt)) / 1000)),
-    isReady: snapshot.usableCount > 0 && rest.waitingFor === undefined,
+    isReady:
+      (!isUsed || snapshot.usableCount > 0) &&
+      others.every(({ isReady }) => isReady) &&
+      rest.waitingFor === undefined,
     snapshotVersion: snapshot.version,
-    endpoints,
+    endpoints: statusEndpoints(input),
+    ...(others.length > 0 && { groups: others }),
   };
 }

@@ -42,6 +42,14 @@ export interface ConnectionTableDeps {
   readonly log: DataPathLog;
   readonly outcomes: OutcomeReporter;
   readonly options?: Partial<PassthroughOptions>;
+  /** Shared by the tables of a process: `maxTunnels` holds for all of them together. */
+  readonly load?: ProcessLoad;
+  readonly ownAddresses?: OwnAddresses;
+}
+
+/** What all tables of a process carry together. */
+export interface ProcessLoad {
+  tunnels: number;
 }
 
 export class ConnectionTable implements TrafficReader {
@@ -56,6 +64,7 @@ export class ConnectionTable implements TrafficReader {
   readonly #shared: OpeningShared;
   readonly #records = new Map<EndpointId, TunnelRecord>();
   readonly #tunnels = new Set<Tunnel>();
+  readonly #load: ProcessLoad;
   readonly #ages: TunnelAges;
   readonly #draining: Draining;
   readonly #limitLog: RateLimitedLog;
@@ -64,14 +73,15 @@ export class ConnectionTable implements TrafficReader {
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
 
-  constructor({ clock, random, log, outcomes, options = {} }: ConnectionTableDeps) {
+  constructor({ clock, random, log, outcomes, options = {}, load, ownAddresses }: ConnectionTableDeps) {
     this.options = { ...defaultPassthroughOptions, ...options };
     this.#clock = clock;
     this.#log = log;
     this.#limitLog = new RateLimitedLog(clock);
     this.#acceptLog = new RateLimitedLog(clock);
     this.#loopLog = new RateLimitedLog(clock);
-    this.ownAddresses = new OwnAddresses(clock);
+    this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
+    this.#load = load ?? { tunnels: 0 };
     const buffers = new ReadBuffers();
     this.#legs = new SocketLegMaker(buffers);
     this.#silence = new SilenceWatch(clock, outcomes, () => this.options.silenceReportMs);
@@ -281,13 +291,14 @@ export class ConnectionTable implements TrafficReader {
   accept(connection: ClientHandle | Socket, settings: OpeningSettings): void {
     const isSocket = connection instanceof Socket;
     const client = isSocket ? this.#legs.adopt(connection, nobody) : this.#legs.accept(connection, nobody);
-    if (this.#tunnels.size >= this.options.maxTunnels || this.#closing) {
+    if (this.#load.tunnels >= this.options.maxTunnels || this.#closing) {
       this.#refuse(client);
       return;
     }
     this.counters.accepted += 1;
     const tunnel = new Tunnel(this.#home, client);
     this.#tunnels.add(tunnel);
+    this.#load.tunnels += 1;
     this.#ages.add(tunnel);
     const opening = new Opening(this.#shared, settings, tunnel);
     tunnel.opening = opening;
@@ -339,7 +350,7 @@ export class ConnectionTable implements TrafficReader {
     tunnel.record?.tunnels.delete(tunnel);
     this.#draining.forget(tunnel);
     this.#ages.forget(tunnel);
-    this.#tunnels.delete(tunnel);
+    if (this.#tunnels.delete(tunnel)) this.#load.tunnels -= 1;
     if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
   }
 

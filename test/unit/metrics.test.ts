@@ -1,20 +1,35 @@
 import { readFileSync } from 'node:fs';
 import {
+  type GroupMetricSources,
   type MetricSources,
   metricDefinitions,
   ProbeCounters,
   renderMetrics,
+  samplesOf,
 } from '../../src/observe/metrics.ts';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
 
 const endpoint = { ...makeEndpoint('10.0.0.1', 6443), tier: 'discovered', sources: ['watch'] } as const;
 
 function sources(): MetricSources {
+  return {
+    version: '1.2.3',
+    syncedAtMs: () => 1_000,
+    watchFailures: () => 2,
+    wallMs: () => 4_500,
+    tunnelLimit: () => 1_000,
+    groups: [
+      { labels: {}, sources: groupSources() },
+      { labels: { group: 'etcd' }, sources: groupSources() },
+    ],
+  };
+}
+
+function groupSources(): GroupMetricSources {
   const probes = new ProbeCounters();
   probes.observe(endpoint.id, 'L7OK/200', 3);
   probes.observe(endpoint.id, 'L7OK/200', 9_000);
   return {
-    version: '1.2.3',
     snapshot: () => ({
       version: 7,
       atMs: 0,
@@ -26,12 +41,9 @@ function sources(): MetricSources {
     }),
     traffic: () => ({ activeTunnels: 2, totalTunnels: 5, bytesUp: 10, bytesDown: 20 }),
     endpointsWithTraffic: () => [endpoint.id],
-    syncedAtMs: () => 1_000,
-    watchFailures: () => 2,
-    wallMs: () => 4_500,
     dials: () => [{ endpoint: endpoint.id, result: 'refused', count: 3 }],
     probes,
-    tunnelLimit: () => 1_000,
+    acceptFailures: () => 6,
     closings: () => [{ reason: 'limit', count: 1 }],
     replays: () => [{ result: 'sent', count: 4 }],
   };
@@ -50,17 +62,23 @@ test('the scrape is valid exposition text with the values of now', async () => {
     'fairlead_probe_duration_seconds_bucket{endpoint="10.0.0.1:6443",le="+Inf"} 2',
     'fairlead_probe_duration_seconds_count{endpoint="10.0.0.1:6443"} 2',
     'fairlead_probes_total{endpoint="10.0.0.1:6443",result="L7OK/200"} 2',
+    'fairlead_accept_failures_total 6',
+    'fairlead_accept_failures_total{group="etcd"} 6',
+    'fairlead_tunnels{endpoint="10.0.0.1:6443",group="etcd"} 2',
   ]) {
     expect(body.split('\n')).toContain(line);
   }
 });
 
-test('every sample has exactly the labels of its definition', () => {
+test('every sample has exactly the labels of its definition, and its group where that is not the API servers', () => {
   const live = sources();
-  for (const { name, labels, collect } of metricDefinitions) {
-    for (const sample of collect(live)) {
+  for (const definition of metricDefinitions) {
+    const { name, labels, of } = definition;
+    const samples = samplesOf(definition, live);
+    for (const [index, sample] of samples.entries()) {
       const given = Object.keys(sample.labels).filter((label) => label !== 'le');
-      expect({ name, given }).toEqual({ name, given: [...labels] });
+      const isOther = of === 'group' && index >= samples.length / 2;
+      expect({ name, given }).toEqual({ name, given: isOther ? [...labels, 'group'] : [...labels] });
     }
   }
 });

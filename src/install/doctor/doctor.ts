@@ -2,7 +2,7 @@
 // it sends reads, and reviews of its own rights, to API servers.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Config } from '../../config/config.ts';
+import { type Config, defaultGroupName } from '../../config/config.ts';
 import { isLoopback } from '../../config/loopback.ts';
 import { parseSlice, readSlices } from '../../discovery/endpointslices.ts';
 import { ownListenerCheck } from '../../discovery/own-listener.ts';
@@ -87,7 +87,9 @@ export async function examine(input: DoctorInput): Promise<Examination> {
     agent,
     hasBootSeeds: hasBootSeeds(config, agent?.sources),
   });
-  const listeners = config.listeners.map(({ host, port }) => ({ host, port }));
+  const listeners = config.listeners
+    .filter(({ group }) => group === defaultGroupName)
+    .map(({ host, port }) => ({ host, port }));
   const pointing = judgeKubeconfigs(kubeconfigs, {
     role,
     listeners,

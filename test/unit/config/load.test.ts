@@ -181,7 +181,7 @@ test('all problems of all sources come at once, those of the file by line', asyn
   expect(await problems({ yaml, env, flags: { admin: ['localhost:6442'] } })).toEqual([
     'f.yaml:1:1: helth: is not a setting; did you mean health?',
     'f.yaml:2:20: health.interval: must be a duration with its unit, such as 250ms, 2s or 10m, from 100ms to 1d; found 2',
-    'f.yaml:2:30: health.check: must be one of https, tcp; found "tpc"; did you mean tcp?',
+    'f.yaml:2:30: health.check: must be one of https, http, tcp; found "tpc"; did you mean tcp?',
     'f.yaml:2:41: health.rise: must be a whole number from 1 to 100; found "2"',
     expect.stringMatching(
       /^f\.yaml:3:23: endpoints\[1\]: must be HOST:PORT.*neither an IP address nor a DNS name\); found "a b"$/,
@@ -370,7 +370,7 @@ describe('config print', () => {
     expect(text).toContain('\n  # path: health.steps takes its place\n');
     expect(text).toContain('\n  # kubeconfig: not set\n');
     expect(text).toContain(
-      '\nbalance:\n  policy: rendezvous # default\n  rebalance:\n    enabled: true # default\n',
+      '\nbalance:\n  policy: rendezvous # default\n  prefer: none # default\n  returnAfter: 15s # default\n  rebalance:\n    enabled: true # default\n',
     );
   });
 

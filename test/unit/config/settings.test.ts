@@ -15,6 +15,8 @@ import {
 /** Another value than the default, as YAML would have it. */
 const other: Partial<Record<SettingKey, unknown>> = {
   nodeName: 'other',
+  zone: 'other',
+  groups: { etcd: { type: 'etcd', endpoints: ['10.0.0.9'], health: { interval: '3s', path: '/readyz' } } },
   listeners: ['127.0.0.1:7443'],
   endpoints: ['10.0.0.9:6443'],
   'credentials.serverName': 'kubernetes',

@@ -67,7 +67,7 @@ describe('names that are not known', () => {
     [
       'listeners:\n  - address: 127.0.0.1:1\n    replayNonTsl: true\n',
       [
-        'f.yaml:3:5: listeners[0].replayNonTsl: is not known here; address, type, replayNonTls, optional are; did you mean replayNonTls?',
+        'f.yaml:3:5: listeners[0].replayNonTsl: is not known here; address, type, group, replayNonTls, optional, waitForAddress, maxTunnels, allowFrom, sendProxy, acceptProxyFrom are; did you mean replayNonTls?',
       ],
     ],
     [
@@ -81,7 +81,7 @@ describe('names that are not known', () => {
 
 test('a section that is no map, and a setting without a value', () => {
   expect(problemsOf('health: 5\nlog:\n  level:\n')).toEqual([
-    expect.stringContaining('f.yaml:1:1: health: must be a map with check, path,'),
+    expect.stringContaining('f.yaml:1:1: health: must be a map with check, port, path,'),
     'f.yaml:3:3: log.level: must have a value; remove the key if the default is wanted; found nothing',
   ]);
 });

@@ -1,0 +1,346 @@
+// One group of endpoints with all that belongs to it: where they come from, what health says of them, in which
+// order they are tried, the tunnels to them and when these are closed. The API servers are one group; etcd, or
+// another port of the same hosts, is another. It owns its parts; the agent owns the groups and their listeners.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { groupMetricSources } from './agent-metrics.ts';
+import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
+import { Closer } from './balance/closer.ts';
+import { makePicker, type Pick } from './balance/picker.ts';
+import { SnapshotPublisher } from './balance/publisher.ts';
+import { makeSnapshot } from './balance/snapshot.ts';
+import { defaultGroupName, type GroupConfig } from './config/config.ts';
+import { type Discovery, startDiscovery } from './discovery/discovery.ts';
+import { followEndpoints, type FollowedSet } from './discovery/follow.ts';
+import { Health } from './health/health.ts';
+import { ProbeConnection } from './health/probe.ts';
+import { reasonOf } from './health/verdict.ts';
+import { defaultServiceAccountDir } from './kubernetes/load-credentials.ts';
+import { checkIdentity } from './kubernetes/server-identity.ts';
+import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
+import { systemClock } from './model/clock.ts';
+import type { Endpoint, EndpointId } from './model/endpoint.ts';
+import type { OutcomeReporter } from './model/outcome.ts';
+import { type EndpointSet, formatReason, type JudgedEndpoint, type KnownEndpoint } from './model/snapshot.ts';
+import { type GroupMetricSources, ProbeCounters } from './observe/metrics.ts';
+import type { GroupStatusInput } from './observe/status.ts';
+import { ConnectionTable, type ProcessLoad } from './passthrough/connection-table.ts';
+import type { OwnAddresses } from './passthrough/own-addresses.ts';
+import type { readTunnelLimit } from './passthrough/tunnel-limit.ts';
+
+export type TunnelLimits = Awaited<ReturnType<typeof readTunnelLimit>>;
+
+/** What the groups of a process share. */
+export interface GroupSurroundings {
+  readonly log: Logger;
+  readonly version: string;
+  readonly nodeName: string;
+  /** KUBERNETES_SERVICE_HOST, in a pod. */
+  readonly serviceHost?: string;
+  readonly load: ProcessLoad;
+  readonly ownAddresses: OwnAddresses;
+}
+
+const clock = systemClock;
+const random = Math.random;
+/** Longest wait for the first reading of credentials before endpoints are probed without any. */
+const firstCredentialsMs = 2_000;
+const sweepMs = 5_000;
+
+export class EndpointGroup {
+  readonly name: string;
+  readonly table: ConnectionTable;
+  readonly #surroundings: GroupSurroundings;
+  readonly #log: Logger;
+  #config: GroupConfig;
+  readonly #snapshots = new SnapshotPublisher();
+  readonly #probes = new ProbeCounters();
+  readonly #health: Health;
+  readonly #closer: Closer;
+  #pick: () => Pick;
+  #credentials: CredentialWatch | undefined;
+  #discovery: Discovery | undefined;
+  readonly #setListeners = new Set<() => void>();
+  #isOwnListener: (endpoint: Endpoint) => boolean = () => false;
+  #leader: FollowedSet | undefined;
+  #sweep: ReturnType<typeof clock.schedule> | undefined;
+  #mayProbe = false;
+  #isStopping = false;
+
+  constructor(config: GroupConfig, surroundings: GroupSurroundings, limits: TunnelLimits) {
+    const { log, load, ownAddresses } = surroundings;
+    this.name = config.name;
+    this.#config = config;
+    this.#surroundings = surroundings;
+    this.#log = config.name === defaultGroupName ? log : log.child({ group: config.name });
+
+    // Bytes flow without health: it is told what happened, and never asked.
+    const outcomes: OutcomeReporter = {
+      dialed: (id, result, durationMs) => this.#health.dialed(id, result, durationMs),
+      firstFlightUnanswered: (id) => this.#health.firstFlightUnanswered(id),
+      tunnelSilent: (id) => this.#health.tunnelSilent(id),
+    };
+    this.table = new ConnectionTable({
+      clock,
+      random,
+      log: this.#log,
+      outcomes,
+      options: passthroughOptions(config, limits),
+      load,
+      ownAddresses,
+    });
+    this.#pick = makePicker(config.balance.policy, this.#snapshots, this.table);
+    this.#health = new Health({
+      clock,
+      random,
+      log: this.#log,
+      options: healthOptions(config),
+      traffic: this.table,
+      connect: (endpoint) => this.#connectProbe(endpoint),
+      isPreferred: (id) => this.#isPreferred(id),
+      observer: {
+        onChange: (_id, state, previous) => {
+          this.#publish();
+          this.#closer.look();
+          if (state.verdict !== previous.verdict) this.#discovery?.kick();
+        },
+        onProbe: (id, result, durationMs) => {
+          const { code, status } = reasonOf(result);
+          this.#probes.observe(
+            id,
+            formatReason({ code, ...(status !== undefined && { status }) }),
+            durationMs,
+          );
+        },
+        onUnauthorized: () => void this.#credentials?.reload(),
+      },
+    });
+    this.#closer = new Closer({
+      clock,
+      random,
+      log: this.#log,
+      snapshots: this.#snapshots,
+      table: this.table,
+      state: (id) => this.#health.state(id),
+      options: () => ({
+        ...this.#config.drain,
+        fall: this.#config.health.fall,
+        policy: this.#config.balance.policy,
+        rebalance: this.#config.balance.rebalance,
+      }),
+    });
+    this.#snapshots.subscribe(() => this.#health.reschedule());
+  }
+
+  /** What a new client of this group tries. */
+  pick(): Pick {
+    return this.#pick();
+  }
+
+  get config(): GroupConfig {
+    return this.#config;
+  }
+
+  /** The endpoints as discovery knows them; for groups that follow this one. */
+  get current(): EndpointSet {
+    return this.#discovery?.current ?? { endpoints: [] };
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#setListeners.add(listener);
+    return () => void this.#setListeners.delete(listener);
+  }
+
+  /** `leader`: the group whose hosts this one takes, when it follows one. */
+  start(isOwnListener: (endpoint: Endpoint) => boolean, leader?: FollowedSet): void {
+    this.#isOwnListener = isOwnListener;
+    this.#leader = leader;
+    this.#startDiscovery();
+    this.#scheduleSweep();
+  }
+
+  async reload(next: GroupConfig, limits: TunnelLimits): Promise<void> {
+    const previous = this.#config;
+    this.#config = next;
+    const isChanged = (...members: readonly (keyof GroupConfig)[]): boolean =>
+      members.some((member) => !isDeepStrictEqual(previous[member], next[member]));
+    if (isChanged('dial', 'tunnels')) this.table.configure(passthroughOptions(next, limits));
+    if (isChanged('balance')) this.#pick = makePicker(next.balance.policy, this.#snapshots, this.table);
+    if (isChanged('health')) this.#health.configure(healthOptions(next));
+    if (isChanged('endpoints', 'follow', 'credentials', 'discovery')) {
+      await this.#stopDiscovery();
+      this.#startDiscovery();
+      this.#health.reopen();
+    }
+  }
+
+  /** Clients will stop coming: nothing is started any more. */
+  prepareStop(): void {
+    this.#isStopping = true;
+  }
+
+  /** Lets tunnels finish for `graceMs`, then resets them. A later call without grace ends the wait. */
+  async stop(graceMs: number): Promise<void> {
+    // Health goes on meanwhile: an endpoint may die while the last tunnels finish.
+    await this.table.closeAll(graceMs);
+    this.#sweep?.cancel();
+    this.#closer.stop();
+    this.#health.stop();
+    await this.#stopDiscovery();
+  }
+
+  #startDiscovery(): void {
+    const { discovery, endpoints, follow } = this.#config;
+    const { serviceHost, version } = this.#surroundings;
+    const log = this.#log;
+    const serviceAccount = {
+      dir: defaultServiceAccountDir,
+      exists: existsSync(join(defaultServiceAccountDir, 'token')),
+      ...(serviceHost !== undefined && { host: serviceHost }),
+    };
+    const credentials = watchCredentials(credentialOptions(this.#config, serviceAccount), {
+      clock,
+      random,
+      log,
+    });
+    credentials.subscribe(() => this.#health.reopen());
+    this.#credentials = credentials;
+    // The first probes already show and verify what they can; an exec plugin that hangs delays them, a little.
+    void Promise.race([credentials.started, sleep(firstCredentialsMs, undefined, { ref: false })]).then(
+      () => {
+        if (this.#isStopping) return;
+        this.#mayProbe = true;
+        this.#watchHealth();
+      },
+    );
+    const isOwnListener = this.#isOwnListener;
+    this.#discovery =
+      follow && this.#leader
+        ? followEndpoints({ leader: this.#leader, port: follow.port, isOwnListener, log })
+        : startDiscovery({
+            clock,
+            random,
+            log,
+            credentials,
+            endpoints,
+            options: discovery,
+            lastKnown: this.#discovery?.current.endpoints ?? [],
+            order: () => this.#snapshots.current.candidates,
+            isUsable: (id) => this.#isUsable(id),
+            userAgent: `fairlead/${version}`,
+            isOwnListener,
+          });
+    this.#discovery.subscribe(() => this.#endpointsChanged());
+    this.#endpointsChanged();
+  }
+
+  async #stopDiscovery(): Promise<void> {
+    await this.#discovery?.stop();
+    await this.#credentials?.stop();
+  }
+
+  #endpointsChanged(): void {
+    this.#watchHealth();
+    this.#publish();
+    this.#closer.look();
+    for (const listener of [...this.#setListeners]) listener();
+  }
+
+  /** Watches what is listed, and what has left while it still carries tunnels. */
+  #watchHealth(): void {
+    if (!this.#mayProbe) return;
+    const listed: readonly KnownEndpoint[] = this.current.endpoints;
+    this.#health.watch([...listed, ...this.#leaving().map(({ endpoint }) => endpoint)]);
+  }
+
+  /** What discovery no longer lists, while it still carries tunnels. */
+  #leaving(): JudgedEndpoint[] {
+    const listed = new Set(this.current.endpoints.map(({ id }) => id));
+    const gone = this.#health.endpoints().filter(({ id }) => !listed.has(id));
+    return gone.flatMap((endpoint) => {
+      const state = this.#health.state(endpoint.id);
+      if (!state || this.table.traffic(endpoint.id).activeTunnels === 0) return [];
+      const { verdict, reason } = state;
+      const sinceMs = clock.wallMs() - (clock.nowMs() - state.sinceMs);
+      const known = { ...endpoint, tier: 'discovered', sources: [] } as const;
+      return [{ endpoint: known, verdict, reason, sinceMs, isUsable: false }];
+    });
+  }
+
+  #publish(): void {
+    const set = this.current;
+    const { nodeName } = this.#surroundings;
+    const nowMs = clock.nowMs();
+    const state = (id: EndpointId) => this.#health.state(id);
+    const pick = this.#discovery?.lastPick;
+    const lastPick = pick !== undefined && { lastPick: pick };
+    this.#snapshots.publish((version) =>
+      makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs(), ...lastPick }, version),
+    );
+    const [first] = this.#snapshots.current.endpoints;
+    if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
+  }
+
+  #isUsable(id: EndpointId): boolean {
+    const { candidates, usableCount } = this.#snapshots.current;
+    return candidates.slice(0, usableCount).some((candidate) => candidate.id === id);
+  }
+
+  #isPreferred(id: EndpointId): boolean {
+    const { candidates, usableCount } = this.#snapshots.current;
+    if (this.#config.balance.policy === 'rendezvous') return candidates[0]?.id === id;
+    return candidates.slice(0, Math.max(1, usableCount)).some((candidate) => candidate.id === id);
+  }
+
+  #connectProbe(endpoint: Endpoint): ProbeConnection {
+    const credentials = this.#credentials?.current ?? { kind: 'none' };
+    const { check, port } = this.#config.health;
+    return new ProbeConnection({
+      endpoint: port === undefined ? endpoint : { ...endpoint, port },
+      credentials,
+      isVerified: credentials.kind !== 'none' || credentials.ca !== undefined,
+      check,
+      steps: checkSteps(this.#config),
+      userAgent: `fairlead/${this.#surroundings.version}`,
+      checkIdentity: (certificate) => checkIdentity(endpoint, certificate, credentials.serverName),
+    });
+  }
+
+  /** Forgets what has left and carries nothing any more; lets a held-out endpoint back in. */
+  #scheduleSweep(): void {
+    this.#sweep = clock.schedule(sweepMs, () => {
+      if (this.#isStopping) return;
+      this.#watchHealth();
+      const watched = new Set(this.#health.endpoints().map(({ id }) => id));
+      for (const { id } of [...this.table.records()]) if (!watched.has(id)) this.table.forget(id);
+      this.#probes.retain(watched);
+      this.#publish();
+      this.#scheduleSweep();
+    });
+  }
+
+  metrics(): GroupMetricSources {
+    return groupMetricSources(this.table, {
+      probes: this.#probes,
+      snapshot: () => this.#snapshots.current,
+    });
+  }
+
+  get watchState(): Discovery['watchState'] {
+    return this.#discovery?.watchState ?? { state: 'off', failures: 0 };
+  }
+
+  status(wallMs: number): GroupStatusInput {
+    return {
+      policy: this.#config.balance.policy,
+      credentials: this.#credentials?.current.kind ?? 'none',
+      snapshot: this.#snapshots.current,
+      leaving: this.#leaving(),
+      wallMs,
+      traffic: (id) => this.table.traffic(id),
+    };
+  }
+}

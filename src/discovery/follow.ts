@@ -1,0 +1,80 @@
+// Endpoints that are the hosts of another group's endpoints, with a port of their own: konnectivity or an RKE2
+// supervisor beside the API servers. What the other group knows is what this one knows, at once and no longer.
+import type { Logger } from 'pino';
+import { type Endpoint, type EndpointId, makeEndpoint } from '../model/endpoint.ts';
+import type { EndpointSet, KnownEndpoint } from '../model/snapshot.ts';
+import type { Discovery, SetListener } from './discovery.ts';
+import { isSameSet } from './merge.ts';
+
+/** The group that is followed. */
+export interface FollowedSet {
+  readonly current: EndpointSet;
+  /** Calls back after each change; returns the unsubscribe function. */
+  subscribe(listener: () => void): () => void;
+}
+
+export interface FollowOptions {
+  readonly leader: FollowedSet;
+  readonly port: number;
+  readonly isOwnListener: (endpoint: Endpoint) => boolean;
+  readonly log: Pick<Logger, 'warn'>;
+}
+
+/** The hosts of `set` with `port`; each host once. Pure. */
+export function withPort({ endpoints, syncedAtMs }: EndpointSet, port: number): EndpointSet {
+  const byId = new Map<EndpointId, KnownEndpoint>();
+  for (const { host, name, zone, tier, sources } of endpoints) {
+    const extra = { ...(name !== undefined && { name }), ...(zone !== undefined && { zone }) };
+    const endpoint: KnownEndpoint = Object.freeze({ ...makeEndpoint(host, port, extra), tier, sources });
+    // Two ports of one host become one endpoint, of the better tier.
+    const known = byId.get(endpoint.id);
+    if (!known || (known.tier === 'seed' && tier === 'discovered')) byId.set(endpoint.id, endpoint);
+  }
+  const list = Object.freeze([...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1)));
+  return Object.freeze(syncedAtMs === undefined ? { endpoints: list } : { endpoints: list, syncedAtMs });
+}
+
+export function followEndpoints({ leader, port, isOwnListener, log }: FollowOptions): Discovery {
+  const listeners = new Set<SetListener>();
+  const refused = new Set<EndpointId>();
+  const read = (): EndpointSet => {
+    const { endpoints, ...rest } = withPort(leader.current, port);
+    const own = endpoints.filter((endpoint) => {
+      if (!isOwnListener(endpoint)) return true;
+      if (!refused.has(endpoint.id)) {
+        refused.add(endpoint.id);
+        log.warn({ endpoint: endpoint.id }, 'an endpoint is our own listener and left out');
+      }
+      return false;
+    });
+    return { ...rest, endpoints: own };
+  };
+  let current = read();
+  const unsubscribe = leader.subscribe(() => {
+    const next = read();
+    // A leader that reloads has nothing for a moment; what was good stays.
+    if (next.endpoints.length === 0 || isSameSet(next, current)) return;
+    const previous = current;
+    current = next;
+    for (const listener of [...listeners]) listener(next, previous);
+  });
+  return {
+    get current() {
+      return current;
+    },
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    watchState: { state: 'off', message: 'follows another group', failures: 0 },
+    lastPick: undefined,
+    isCacheFailing: false,
+    rememberPick() {},
+    kick() {},
+    stop() {
+      unsubscribe();
+      listeners.clear();
+      return Promise.resolve();
+    },
+  };
+}
