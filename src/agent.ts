@@ -17,6 +17,8 @@ import { systemClock } from './model/clock.ts';
 import { formatHostPort, type HostPort } from './model/endpoint.ts';
 import type { Status, StatusListener } from './model/status.ts';
 import { type AdminServer, startAdmin } from './observe/admin.ts';
+import type { MetricSources } from './observe/metrics.ts';
+import { type MetricsListener, startMetricsListener } from './observe/metrics-listener.ts';
 import { makeStatus } from './observe/status.ts';
 import { PortWaiter } from './port-waiter.ts';
 import { OwnAddresses } from './passthrough/own-addresses.ts';
@@ -72,6 +74,7 @@ class RunningAgent implements Agent {
   readonly #shown: StatusListener[] = [];
   #admin: AdminServer | undefined;
   #ownAdmin: AdminServer | undefined;
+  #metrics: MetricsListener | undefined;
   readonly #ports: PortWaiter;
   #isStopping = false;
   #stopped: Promise<void> | undefined;
@@ -120,7 +123,7 @@ class RunningAgent implements Agent {
   }
 
   async start(): Promise<void> {
-    const { listeners, admin, ownAdmin, reusePort } = this.#config;
+    const { listeners, admin, ownAdmin, metrics, deployment, reusePort } = this.#config;
     for (const listener of listeners)
       await this.#ports.take(listener, () => this.#startListener(listener, reusePort));
     if (admin) {
@@ -134,6 +137,16 @@ class RunningAgent implements Agent {
         this.#ownAdmin = await this.#startAdmin(ownAdmin, false);
         if (this.#isStopping) await this.#ownAdmin.stop();
       });
+    }
+    if (metrics) {
+      const deps = { log: this.#log, clock, metrics: this.#metricSources() };
+      this.#metrics = await startMetricsListener({ listen: metrics, ...deps });
+      if (this.#isStopping) await this.#metrics.stop();
+    }
+    if (deployment === 'daemonset') {
+      this.#log.info(
+        'run by a DaemonSet: for clients other than kubelet, which could not start it after a reboot',
+      );
     }
     this.#startGroups();
   }
@@ -178,9 +191,10 @@ class RunningAgent implements Agent {
     const previous = this.#config;
     // What takes a restart keeps its old value, so that the next reload still sees the difference.
     const { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin } = previous;
+    const { metrics, deployment } = previous;
     const log = { ...next.log, format: previous.log.format };
-    const kept = { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin, log };
-    this.#config = { ...next, ...kept };
+    const kept = { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin };
+    this.#config = { ...next, ...kept, metrics, deployment, log };
     const limits = await readTunnelLimit();
     const used = usedGroups({ listeners, groups: next.groups });
     for (const config of allGroups(next)) {
@@ -203,6 +217,8 @@ class RunningAgent implements Agent {
     await Promise.all(this.#listeners.map((listener) => listener.stopAccepting()));
     // Who asks at a shared address is to get the process that goes on.
     if (this.#config.reusePort && this.#ownAdmin) await this.#admin?.stop();
+    // This one is never shared: the successor waits for it.
+    await this.#metrics?.stop();
     await Promise.all([...this.#groups.values()].map((group) => group.stop(graceMs)));
     await this.#admin?.stop();
     await this.#ownAdmin?.stop();
@@ -210,17 +226,21 @@ class RunningAgent implements Agent {
   }
 
   #startAdmin(listen: HostPort, reusePort: boolean): Promise<AdminServer> {
-    const metrics = agentMetrics([...this.#groups.values()], {
+    const metrics = this.#metricSources();
+    return startAdmin({ listen, log: this.#log, status: () => this.#status(), metrics, reusePort });
+  }
+
+  #metricSources(): MetricSources {
+    return agentMetrics([...this.#groups.values()], {
       version: this.#options.version,
       syncedAtMs: () => this.#default.watchState.syncedAtMs,
       watchFailures: () => this.#default.watchState.failures,
       wallMs: () => clock.wallMs(),
     });
-    return startAdmin({ listen, log: this.#log, status: () => this.#status(), metrics, reusePort });
   }
 
   #status(): Status {
-    const { nodeName } = this.#config;
+    const { nodeName, deployment } = this.#config;
     const { state, syncedAtMs, message } = this.#default.watchState;
     const wallMs = clock.wallMs();
     const used = usedGroups(this.#config);
@@ -230,6 +250,7 @@ class RunningAgent implements Agent {
       node: nodeName,
       pid: process.pid,
       startedAt: new Date(this.#startedAtMs).toISOString(),
+      deployment,
       listeners: this.#shown,
       ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
       discovery: {

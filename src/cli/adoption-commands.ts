@@ -18,6 +18,7 @@ export function addAdoptionCommands(program: Command, doing: Doing): void {
     .option('--cluster <NAME>', "Cluster to change. Repeatable. Default: the current context's.", collect)
     .option('--all-clusters', 'Change every cluster of the file.')
     .option('--control-plane', 'Change files on a control-plane node too.')
+    .option('--allow-daemonset', 'Point kubelet at an agent that a DaemonSet runs, too.')
     .option('--undo', 'Put the original back.')
     .option('--dry-run', 'Show what would change, and change nothing.')
     .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")

@@ -19,6 +19,7 @@ const placeholders: Partial<Record<SettingKey, string>> = {
   waitForPort: 'DURATION',
   admin: 'HOST:PORT',
   ownAdmin: 'HOST:PORT',
+  metrics: 'HOST:PORT',
   'log.level': 'LEVEL',
 };
 

@@ -25,5 +25,6 @@ export const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
   LISTEN_FAILED: exitCodes.cannotListen.code,
   STATUS_UNREACHABLE: exitCodes.noAgent.code,
   SERVER_UNVERIFIED: exitCodes.refused.code,
+  KUBELET_UNSAFE: exitCodes.refused.code,
   FILE_NOT_WRITTEN: exitCodes.refused.code,
 };

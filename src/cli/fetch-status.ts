@@ -16,6 +16,8 @@ const shownStatus = v.looseObject({
   startedAt: v.string(),
   uptimeSeconds: v.number(),
   isReady: v.boolean(),
+  /** Missing in an agent of an older version. */
+  deployment: v.optional(v.string()),
   policy: v.string(),
   listeners: v.array(v.looseObject({ address: v.string() })),
   endpoints: v.array(

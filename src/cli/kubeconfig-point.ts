@@ -3,13 +3,14 @@ import { resolve } from 'node:path';
 import { isWildcard } from '../config/loopback.ts';
 import { loadConfig } from '../config/load.ts';
 import { bootSeedsMend, hasBootSeeds } from '../install/boot-seeds.ts';
+import { refuseDaemonSet } from '../install/daemonset-listener.ts';
 import { nodePaths, nodeRole } from '../install/node-paths.ts';
 import { applyPlan, backupSuffix, type FilePlan, planPointing, planRestoring } from '../install/point.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
-import { fetchStatus } from './fetch-status.ts';
+import { fetchStatus, type ShownStatus } from './fetch-status.ts';
 import { problemsError } from './load-or-fail.ts';
 import { adminAddress } from './status.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -21,6 +22,7 @@ interface PointCommandOptions extends ConfigOptions {
   readonly cluster?: readonly string[];
   readonly allClusters?: boolean;
   readonly controlPlane?: boolean;
+  readonly allowDaemonset?: boolean;
   readonly undo?: boolean;
   readonly dryRun?: boolean;
   readonly root?: string;
@@ -67,7 +69,9 @@ async function planFrom(
   const { address, server } = options.server
     ? parseServer(options.server)
     : urlOf(await firstListener(options, surroundings));
-  const endpoints = await knownEndpoints(options, surroundings);
+  const agent = await runningAgent(options, surroundings);
+  if (!options.allowDaemonset) await refuseDaemonSet(files, address, agent);
+  const endpoints = endpointsOf(agent);
   return planPointing({
     files,
     root,
@@ -105,28 +109,36 @@ async function firstListener(options: ConfigOptions, surroundings: Surroundings)
   return { host: host === '::' ? '::1' : '127.0.0.1', port };
 }
 
-/** What the running agent relays to; without it only the address itself can be looked at. */
-async function knownEndpoints(options: ConfigOptions, surroundings: Surroundings): Promise<HostPort[]> {
+/** What the running agent says of itself; without it only the address can be looked at. */
+async function runningAgent(
+  options: ConfigOptions,
+  surroundings: Surroundings,
+): Promise<ShownStatus | undefined> {
   const loaded = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
   try {
-    const { endpoints } = await fetchStatus(await adminAddress(options, surroundings));
-    const sources = endpoints.flatMap((endpoint) => endpoint.sources);
+    const status = await fetchStatus(await adminAddress(options, surroundings));
+    const sources = status.endpoints.flatMap((endpoint) => endpoint.sources);
     if (loaded.ok && !hasBootSeeds(loaded.config, sources)) {
       surroundings.printError(
         `warning: after a restart the agent might know no API server, as a pointed kubeconfig names none. ${bootSeedsMend}\n`,
       );
     }
-    return endpoints.flatMap(({ id }) => {
-      const parsed = parseHostPort(id);
-      return parsed.ok ? [parsed.value] : [];
-    });
+    return status;
   } catch (error) {
     if (!(error instanceof FairleadError)) throw error;
     surroundings.printError(
       `warning: ${error.message}; so only the certificate of one API server is looked at, the one that answers now\n`,
     );
-    return [];
+    return undefined;
   }
+}
+
+/** What the agent relays to: the name must hold for each. */
+function endpointsOf(agent: ShownStatus | undefined): HostPort[] {
+  return (agent?.endpoints ?? []).flatMap(({ id }) => {
+    const parsed = parseHostPort(id);
+    return parsed.ok ? [parsed.value] : [];
+  });
 }
 
 function describe(plan: FilePlan, isDryRun: boolean): string {

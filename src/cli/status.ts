@@ -62,6 +62,9 @@ export function formatStatus(status: ShownStatus): string {
     discovery.ageSeconds === undefined ? '' : `, last word ${age(discovery.ageSeconds * 1000)} ago`;
   const lines = [
     `${node}: ${status.isReady ? 'ready' : 'NOT READY'}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
+    ...(status.deployment === 'daemonset'
+      ? ["run by a DaemonSet: must not be kubelet's only address (docs/manifests.md)"]
+      : []),
     `listening on ${listeners.map(({ address }) => address).join(', ') || 'nothing'}`,
     `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
     `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,

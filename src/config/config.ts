@@ -169,6 +169,10 @@ export interface Config {
   readonly admin: HostPort | false;
   /** A second address of the admin server, never shared. */
   readonly ownAdmin: HostPort | false;
+  /** Serves /metrics alone; may be an address that other hosts reach. */
+  readonly metrics: HostPort | false;
+  /** `daemonset`: a pod that needs an API server to be started. */
+  readonly deployment: 'host' | 'daemonset';
   readonly log: LogConfig;
   readonly shutdown: { readonly graceMs: number };
   /** The groups beside that of the API servers. */

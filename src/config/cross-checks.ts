@@ -215,6 +215,29 @@ export const crossChecks: readonly CrossCheck[] = [
     },
   },
   {
+    reads: ['metrics', 'listeners', 'admin', 'ownAdmin'],
+    *check({ metrics, listeners, admin, ownAdmin }) {
+      if (!metrics) return;
+      const found = formatHostPort(metrics);
+      const index = listeners.findIndex((listener) => conflict(metrics, listener));
+      if (index >= 0)
+        yield {
+          keys: ['metrics', 'listeners'],
+          right: `metrics must differ from listeners[${index}]`,
+          found,
+        };
+      for (const key of ['admin', 'ownAdmin'] as const) {
+        const other = key === 'admin' ? admin : ownAdmin;
+        if (!other || !conflict(metrics, other)) continue;
+        yield {
+          keys: ['metrics', key],
+          right: `metrics must differ from ${key}, which has /metrics as well`,
+          found,
+        };
+      }
+    },
+  },
+  {
     reads: ['credentials.inCluster', 'credentials.kubeconfig'],
     *check(values) {
       if (values['credentials.inCluster'] !== true || !values['credentials.kubeconfig']) return;

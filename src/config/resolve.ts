@@ -150,6 +150,8 @@ export function toConfig(values: Values): Config {
     ...groupMembers(values),
     admin: values.admin,
     ownAdmin: values.ownAdmin,
+    metrics: values.metrics,
+    deployment: values.deployment,
     log: { level: values['log.level'], format: values['log.format'] },
     shutdown: { graceMs: values['shutdown.grace'] },
     groups: Object.entries(values.groups).map(([name, group]) => groupConfig(values, name, group)),

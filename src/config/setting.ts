@@ -200,7 +200,10 @@ export function bindAddress(input: unknown): Parsed<HostPort> {
   return result;
 }
 
-/** The admin server's address, or false for none. */
+/**
+ * An address to bind, or false for none. An IPv4 address may be in brackets too, for those who write the
+ * brackets around an address of which they do not know the family (`[$(HOST_IP)]:6441` in a pod).
+ */
 export function bindAddressOrOff(notes: Notes & { default: string | false }): Setting<HostPort | false> {
   const { default: fallback, ...rest } = notes;
   return {
@@ -211,7 +214,8 @@ export function bindAddressOrOff(notes: Notes & { default: string | false }): Se
       v.unknown(),
       parsed((input): Parsed<HostPort | false> => {
         if (input === false) return { ok: true, value: false };
-        const result = bindAddress(input);
+        const text = typeof input === 'string' ? input.replace(/^\[([\d.]+)\]/, '$1') : input;
+        const result = bindAddress(text);
         return result.ok ? result : { ok: false, problem: `false or ${result.problem}` };
       }),
     ),

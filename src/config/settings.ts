@@ -397,6 +397,20 @@ const plainSettings = {
     flag: '--own-admin',
     default: false,
   }),
+  metrics: bindAddressOrOff({
+    description:
+      'A second address that has /metrics and nothing else, for Prometheus; false for none. Other hosts may reach it without `allowNonLoopback`.',
+    applies: 'restart',
+    flag: '--metrics',
+    default: false,
+  }),
+  deployment: choice({
+    description:
+      'What starts this agent: the host itself (static pod, systemd), or a DaemonSet, which a node without an API server cannot start; `fairlead kubeconfig point` keeps kubelet away from that one.',
+    applies: 'restart',
+    default: 'host',
+    of: ['host', 'daemonset'],
+  }),
   'log.level': choice({
     description: 'Least severity that is logged.',
     applies: 'reload',

@@ -57,6 +57,13 @@ export const errorKinds = {
       'The address that clients were to be pointed at does not answer, or not with a certificate that they could verify.',
     mend: 'Nothing was changed. See that Fairlead runs there (`fairlead status`), then ask `fairlead doctor` what is amiss.',
   },
+  KUBELET_UNSAFE: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary:
+      'kubelet was to be pointed at an agent that a DaemonSet runs, which a rebooted node could not start.',
+    mend: 'Nothing was changed. Serve kubelet by the static pod or the systemd unit; docs/manifests.md says why.',
+  },
   FILE_NOT_WRITTEN: {
     origin: 'internal',
     isRetrySafe: true,

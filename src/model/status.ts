@@ -76,6 +76,8 @@ export interface Status {
    * server's /readyz says.
    */
   readonly isReady: boolean;
+  /** `daemonset`: a node that has lost all API servers cannot start it; not for kubelet. */
+  readonly deployment: 'host' | 'daemonset';
   readonly policy: 'rendezvous' | 'least-connections' | 'round-robin';
   readonly listeners: readonly StatusListener[];
   /** Addresses that another process still holds (`waitForPort`). */

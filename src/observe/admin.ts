@@ -1,12 +1,11 @@
 // The admin server: liveness, readiness, metrics and status on a loopback port. Read-only. Bytes keep
-// flowing whether it works or not; it owns its HTTP server.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+// flowing whether it works or not.
 import type { Logger } from 'pino';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import type { Status } from '../model/status.ts';
 import { type MetricSources, renderMetrics } from './metrics.ts';
+import { type Answer, type ReadOnlyServer, startReadOnlyServer } from './read-only-server.ts';
 
 export interface AdminDeps {
   readonly listen: HostPort;
@@ -17,17 +16,7 @@ export interface AdminDeps {
   readonly reusePort?: boolean;
 }
 
-export interface AdminServer {
-  /** The bound address. */
-  readonly address: string;
-  stop(): Promise<void>;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly contentType?: string;
-  readonly body: string;
-}
+export type AdminServer = ReadOnlyServer;
 
 async function answer(path: string, deps: AdminDeps): Promise<Answer> {
   switch (path) {
@@ -51,46 +40,15 @@ async function answer(path: string, deps: AdminDeps): Promise<Answer> {
   }
 }
 
-async function handle(request: IncomingMessage, response: ServerResponse, deps: AdminDeps): Promise<void> {
-  const send = ({ status, contentType = 'text/plain; charset=utf-8', body }: Answer): void => {
-    response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store' });
-    response.end(request.method === 'HEAD' ? undefined : body);
-  };
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return send({ status: 405, body: 'only GET and HEAD\n' });
-  }
-  try {
-    send(await answer((request.url ?? '/').split('?')[0] ?? '/', deps));
-  } catch (error) {
-    deps.log.warn({ err: error, path: request.url }, 'admin request failed');
-    send({ status: 500, body: 'internal error; see the log\n' });
-  }
-}
-
 /** Starts the admin server. Throws FairleadError LISTEN_IN_USE or LISTEN_FAILED. */
 export async function startAdmin(deps: AdminDeps): Promise<AdminServer> {
-  const server: Server = createServer(
-    { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 30_000, maxHeaderSize: 8_192 },
-    (request, response) => void handle(request, response, deps),
-  );
-  server.maxConnections = 64;
-  const { host, port } = deps.listen;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const code = error.code === 'EADDRINUSE' ? 'LISTEN_IN_USE' : 'LISTEN_FAILED';
-      const where = formatHostPort(deps.listen);
-      reject(new FairleadError(code, `admin address ${where}: ${error.message}`, { cause: error }));
-    });
-    server.listen({ host, port, reusePort: deps.reusePort ?? false }, resolve);
-  });
-  server.on('error', (err) => deps.log.warn({ err }, 'admin server error'));
-  const bound = server.address() as AddressInfo;
-  return {
-    address: formatHostPort({ host: bound.address, port: bound.port }),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  const { listen, log, reusePort = false } = deps;
+  const reply = (path: string) => answer(path, deps);
+  try {
+    return await startReadOnlyServer({ listen, log, reusePort, name: 'admin', answer: reply });
+  } catch (cause) {
+    const error = cause as NodeJS.ErrnoException;
+    const code = error.code === 'EADDRINUSE' ? 'LISTEN_IN_USE' : 'LISTEN_FAILED';
+    throw new FairleadError(code, `admin address ${formatHostPort(listen)}: ${error.message}`, { cause });
+  }
 }

@@ -18,6 +18,7 @@ const status = (listed: readonly JudgedEndpoint[], leaving: readonly JudgedEndpo
     pid: 7,
     startedAt: new Date(0).toISOString(),
     wallMs: 60_000,
+    deployment: 'host',
     policy: 'rendezvous',
     listeners: [],
     discovery: { watch: 'synced' },

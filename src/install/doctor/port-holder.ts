@@ -24,14 +24,19 @@ export async function portState(address: HostPort, procDir: string): Promise<Por
   const code = codeOf(error);
   if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return { state: 'no such address' };
   if (code !== 'EADDRINUSE') return { state: 'refused', problem: messageOf(error) };
-  const by = await holderOf(address.port, procDir);
-  return { state: 'held', ...(by !== undefined && { by }) };
+  const holder = await processOn(address.port, procDir);
+  return { state: 'held', ...(holder && { by: `${holder.name} (pid ${holder.pid})` }) };
 }
 
 const listening = '0A';
 
-/** `nginx (pid 1234)`; undefined when it cannot be seen. */
-async function holderOf(port: number, procDir: string): Promise<string | undefined> {
+export interface PortProcess {
+  readonly pid: string;
+  readonly name: string;
+}
+
+/** Who listens on the port; undefined when it cannot be seen. */
+export async function processOn(port: number, procDir: string): Promise<PortProcess | undefined> {
   const inodes = new Set<string>();
   for (const table of ['tcp', 'tcp6']) {
     const text = await readFile(join(procDir, 'self/net', table), 'utf8').catch(() => '');
@@ -49,7 +54,7 @@ async function holderOf(port: number, procDir: string): Promise<string | undefin
       const target = await readlink(join(descriptors, descriptor)).catch(() => '');
       if (!inodes.has(target)) continue;
       const name = await readFile(join(procDir, pid, 'comm'), 'utf8').catch(() => '');
-      return `${name.trim() || 'a process'} (pid ${pid})`;
+      return { pid, name: name.trim() || 'a process' };
     }
   }
   return undefined;

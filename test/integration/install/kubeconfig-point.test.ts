@@ -30,7 +30,11 @@ async function apiServer(sans: readonly string[], host?: string, signer = ca): P
 }
 
 /** An agent's admin server, as far as its endpoints go. */
-async function agent(endpoints: readonly string[], sources = ['watch', 'static']): Promise<string> {
+async function agent(
+  endpoints: readonly string[],
+  sources = ['watch', 'static'],
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
   const status = {
     version: '1',
     node: 'node-1',
@@ -52,6 +56,7 @@ async function agent(endpoints: readonly string[], sources = ['watch', 'static']
     discovery: { watch: 'synced' },
     credentials: 'none',
     tunnels: { active: 0, max: 1 },
+    ...more,
   };
   const admin = createServer((_, response) => response.end(JSON.stringify(status)));
   await new Promise<void>((resolve) => admin.listen(0, '127.0.0.1', resolve));
@@ -141,6 +146,26 @@ test('an agent that only its kubeconfig has told of API servers is warned of', a
   const args = ['kubeconfig', 'point', '--root', root, '--server', url, '--admin', admin];
   const { code, err } = await runCommand(args);
   expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining('after a restart') });
+});
+
+test('kubelet is not pointed at an agent that a DaemonSet runs, unless that is asked for', async () => {
+  const { root, conf, original } = makeRoot();
+  const server = await apiServer(kubeadmNames);
+  const listeners = [{ address: server.address }];
+  const admin = await agent([server.address], undefined, { deployment: 'daemonset', listeners });
+  const args = ['kubeconfig', 'point', '--root', root, '--server', `https://${server.address}`];
+  args.push('--admin', admin);
+  const { code, err } = await runCommand(args);
+  expect({ code, err }).toEqual({ code: 6, err: expect.stringContaining('KUBELET_UNSAFE') });
+  expect(err).toContain('is served by a DaemonSet');
+  expect(readFileSync(conf, 'utf8')).toBe(original);
+
+  // For others it is an address like any other.
+  mkdirSync(join(root, 'srv'));
+  writeFileSync(join(root, 'srv/controller.conf'), original);
+  expect(await runCommand([...args, '/srv/controller.conf'])).toMatchObject({ code: 0 });
+  expect(await runCommand([...args, '--allow-daemonset'])).toMatchObject({ code: 0 });
+  expect(clusterOf(conf)).toMatchObject({ server: `https://${server.address}` });
 });
 
 test.each<[string, () => Promise<TlsServer>, string]>([

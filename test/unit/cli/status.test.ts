@@ -11,6 +11,7 @@ const status = makeStatus({
   pid: 7,
   startedAt,
   wallMs: startedMs + 3_700_000,
+  deployment: 'host',
   policy: 'rendezvous',
   listeners: [{ address: '127.0.0.1:6443', type: 'passthrough' }],
   discovery: { watch: 'synced', syncedAt: startedAt, ageSeconds: 12 },

@@ -249,6 +249,16 @@ describe('settings that contradict one another', () => {
       'f.yaml:1:8: admin: admin must differ from listeners[0]; found 127.0.0.1:6443',
     ],
     [
+      'metrics on a listener',
+      'metrics: 127.0.0.1:6443',
+      'f.yaml:1:10: metrics: metrics must differ from listeners[0]; found 127.0.0.1:6443',
+    ],
+    [
+      'metrics on the admin address, seen from everywhere',
+      'metrics: 0.0.0.0:6442',
+      'f.yaml:1:10: metrics: metrics must differ from admin, which has /metrics as well; found 0.0.0.0:6442',
+    ],
+    [
       'an endpoint that is a listener',
       'endpoints: [10.0.0.1, 127.0.0.1]',
       'f.yaml:1:23: endpoints[1]: must be an API server, not Fairlead itself (listeners); found 127.0.0.1:6443',
@@ -287,6 +297,8 @@ describe('settings that contradict one another', () => {
 
   test.each([
     ['another loopback address with the same port', 'endpoints: ["127.0.0.2:6443"]'],
+    ['metrics for other hosts', 'metrics: 10.0.0.1:6441'],
+    ['metrics on an address in brackets, whatever its family', 'metrics: "[10.0.0.1]:6441"'],
     ['any free port, twice', 'listeners: ["127.0.0.1:0", "127.0.0.1:0"]\nadmin: "127.0.0.1:0"'],
     [
       'outside loopback when it is said',

@@ -1,0 +1,49 @@
+// Keeps kubelet away from an agent that a DaemonSet runs: after a reboot kubelet learns of that pod from an API
+// server only, which it would have to reach through the pod.
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { isLoopback } from '../config/loopback.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { FairleadError } from '../model/errors.ts';
+import { processOn } from './doctor/port-holder.ts';
+
+/** What the agent on the admin address says of itself; undefined: nobody answered. */
+export interface AnsweringAgent {
+  readonly deployment?: string | undefined;
+  readonly listeners: readonly { readonly address: string }[];
+}
+
+/** kubeadm's and Kubespray's name, wherever the file is; and what lies in kubelet's own directory. */
+export function isKubelets(file: string): boolean {
+  return /^(bootstrap-)?kubelet\.conf$/.test(basename(file)) || file.startsWith('/var/lib/kubelet/');
+}
+
+/** The admin address may be another agent's, so the process that holds the port is asked as well. */
+export async function isDaemonSetListener(
+  address: HostPort,
+  { agent, procDir = '/proc' }: { readonly agent: AnsweringAgent | undefined; readonly procDir?: string },
+): Promise<boolean> {
+  const listens = agent?.listeners.some((listener) => listener.address === formatHostPort(address));
+  if (agent && listens) return agent.deployment === 'daemonset';
+  if (!isLoopback(address.host)) return false;
+  const holder = await processOn(address.port, procDir);
+  if (!holder) return false;
+  const environment = await readFile(join(procDir, holder.pid, 'environ'), 'utf8').catch(() => '');
+  return environment.split('\0').includes('FAIRLEAD_DEPLOYMENT=daemonset');
+}
+
+/** Throws KUBELET_UNSAFE when one of the files is kubelet's and the address a DaemonSet's. */
+export async function refuseDaemonSet(
+  files: readonly string[],
+  address: HostPort,
+  agent: AnsweringAgent | undefined,
+): Promise<void> {
+  const kubelets = files.filter(isKubelets);
+  if (kubelets.length === 0 || !(await isDaemonSetListener(address, { agent }))) return;
+  throw new FairleadError(
+    'KUBELET_UNSAFE',
+    `${kubelets.join(', ')} is kubelet's, and ${formatHostPort(address)} is served by a DaemonSet: after a reboot ` +
+      'kubelet could not learn of that pod, and the node would stay away. Serve kubelet by a static pod or the ' +
+      'systemd unit (docs/manifests.md); --allow-daemonset does it all the same',
+  );
+}
