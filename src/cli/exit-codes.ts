@@ -23,6 +23,7 @@ export const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
   KUBECONFIG_INVALID: exitCodes.badConfig.code,
   LISTEN_IN_USE: exitCodes.cannotListen.code,
   LISTEN_FAILED: exitCodes.cannotListen.code,
+  CERTIFICATE_INVALID: exitCodes.badConfig.code,
   STATUS_UNREACHABLE: exitCodes.noAgent.code,
   SERVER_UNVERIFIED: exitCodes.refused.code,
   KUBELET_UNSAFE: exitCodes.refused.code,

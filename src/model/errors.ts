@@ -44,6 +44,13 @@ export const errorKinds = {
     summary: 'A configured address cannot be bound.',
     mend: 'Check that the address exists on this host and that the port may be bound by this user.',
   },
+  CERTIFICATE_INVALID: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary:
+      'The serving certificate of an http listener, its key or its client CA cannot be read or does not hold together.',
+    mend: 'Check the file that the message names; `fairlead cert` makes a pair that works.',
+  },
   STATUS_UNREACHABLE: {
     origin: 'internal',
     isRetrySafe: true,

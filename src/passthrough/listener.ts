@@ -2,8 +2,8 @@
 // net.Server gives no way to read them into our own buffers; where a Node version does not offer that, the
 // ordinary sockets of net.Server are used, at the price of memory and speed.
 import { createServer, type Server, type Socket } from 'node:net';
-import { FairleadError } from '../model/errors.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { bind } from './bind.ts';
 import type { ConnectionTable, DataPathLog } from './connection-table.ts';
 import type { ClientHandle } from './leg.ts';
 import type { Picker } from './candidates.ts';
@@ -28,9 +28,6 @@ export interface PassthroughListener {
   stopAccepting(): Promise<void>;
 }
 
-/** Connections that the kernel keeps for us while we are busy; net.core.somaxconn may lower it. */
-const backlog = 4096;
-
 /** The part of Node's server that has no public name. Missing in some version: the fallback is used. */
 interface ServerHandle {
   onconnection?: (status: number, handle: ClientHandle | undefined) => void;
@@ -48,19 +45,11 @@ export async function startPassthroughListener({
 }: PassthroughListenerDeps): Promise<PassthroughListener | undefined> {
   const settings = { picker, replayNonTls };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
-  try {
-    await bind(server, listen, reusePort);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) {
-      log.info({ address: formatHostPort(listen), code }, 'address not available: listener left out');
-      return undefined;
-    }
-    throw listenError(listen, error as NodeJS.ErrnoException);
+  const address = await bind(server, listen, { optional, reusePort });
+  if (address === undefined) {
+    log.info({ address: formatHostPort(listen) }, 'address not available: listener left out');
+    return undefined;
   }
-  const bound = server.address();
-  if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address');
-  const address: HostPort = { host: bound.address, port: bound.port };
   table.ownAddresses.add(address);
   server.on('error', (error) => table.acceptFailed(formatHostPort(address), error));
   let accepted = 0;
@@ -99,16 +88,6 @@ async function quietTurn(acceptedSoFar: () => number): Promise<void> {
   }
 }
 
-function bind(server: Server, { host, port }: HostPort, reusePort: boolean): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port, backlog, reusePort, ipv6Only: true }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
 function takeConnections(server: Server, accept: (connection: ClientHandle | Socket) => void): void {
   const { _handle: handle } = server as unknown as { _handle?: ServerHandle };
   const original = handle?.onconnection;
@@ -120,24 +99,4 @@ function takeConnections(server: Server, accept: (connection: ClientHandle | Soc
     if (status !== 0 || client === undefined) original.call(this, status, client);
     else accept(client);
   };
-}
-
-function listenError(listen: HostPort, error: NodeJS.ErrnoException): FairleadError {
-  const where = formatHostPort(listen);
-  if (error.code === 'EADDRINUSE') {
-    return new FairleadError(
-      'LISTEN_IN_USE',
-      `${where} is already in use: find the process with ss -ltnp, stop it, or listen elsewhere with --listen`,
-      {
-        cause: error,
-      },
-    );
-  }
-  const why =
-    error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT'
-      ? 'this host has no such address'
-      : error.code === 'EACCES'
-        ? 'this user may not bind the port; choose one above 1023 or grant CAP_NET_BIND_SERVICE'
-        : error.message;
-  return new FairleadError('LISTEN_FAILED', `cannot listen on ${where}: ${why}`, { cause: error });
 }

@@ -1,0 +1,50 @@
+// The endpoints that one request can still be tried on. A fresh pick is asked for each time: health may have
+// learned something while the last attempt failed.
+import type { Endpoint, EndpointId } from '../model/endpoint.ts';
+
+export interface Pick {
+  readonly candidates: readonly Endpoint[];
+  /** How many, from the front, are usable; the rest is a last resort. */
+  readonly usableCount: number;
+}
+
+export type Picker = () => Pick;
+
+export interface Candidate {
+  readonly endpoint: Endpoint;
+  /** Nothing is left to try after it in this round. */
+  readonly isLast: boolean;
+}
+
+export class Candidates {
+  readonly #picker: Picker;
+  readonly #isOwnAddress: (endpoint: Endpoint) => boolean;
+  readonly #tried = new Set<EndpointId>();
+
+  constructor(picker: Picker, isOwnAddress: (endpoint: Endpoint) => boolean) {
+    this.#picker = picker;
+    this.#isOwnAddress = isOwnAddress;
+  }
+
+  next(): Candidate | undefined {
+    const { candidates } = this.#picker();
+    const left = candidates.filter(
+      (endpoint) => !this.#tried.has(endpoint.id) && !this.#isOwnAddress(endpoint),
+    );
+    const [endpoint] = left;
+    if (endpoint === undefined) return undefined;
+    this.#tried.add(endpoint.id);
+    return { endpoint, isLast: left.length === 1 };
+  }
+
+  /** Some endpoint has not been tried in this round. */
+  get hasMore(): boolean {
+    const { candidates } = this.#picker();
+    return candidates.some((endpoint) => !this.#tried.has(endpoint.id) && !this.#isOwnAddress(endpoint));
+  }
+
+  /** All may be tried again. */
+  startRound(): void {
+    this.#tried.clear();
+  }
+}

@@ -1,0 +1,138 @@
+// What all http listeners of one group of endpoints share: http-proxy-3, the connections to the endpoints, the
+// counters. Requests come in through `serve` and `upgrade`.
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { createProxyServer, type ProxyServer } from 'http-proxy-3';
+import type { Clock } from '../model/clock.ts';
+import type { Endpoint, EndpointId } from '../model/endpoint.ts';
+import type { OutcomeReporter } from '../model/outcome.ts';
+import type { Logger } from 'pino';
+import { Candidates, type Picker } from './candidates.ts';
+import { type ClientRequestMessage, type ClientResponse, Exchange, type ExchangeHome } from './exchange.ts';
+import { defaultHttpOptions, type HttpOptions } from './options.ts';
+import { BodyBudget } from './request-body.ts';
+import { verbOf } from './request-check.ts';
+import { RequestCounters } from './request-counters.ts';
+import type { RequestHeaders } from './request-headers.ts';
+import { Upgrade, type UpgradeSettings } from './upgrade.ts';
+import { Upstreams, type UpstreamTrust } from './upstreams.ts';
+
+export type HttpLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+
+export interface ProxyCoreDeps {
+  readonly clock: Clock;
+  readonly log: HttpLog;
+  readonly outcomes: OutcomeReporter;
+  readonly options?: Partial<HttpOptions>;
+  readonly picker: Picker;
+  /** What API servers are verified by; `renew()` when it has changed. */
+  trust(): UpstreamTrust;
+  /** In the snapshot of now: takes new requests. */
+  isUsable(id: EndpointId): boolean;
+  /** Dialling it would lead back to us. */
+  isOwnAddress?(endpoint: Endpoint): boolean;
+}
+
+export class ProxyCore implements ExchangeHome {
+  readonly clock: Clock;
+  readonly options: HttpOptions;
+  readonly counters = new RequestCounters();
+  readonly upstreams: Upstreams;
+  readonly budget: BodyBudget;
+  readonly proxy: ProxyServer;
+  isStopping = false;
+  readonly #deps: ProxyCoreDeps;
+  readonly #exchanges = new WeakMap<object, Exchange>();
+  #onIdle: (() => void)[] = [];
+
+  constructor(deps: ProxyCoreDeps) {
+    const { clock, outcomes, options = {} } = deps;
+    this.#deps = deps;
+    this.clock = clock;
+    this.options = { ...defaultHttpOptions, ...options };
+    this.budget = new BodyBudget(this.options.maxReplayMemoryBytes);
+    this.upstreams = new Upstreams({ clock, outcomes, options: this.options, trust: () => deps.trust() });
+    this.proxy = createProxyServer({
+      // Paths as the client wrote them, not normalised.
+      toProxy: true,
+      // A 503 may have to be kept from the client; headers are passed on one by one.
+      selfHandleResponse: true,
+      secure: true,
+      xfwd: false,
+    });
+    // Without a listener an error would end the process; the call's own callback deals with it.
+    this.proxy.on('error', (error) =>
+      this.log.debug({ error: error.message }, 'a request failed outside its exchange'),
+    );
+    this.proxy.on('econnreset', () => {}); // the client has gone
+    this.proxy.on('proxyReq', (upstream, request, _response, _options, socket) =>
+      this.#exchanges.get(request)?.assigned(upstream, socket),
+    );
+    this.proxy.on('proxyRes', (answer, request) => {
+      const exchange = this.#exchanges.get(request);
+      if (exchange) exchange.answered(answer);
+      else answer.destroy();
+    });
+  }
+
+  get log(): HttpLog {
+    return this.#deps.log;
+  }
+
+  candidates(): Candidates {
+    return new Candidates(this.#deps.picker, (endpoint) => this.#deps.isOwnAddress?.(endpoint) ?? false);
+  }
+
+  isUsable(id: EndpointId): boolean {
+    return this.#deps.isUsable(id);
+  }
+
+  serve(
+    request: ClientRequestMessage,
+    response: ClientResponse,
+    settings: { headers: RequestHeaders; isFronted: boolean },
+  ): void {
+    const exchange = new Exchange(this, request, response, settings);
+    this.#exchanges.set(request, exchange);
+    exchange.run().catch((error: unknown) => {
+      this.log.error(
+        { error: error instanceof Error ? error.stack : String(error) },
+        'a request broke the http listener',
+      );
+      (response as { destroy(): void }).destroy();
+    });
+  }
+
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, settings: UpgradeSettings): void {
+    new Upgrade(this, request, socket, head, settings).start();
+  }
+
+  /** The listener has answered by itself. */
+  refused({ method = '', url = '' }: Pick<IncomingMessage, 'method' | 'url'>, code: number): void {
+    this.counters.count(verbOf(method, url, false), code, '');
+  }
+
+  failed(endpoint: EndpointId, fields: { verb: string; kind: string; code: string | undefined }): void {
+    this.log.debug({ endpoint, ...fields }, 'a request failed on an endpoint');
+  }
+
+  ended(): void {
+    if (this.counters.inFlight === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+
+  /** Resolves when no request is under way, or after `graceMs`. */
+  async idle(graceMs: number): Promise<void> {
+    if (this.counters.inFlight === 0 || graceMs === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onIdle.push(resolve);
+    const timer = this.clock.schedule(graceMs, resolve);
+    await promise;
+    timer.cancel();
+  }
+
+  /** Ends what is under way. The listeners must have stopped. */
+  stop(): void {
+    for (const resolve of this.#onIdle.splice(0)) resolve();
+    this.upstreams.stop();
+  }
+}

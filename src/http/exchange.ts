@@ -1,0 +1,311 @@
+// One request of a client, from its headers to the end of the answer: which endpoints it is tried on, and what
+// the client is told when none of them answers. http-proxy-3 carries each attempt; what it leaves open is closed
+// here (docs/http.md lists it).
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { constants as http2 } from 'node:http2';
+import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import type { ProxyServer } from 'http-proxy-3';
+import type { Clock } from '../model/clock.ts';
+import type { EndpointId } from '../model/endpoint.ts';
+import { codeOf } from '../model/error-text.ts';
+import type { Candidate, Candidates } from './candidates.ts';
+import type { HttpOptions } from './options.ts';
+import { type BodyBudget, type Framing, framingOf, type RequestBody, readBody } from './request-body.ts';
+import { mayStreamWithoutLength, verbOf } from './request-check.ts';
+import type { RequestCounters } from './request-counters.ts';
+import type { RequestHeaders } from './request-headers.ts';
+import { cleanResponseHeaders } from './response-headers.ts';
+import { type Failure, mayRetry, saysShuttingDown } from './retry-rule.ts';
+import { type Refusal, refuse } from './status-answer.ts';
+import { isConnected, type Upstreams } from './upstreams.ts';
+
+export type ClientRequestMessage = IncomingMessage | Http2ServerRequest;
+export type ClientResponse = ServerResponse | Http2ServerResponse;
+
+/** What all exchanges share. */
+export interface ExchangeHome {
+  readonly clock: Clock;
+  readonly options: HttpOptions;
+  readonly counters: RequestCounters;
+  readonly upstreams: Upstreams;
+  readonly budget: BodyBudget;
+  readonly proxy: ProxyServer;
+  readonly isStopping: boolean;
+  candidates(): Candidates;
+  isUsable(id: EndpointId): boolean;
+  failed(endpoint: EndpointId, fields: { verb: string; kind: string; code: string | undefined }): void;
+  /** An exchange has ended. */
+  ended(): void;
+}
+
+/** A 503 is read this far, to see whether the API server is shutting down. */
+const maxPeekBytes = 8_192;
+
+interface Attempt extends Candidate {
+  request?: ClientRequest;
+  answer?: IncomingMessage;
+  socket?: Socket;
+  isOver: boolean;
+}
+
+export class Exchange {
+  readonly #core: ExchangeHome;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #isFronted: boolean;
+  readonly #candidates: Candidates;
+  readonly #verb: string;
+  readonly #startedMs: number;
+  readonly #framing: Framing;
+  #body: RequestBody | undefined;
+  #attempt: Attempt | undefined;
+  #sends = 0;
+  #hasMovedOn = false;
+  #isDone = false;
+
+  constructor(
+    core: ExchangeHome,
+    request: ClientRequestMessage,
+    response: ClientResponse,
+    { headers, isFronted }: { headers: RequestHeaders; isFronted: boolean },
+  ) {
+    this.#core = core;
+    // The two kinds of request and response differ in their typings, not in what is used here.
+    this.#request = request as IncomingMessage;
+    this.#response = response as ServerResponse;
+    this.#isFronted = isFronted;
+    this.#candidates = core.candidates();
+    this.#verb = verbOf(request.method ?? '', request.url ?? '', false);
+    this.#startedMs = core.clock.nowMs();
+    this.#framing = framingOf(request);
+    // What http-proxy-3 copies. Its own event for headers comes too late when a connection is slow.
+    Object.defineProperty(request, 'headers', { value: headers, configurable: true });
+  }
+
+  async run(): Promise<void> {
+    const { counters, budget, options } = this.#core;
+    const { method = '', headers } = this.#request;
+    counters.inFlight += 1;
+    this.#response.on('close', () => this.#finish());
+    this.#response.on('error', () => {});
+    this.#request.on('error', () => {});
+    this.#body = await readBody(this.#request, this.#framing, options.maxReplayBodyBytes, budget);
+    if (this.#isDone) {
+      if (this.#body.kind === 'whole') budget.give(this.#body.bytes.length);
+      return;
+    }
+    if (this.#body.kind === 'gone') return;
+    if (this.#body.kind === 'whole') {
+      // Also where there is none: http-proxy-3 would announce a body of 0 bytes and then send one.
+      if (this.#body.bytes.length > 0 || mayStreamWithoutLength(method) || 'content-length' in headers)
+        headers['content-length'] = String(this.#body.bytes.length);
+    } else if (headers['content-length'] === undefined && !mayStreamWithoutLength(method)) {
+      const message = `a ${method} body without Content-Length may have ${options.maxReplayBodyBytes} bytes`;
+      this.#refuse({ code: 413, reason: 'RequestEntityTooLarge', message, isLast: true });
+      return;
+    }
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#isDone) return;
+    const candidate = this.#candidates.next();
+    if (candidate === undefined) {
+      this.#nextRound();
+      return;
+    }
+    const attempt: Attempt = { ...candidate, isOver: false };
+    this.#attempt = attempt;
+    this.#core.upstreams.started(candidate.endpoint.id);
+    const { host, port } = candidate.endpoint;
+    const agent = this.#core.upstreams.agent(candidate.endpoint, this.#isFronted, candidate.isLast);
+    this.#core.proxy.web(
+      this.#request,
+      this.#response,
+      {
+        target: { protocol: 'https:', host, hostname: host, port } as never,
+        agent,
+        ...(this.#body?.kind === 'whole' && {
+          buffer: Readable.from([this.#body.bytes], { objectMode: false }),
+        }),
+      },
+      (error) => this.#failed(attempt, error as Error),
+    );
+  }
+
+  /** Everything has been tried and nothing was sent: again, for a bounded short time. */
+  #nextRound(): void {
+    const { clock, options } = this.#core;
+    const leftMs = this.#startedMs + options.allDownDeadlineMs - clock.nowMs() - options.retryRoundMs;
+    if (leftMs <= 0 || this.#body?.kind !== 'whole') {
+      this.#giveUp({ kind: 'unsent' });
+      return;
+    }
+    clock.schedule(options.retryRoundMs, () => {
+      this.#candidates.startRound();
+      if (this.#candidates.hasMore) this.#next();
+      else this.#nextRound();
+    });
+  }
+
+  // --- from http-proxy-3 ----------------------------------------------------------------------------------
+
+  /** A connection has been given to the attempt, which may not be open yet. */
+  assigned(request: ClientRequest, socket: Socket): void {
+    const attempt = this.#attempt;
+    if (this.#isDone) request.destroy();
+    if (attempt === undefined || attempt.isOver) return;
+    attempt.request = request;
+    attempt.socket = socket;
+    this.#core.upstreams.waits(attempt.endpoint.id, attempt);
+  }
+
+  answered(answer: IncomingMessage): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined || attempt.isOver || this.#isDone) {
+      answer.destroy();
+      return;
+    }
+    attempt.answer = answer;
+    this.#core.upstreams.answered(attempt.endpoint.id, attempt);
+    answer.on('error', () => {});
+    if (answer.statusCode === 503 && this.#isReplayable && this.#candidates.hasMore)
+      this.#peek(attempt, answer);
+    else this.#pass(attempt, answer, []);
+  }
+
+  /** Reads the beginning of a 503: an API server that is shutting down says so, and another one can answer. */
+  #peek(attempt: Attempt, answer: IncomingMessage): void {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const decide = (): void => {
+      answer.off('data', onData).off('end', decide).off('close', decide);
+      if (attempt.isOver || this.#isDone) return;
+      const isRefused = saysShuttingDown(Buffer.concat(chunks).toString('latin1'));
+      const isLeaving = isRefused || !this.#core.isUsable(attempt.endpoint.id);
+      const failure = { kind: 'stopping', isRefused } as const;
+      if (!isLeaving || !this.#mayRetry(failure)) {
+        this.#pass(attempt, answer, chunks);
+        return;
+      }
+      this.#hasMovedOn = true;
+      this.#over(attempt);
+      answer.destroy();
+      this.#retry(failure);
+    };
+    const onData = (chunk: Buffer): void => {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size >= maxPeekBytes) decide();
+    };
+    answer.on('data', onData).on('end', decide).on('close', decide);
+  }
+
+  #pass(attempt: Attempt, answer: IncomingMessage, first: readonly Buffer[]): void {
+    const response = this.#response;
+    answer.on('close', () => {
+      // The endpoint died in the middle: the client must not take it for the end.
+      if (!answer.complete && !response.writableEnded) this.#cut(attempt);
+    });
+    if (answer.destroyed && !answer.complete) {
+      this.#cut(attempt);
+      return;
+    }
+    const headers = cleanResponseHeaders(answer.rawHeaders);
+    if (this.#core.isStopping && this.#request.httpVersionMajor === 1) headers.connection = 'close';
+    response.writeHead(answer.statusCode ?? 502, headers);
+    // A watch's client learns that it has begun before the first event.
+    response.flushHeaders();
+    for (const chunk of first) response.write(chunk);
+    if (answer.readableEnded) response.end();
+    else answer.pipe(response);
+  }
+
+  #failed(attempt: Attempt, error: Error): void {
+    if (attempt.isOver || this.#isDone) return;
+    if (this.#response.headersSent) {
+      this.#cut(attempt);
+      return;
+    }
+    const isSent = isConnected(attempt.socket);
+    if (isSent) this.#sends += 1;
+    const failure: Failure = { kind: isSent ? 'unanswered' : 'unsent' };
+    this.#over(attempt);
+    this.#core.failed(attempt.endpoint.id, { verb: this.#verb, kind: failure.kind, code: codeOf(error) });
+    if (this.#mayRetry(failure) && (this.#candidates.hasMore || failure.kind === 'unsent'))
+      this.#retry(failure);
+    else this.#giveUp(failure, attempt.endpoint.id);
+  }
+
+  // --- ends -----------------------------------------------------------------------------------------------
+
+  get #isReplayable(): boolean {
+    return this.#body?.kind === 'whole';
+  }
+
+  #mayRetry(failure: Failure): boolean {
+    return mayRetry(failure, {
+      method: this.#request.method ?? '',
+      isReplayable: this.#isReplayable,
+      sends: this.#sends,
+      maxSends: this.#core.options.maxSends,
+      hasMovedOn: this.#hasMovedOn,
+    });
+  }
+
+  #retry({ kind }: Failure): void {
+    this.#core.counters.retries[kind] += 1;
+    this.#next();
+  }
+
+  #giveUp({ kind }: Failure, endpoint?: EndpointId): void {
+    if (kind === 'unsent') {
+      const message = 'no API server can be reached; see `fairlead status` on this node';
+      this.#refuse({ code: 503, reason: 'ServiceUnavailable', message, retryAfter: 1 });
+    } else {
+      const message = `the API server ${endpoint} closed the connection without an answer; the request may have been executed`;
+      this.#refuse({ code: 502, reason: 'InternalError', message });
+    }
+  }
+
+  #refuse(refusal: Refusal): void {
+    this.#request.resume();
+    refuse(this.#response, refusal);
+  }
+
+  #cut(attempt: Attempt): void {
+    this.#core.counters.cut += 1;
+    this.#over(attempt);
+    const response = this.#response as ClientResponse;
+    if ('stream' in response) response.stream.close(http2.NGHTTP2_INTERNAL_ERROR);
+    else response.destroy();
+  }
+
+  #over(attempt: Attempt): void {
+    if (attempt.isOver) return;
+    attempt.isOver = true;
+    this.#core.upstreams.answered(attempt.endpoint.id, attempt);
+    this.#core.upstreams.ended(attempt.endpoint.id);
+  }
+
+  /** The client has its answer, or has gone. */
+  #finish(): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    const { counters, budget } = this.#core;
+    counters.inFlight -= 1;
+    const attempt = this.#attempt;
+    const endpoint =
+      attempt === undefined || (attempt.isOver && !this.#response.headersSent) ? '' : attempt.endpoint.id;
+    counters.count(this.#verb, this.#response.headersSent ? this.#response.statusCode : 0, endpoint);
+    if (attempt && !attempt.isOver) {
+      // http-proxy-3 does so for HTTP/1.1 only; a watch would go on for nobody.
+      if (!attempt.answer?.complete) attempt.request?.destroy();
+      this.#over(attempt);
+    }
+    if (this.#body?.kind === 'whole') budget.give(this.#body.bytes.length);
+    this.#core.ended();
+  }
+}

@@ -1,0 +1,62 @@
+// Binds a server to an address, with errors that say what to do. For listeners of every kind.
+import type { Server } from 'node:net';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { FairleadError } from '../model/errors.ts';
+
+/** Connections that the kernel keeps for us while we are busy; net.core.somaxconn may lower it. */
+const backlog = 4096;
+
+export interface BindOptions {
+  /** An address family that the host lacks is not an error. */
+  readonly optional: boolean;
+  /** Several processes of one user may share the port (SO_REUSEPORT). */
+  readonly reusePort: boolean;
+}
+
+/**
+ * Resolves with the bound address, which differs from the wanted one when that had port 0; undefined where the host
+ * lacks an optional one. Rejects with LISTEN_IN_USE or LISTEN_FAILED.
+ */
+export async function bind(
+  server: Server,
+  listen: HostPort,
+  { optional, reusePort }: BindOptions,
+): Promise<HostPort | undefined> {
+  const { host, port } = listen;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port, backlog, reusePort, ipv6Only: true }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return undefined;
+    throw listenError(listen, error as NodeJS.ErrnoException);
+  }
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address');
+  return { host: bound.address, port: bound.port };
+}
+
+function listenError(listen: HostPort, error: NodeJS.ErrnoException): FairleadError {
+  const where = formatHostPort(listen);
+  if (error.code === 'EADDRINUSE') {
+    return new FairleadError(
+      'LISTEN_IN_USE',
+      `${where} is already in use: find the process with ss -ltnp, stop it, or listen elsewhere with --listen`,
+      {
+        cause: error,
+      },
+    );
+  }
+  const why =
+    error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT'
+      ? 'this host has no such address'
+      : error.code === 'EACCES'
+        ? 'this user may not bind the port; choose one above 1023 or grant CAP_NET_BIND_SERVICE'
+        : error.message;
+  return new FairleadError('LISTEN_FAILED', `cannot listen on ${where}: ${why}`, { cause: error });
+}
