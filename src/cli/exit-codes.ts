@@ -6,11 +6,17 @@ export const exitCodes = {
   unexpected: { code: 1, meaning: 'An unexpected failure: a bug, or a system that misbehaves.' },
   badConfig: { code: 2, meaning: 'Bad usage or bad configuration; every problem has been printed.' },
   cannotListen: { code: 3, meaning: '`run`: an address cannot be bound.' },
-  noAgent: { code: 4, meaning: '`status`: no agent answers on the admin address.' },
-  notReady: { code: 5, meaning: '`status`: the agent answers, and no endpoint is usable.' },
+  noAgent: {
+    code: 4,
+    meaning: '`status`: no agent answers on the admin address; `install`, `cluster`: no API server does.',
+  },
+  notReady: {
+    code: 5,
+    meaning: '`status`: the agent answers, and no endpoint is usable; `install`: the agent does not serve.',
+  },
   refused: {
     code: 6,
-    meaning: '`kubeconfig point`, `hosts`: refused or failed; no file is half changed.',
+    meaning: '`kubeconfig point`, `hosts`, `install`, `cluster`: refused or failed; no file is half changed.',
   },
   doctorWarns: { code: 7, meaning: '`doctor`: at least one warning, and no error.' },
   doctorErrs: { code: 8, meaning: '`doctor`: at least one error.' },
@@ -28,4 +34,7 @@ export const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
   SERVER_UNVERIFIED: exitCodes.refused.code,
   KUBELET_UNSAFE: exitCodes.refused.code,
   FILE_NOT_WRITTEN: exitCodes.refused.code,
+  INSTALL_REFUSED: exitCodes.refused.code,
+  INSTALL_FAILED: exitCodes.notReady.code,
+  API_REFUSED: exitCodes.noAgent.code,
 };

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { FairleadError } from '../model/errors.ts';
 import type { Doing } from './action.ts';
 import { addAdoptionCommands } from './adoption-commands.ts';
+import { addInstallCommands } from './install-commands.ts';
 import { addConfigOptions } from './config-options.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -77,6 +78,7 @@ Examples:
     .addHelpText('after', '\nExamples:\n  fairlead status\n  fairlead status --admin 127.0.0.1:7442 --json');
 
   addAdoptionCommands(program, doing);
+  addInstallCommands(program, doing);
   return program;
 }
 

@@ -1,6 +1,7 @@
 // The cache on disk: read once at boot, before anything else answers, and written when the set has really
 // changed. A reader never sees half a file and a power cut never leaves one: temporary file, fsync, rename,
 // fsync of the directory.
+import { randomInt } from 'node:crypto';
 import { readFileSync, renameSync, statSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -44,7 +45,8 @@ export function readCache(file: string, log: Pick<Logger, 'warn'>): CacheContent
 /** Replaces `file` by `text`, whole or not at all. Rejects with the system's error. */
 export async function writeAtomically(file: string, text: string): Promise<void> {
   const directory = dirname(file);
-  const temporary = `${file}.${process.pid}.tmp`;
+  // Two agents of one node write it during an upgrade, and in containers both have the same pid.
+  const temporary = `${file}.${randomInt(2 ** 47)}.tmp`;
   // One level only: Node's recursive mkdir never returns where a parent cannot be made (as in /proc).
   await mkdir(directory).catch(() => {}); // what is wrong, `open` says
   try {

@@ -77,6 +77,24 @@ export const errorKinds = {
     summary: 'A file of the node could not be replaced; it is as it was, or whole in its new state.',
     mend: 'Check the permissions and that the file system is writable, then run the same command again.',
   },
+  INSTALL_REFUSED: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary: 'What was to be installed on the node could not work there; nothing was changed.',
+    mend: 'Mend what the message names, then run the same command again.',
+  },
+  INSTALL_FAILED: {
+    origin: 'internal',
+    isRetrySafe: true,
+    summary: 'What was installed on the node does not serve; what served before still does.',
+    mend: "Read the agent's log (`kubectl -n fairlead-system logs fairlead-a-NODE`, or crictl logs on the node), then run the same command again.",
+  },
+  API_REFUSED: {
+    origin: 'kubernetes',
+    isRetrySafe: true,
+    summary: 'No API server answered, or one refused what was asked.',
+    mend: 'Check the credentials and their rights; the message has what was asked and the answer.',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof errorKinds;

@@ -10,8 +10,11 @@ export interface Question {
   readonly endpoint: HostPort;
   readonly credentials: Credentials;
   readonly path: string;
-  /** Sent as JSON, with POST. */
+  /** Sent as JSON, with POST where no method is given. */
   readonly body?: unknown;
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** Of the body; application/json by default. */
+  readonly contentType?: string;
   readonly userAgent: string;
   readonly timeoutMs?: number;
 }
@@ -34,7 +37,8 @@ const maxBodyBytes = 4 << 20;
 
 /** Never rejects. */
 export function askApiServer(question: Question): Promise<Answer> {
-  const { endpoint, credentials, path, body, userAgent, timeoutMs = defaultTimeoutMs } = question;
+  const { endpoint, credentials, path, body, method, userAgent, timeoutMs = defaultTimeoutMs } = question;
+  const { contentType = 'application/json' } = question;
   const { ca, cert, key, token, serverName } = credentials;
   const text = body === undefined ? undefined : JSON.stringify(body);
   const startedMs = Date.now();
@@ -47,7 +51,7 @@ export function askApiServer(question: Question): Promise<Answer> {
       ...endpoint,
       ...identityOptions(endpoint, serverName),
       path,
-      method: text === undefined ? 'GET' : 'POST',
+      method: method ?? (text === undefined ? 'GET' : 'POST'),
       agent: false,
       ...(ca !== undefined && { ca }),
       ...(cert !== undefined && { cert }),
@@ -57,7 +61,7 @@ export function askApiServer(question: Question): Promise<Answer> {
         'user-agent': userAgent,
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...(text !== undefined && {
-          'content-type': 'application/json',
+          'content-type': contentType,
           'content-length': Buffer.byteLength(text),
         }),
       },

@@ -1,0 +1,120 @@
+// `fairlead install`: puts the agent on a node as a static pod, keeps it there, and shows what nodes have reported.
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { viewAgent } from '../install/node/agent-view.ts';
+import type { KubeApi } from '../install/api.ts';
+import { imageOf } from '../install/node/image.ts';
+import { Installer, type PassResult } from '../install/node/installer.ts';
+import { NodeFiles } from '../install/node/node-files.ts';
+import { formatReports, readReports } from '../install/node/report.ts';
+import { FairleadError } from '../model/errors.ts';
+import { createLog } from '../observe/log.ts';
+import { exitCodes } from './exit-codes.ts';
+import { type ApiCommandOptions, connectApi } from './connect-api.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export interface InstallOptions extends ApiCommandOptions {
+  readonly config?: string;
+  readonly template?: string;
+  readonly image?: string;
+  readonly root?: string;
+  readonly node?: string;
+  readonly podManifestPath?: string;
+  readonly adminPorts?: string;
+  readonly replaceProxy?: boolean;
+  readonly controlPlane?: boolean;
+  readonly watch?: boolean;
+  readonly interval?: string;
+  readonly serveWithin?: string;
+  readonly report?: boolean;
+  readonly json?: boolean;
+}
+
+const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
+
+export async function install(options: InstallOptions, surroundings: Surroundings): Promise<number> {
+  const { env, hostname, version, signals, isTerminal } = surroundings;
+  const connection = await connectApi(options, surroundings);
+  if (options.report) {
+    if (!connection) throw usage('--report needs an API: give --kubeconfig');
+    const reports = await readReports(connection.api);
+    surroundings.print(options.json ? `${JSON.stringify(reports, null, 2)}\n` : formatReports(reports));
+    return reports.every(({ state }) => state === 'serving') ? exitCodes.ok.code : exitCodes.notReady.code;
+  }
+  const { config } = options;
+  if (config === undefined) throw usage('--config must name the configuration that the agent is to have');
+  const node = options.node ?? env.NODE_NAME ?? hostname.toLowerCase();
+  const { logger, close } = await createLog({ level: 'info', format: 'auto', node, isTerminal });
+  const stop = new AbortController();
+  const onStop = () => stop.abort();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, onStop);
+  try {
+    const installer = new Installer(
+      {
+        node,
+        version,
+        configFile: config,
+        templateFile: options.template ?? join(dirname(config), 'static-pod.yaml'),
+        image: imageReader(options, connection?.api, env.POD_NAME),
+        ...(options.podManifestPath !== undefined && { podDirectory: options.podManifestPath }),
+        adminPorts: parsePorts(options.adminPorts ?? '6440,6441'),
+        replaceProxy: options.replaceProxy ?? false,
+        controlPlane: options.controlPlane ?? false,
+        ...(connection?.ca !== undefined && { ca: connection.ca }),
+        ...(connection && { api: connection.api }),
+      },
+      {
+        files: new NodeFiles(resolve(options.root ?? '/')),
+        view: viewAgent,
+        pause: (ms) => sleep(ms, undefined, { signal: stop.signal }).catch(() => {}),
+        nowMs: () => Date.now(),
+        log: logger,
+        serveWithinMs: seconds('--serve-within', options.serveWithin ?? '120'),
+        leaveWithinMs: 90_000,
+        isStopped: () => stop.signal.aborted,
+      },
+    );
+    if (options.watch) {
+      await installer.watch(seconds('--interval', options.interval ?? '10'));
+      return exitCodes.ok.code;
+    }
+    return outcomeOf(await installer.pass(), surroundings);
+  } finally {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.off(signal, onStop);
+    await close();
+  }
+}
+
+function outcomeOf({ state, message, error }: PassResult, { print }: Surroundings): number {
+  if (error) throw error;
+  if (state !== 'serving') throw new FairleadError('INSTALL_FAILED', message);
+  print(`${message}\n`);
+  return exitCodes.ok.code;
+}
+
+/** As given, else as this very pod has it. */
+function imageReader({ image }: InstallOptions, api: KubeApi | undefined, podName: string | undefined) {
+  let known: string | undefined = image;
+  return async () => {
+    if (known !== undefined || !api || podName === undefined) return known;
+    const namespace = await readFile('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8');
+    const pod = await api.find(`/api/v1/namespaces/${namespace.trim()}/pods/${podName}`);
+    known = pod && imageOf(pod);
+    return known;
+  };
+}
+
+export function parsePorts(text: string): { a: number; b: number } {
+  const [a = Number.NaN, b = Number.NaN, ...rest] = text.split(',').map(Number);
+  const isPort = (port: number) => Number.isInteger(port) && port > 0 && port < 65_536;
+  if (rest.length > 0 || !isPort(a) || !isPort(b) || a === b)
+    throw usage(`--admin-ports must be two different ports such as 6440,6441; found ${text}`);
+  return { a, b };
+}
+
+export function seconds(flag: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 86_400)) throw usage(`${flag} must be a number of seconds; found ${text}`);
+  return value * 1000;
+}

@@ -1,0 +1,96 @@
+// The few requests that installing needs of the cluster's API, sent to the first API server that answers. Not
+// @kubernetes/client-node: its generated clients cost the installer's pod, which is on every node, 38 MB.
+import type { Credentials } from '../kubernetes/credentials.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { FairleadError } from '../model/errors.ts';
+import { askApiServer } from './doctor/ask.ts';
+
+export type KubeObject = Readonly<Record<string, unknown>> & {
+  readonly metadata?: {
+    readonly name?: string;
+    readonly resourceVersion?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+};
+
+export interface ApiRequest {
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly body?: unknown;
+  /** A merge patch, for PATCH. */
+  readonly contentType?: string;
+}
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly object: KubeObject;
+}
+
+export interface ApiOptions {
+  /** Tried in this order. */
+  readonly servers: readonly HostPort[];
+  readonly credentials: Credentials;
+  readonly userAgent: string;
+}
+
+export const mergePatch = 'application/merge-patch+json';
+
+export class KubeApi {
+  readonly #options: ApiOptions;
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with API_REFUSED when no API server answers; every status is an answer. */
+  async ask(request: ApiRequest): Promise<ApiAnswer> {
+    const { servers, credentials, userAgent } = this.#options;
+    const problems: string[] = [];
+    for (const endpoint of servers) {
+      const answer = await askApiServer({ ...request, endpoint, credentials, userAgent });
+      if (answer.ok) return { status: answer.status, object: parseObject(answer.body) };
+      problems.push(`${formatHostPort(endpoint)}: ${answer.problem}`);
+    }
+    throw new FairleadError(
+      'API_REFUSED',
+      `no API server answers: ${problems.join('; ') || 'none is known'}`,
+    );
+  }
+
+  /** The object, or undefined when there is none; rejects with API_REFUSED for anything else. */
+  async find(path: string): Promise<KubeObject | undefined> {
+    const { status, object } = await this.ask({ path });
+    if (status === 404) return undefined;
+    if (status !== 200) throw refusal('GET', path, { status, object });
+    return object;
+  }
+
+  /** Rejects with API_REFUSED unless the answer is a success. */
+  async must(request: ApiRequest): Promise<KubeObject> {
+    const answer = await this.ask(request);
+    if (answer.status >= 200 && answer.status < 300) return answer.object;
+    throw refusal(request.method ?? 'GET', request.path, answer);
+  }
+}
+
+export function refusal(method: string, path: string, { status, object }: ApiAnswer): FairleadError {
+  const message = typeof object.message === 'string' ? object.message : 'without a reason';
+  return new FairleadError('API_REFUSED', `${method} ${path}: ${status}: ${message}`);
+}
+
+function parseObject(text: string): KubeObject {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as KubeObject) : {};
+  } catch {
+    return { message: text.slice(0, 200) };
+  }
+}
+
+export const installNamespace = 'fairlead-system';
+
+export const configMapPath = (namespace: string, name = '') =>
+  `/api/v1/namespaces/${namespace}/configmaps${name && `/${name}`}`;
+export const leasePath = (namespace: string, name = '') =>
+  `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases${name && `/${name}`}`;

@@ -1,0 +1,120 @@
+// Takes Fairlead off a node: first the clients go back to what they had, then the agent, then its files. Every
+// step is done only where there is something to do, so that a run that was cut short is gone on with by the next.
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { messageOf } from '../../model/error-text.ts';
+import { resolveBelow } from '../below-root.ts';
+import { applyHosts, planHosts } from '../hosts.ts';
+import { managedHosts } from '../hosts-text.ts';
+import { applyPlan, backupSuffix, planRestoring } from '../point.ts';
+import { noStep, type OnStep } from '../replace-file.ts';
+import type { AgentView } from './agent-view.ts';
+import { putBack } from './hand-over-setting.ts';
+import type { NodeFiles } from './node-files.ts';
+import { giveBack } from './proxy-pod.ts';
+import {
+  caPath,
+  configDirectory,
+  configPath,
+  manifestName,
+  type Slot,
+  slotName,
+  slots,
+} from './static-pod.ts';
+
+export interface UninstallOptions {
+  readonly podDirectory: string;
+  readonly adminPorts: { readonly [S in Slot]: number };
+  /** Where the agent kept its list. */
+  readonly cacheFile: string;
+  /** How long clients may take to leave the agent. */
+  readonly graceMs: number;
+}
+
+export interface UninstallDeps {
+  readonly files: NodeFiles;
+  readonly view: (port: number) => Promise<AgentView | undefined>;
+  /** Undefined: kubelet is restarted by hand. */
+  readonly restartKubelet?: () => Promise<void>;
+  readonly pause: (ms: number) => Promise<void>;
+  readonly nowMs: () => number;
+  readonly onStep?: OnStep;
+  readonly say: (line: string) => void;
+}
+
+export type Uninstalled = { readonly isDone: true } | { readonly isDone: false; readonly why: string };
+
+const pollMs = 200;
+const leaveWithinMs = 90_000;
+/** Where kubeconfigs are that were pointed; those elsewhere are undone by `fairlead kubeconfig point --undo`. */
+const kubeconfigDirectories = ['/etc/kubernetes', '/root/.kube'];
+/** Written before kubelet is restarted, so that a run that is cut short there restarts it again. */
+export const restartPath = '/etc/kubernetes/fairlead-restart-kubelet';
+
+export async function uninstall(options: UninstallOptions, deps: UninstallDeps): Promise<Uninstalled> {
+  const { files, view, pause, nowMs, say } = deps;
+  const kubelet = await undoKubeconfigs(deps);
+  if (kubelet !== undefined) return { isDone: false, why: kubelet };
+  await undoHosts(deps);
+
+  const views = () => Promise.all(slots.map((slot) => view(options.adminPorts[slot])));
+  const until = async (isMet: () => Promise<boolean>, withinMs: number) => {
+    const untilMs = nowMs() + withinMs;
+    while (!(await isMet()) && nowMs() < untilMs) await pause(pollMs);
+  };
+  await until(async () => (await views()).every((one) => (one?.tunnels ?? 0) === 0), options.graceMs);
+
+  for (const slot of slots) {
+    if (await files.remove(join(options.podDirectory, manifestName(slot)))) say(`${slotName(slot)} removed`);
+  }
+  for (const name of await giveBack(files, options.podDirectory)) say(`${name} given back`);
+  await until(async () => (await views()).every((one) => one === undefined), leaveWithinMs);
+
+  await putBack(files);
+  for (const slot of slots) await files.remove(configPath(slot));
+  await files.remove(caPath);
+  await files.remove(options.cacheFile);
+  for (const directory of [configDirectory, dirname(options.cacheFile)]) await files.removeEmpty(directory);
+  return { isDone: true };
+}
+
+/** Undefined when kubelet is where it was before; else what is to be done first. */
+async function undoKubeconfigs(deps: UninstallDeps): Promise<string | undefined> {
+  const { files, restartKubelet, nowMs, onStep = noStep, say } = deps;
+  const found: string[] = [];
+  for (const directory of kubeconfigDirectories) {
+    const names = await readdir(await resolveBelow(files.root, directory)).catch(() => []);
+    for (const name of names) {
+      if (name.endsWith(backupSuffix)) found.push(join(directory, name.slice(0, -backupSuffix.length)));
+    }
+  }
+  const plans = await planRestoring({ files: found, root: files.root });
+  if (plans.length > 0) await files.put(restartPath, Buffer.from(''));
+  for (const plan of plans) {
+    await applyPlan(plan, { nowMs: nowMs(), onStep });
+    say(`${plan.file} is as it was before it was pointed`);
+  }
+  if ((await files.read(restartPath)) === undefined) return undefined;
+  if (!restartKubelet) {
+    await files.remove(restartPath);
+    return 'kubelet still goes through Fairlead until it is restarted: systemctl restart kubelet, then run this again';
+  }
+  try {
+    await restartKubelet();
+  } catch (error) {
+    return `kubelet could not be restarted: ${messageOf(error)}`;
+  }
+  await files.remove(restartPath);
+  say('kubelet restarted');
+  return undefined;
+}
+
+async function undoHosts({ files, nowMs, onStep = noStep, say }: UninstallDeps): Promise<void> {
+  const text = (await files.read('/etc/hosts'))?.toString('latin1');
+  if (text === undefined) return;
+  for (const name of managedHosts(text).keys()) {
+    const plan = await planHosts({ root: files.root, name, addresses: [] });
+    await applyHosts(plan, { nowMs: nowMs(), onStep });
+    say(`/etc/hosts: ${name} given back`);
+  }
+}
