@@ -17,7 +17,7 @@ import { type Discovery, startDiscovery } from './discovery/discovery.ts';
 import { followEndpoints, type FollowedSet } from './discovery/follow.ts';
 import { Health } from './health/health.ts';
 import { ProbeConnection } from './health/probe.ts';
-import { reasonOf } from './health/verdict.ts';
+import { type ProbeResult, reasonOf } from './health/verdict.ts';
 import { defaultServiceAccountDir } from './kubernetes/load-credentials.ts';
 import { checkIdentity } from './kubernetes/server-identity.ts';
 import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
@@ -41,6 +41,8 @@ export interface GroupSurroundings {
   /** KUBERNETES_SERVICE_HOST, in a pod. */
   readonly serviceHost?: string;
   readonly load: ProcessLoad;
+  /** The listeners of a group put a PROXY protocol header in front of every connection. */
+  sendsProxy(group: string): boolean;
   readonly ownAddresses: OwnAddresses;
 }
 
@@ -109,6 +111,7 @@ export class EndpointGroup {
         },
         onProbe: (id, result, durationMs) => {
           const { code, status } = reasonOf(result);
+          if (this.#config.health.logChecks) this.#logCheck(id, result, durationMs);
           this.#probes.observe(
             id,
             formatReason({ code, ...(status !== undefined && { status }) }),
@@ -165,6 +168,8 @@ export class EndpointGroup {
   async reload(next: GroupConfig, limits: TunnelLimits): Promise<void> {
     const previous = this.#config;
     this.#config = next;
+    // A child of a pino logger does not follow its parent.
+    this.#log.level = this.#surroundings.log.level;
     const isChanged = (...members: readonly (keyof GroupConfig)[]): boolean =>
       members.some((member) => !isDeepStrictEqual(previous[member], next[member]));
     if (isChanged('dial', 'tunnels')) this.table.configure(passthroughOptions(next, limits));
@@ -303,10 +308,16 @@ export class EndpointGroup {
       credentials,
       isVerified: credentials.kind !== 'none' || credentials.ca !== undefined,
       check,
+      sendProxy: this.#surroundings.sendsProxy(this.name),
       steps: checkSteps(this.#config),
       userAgent: `fairlead/${this.#surroundings.version}`,
       checkIdentity: (certificate) => checkIdentity(endpoint, certificate, credentials.serverName),
     });
+  }
+
+  #logCheck(endpoint: EndpointId, result: ProbeResult, durationMs: number): void {
+    const fields = { endpoint, result: formatReason(reasonOf(result)), durationMs: Math.round(durationMs) };
+    this.#log.info(fields, 'health check');
   }
 
   /** Forgets what has left and carries nothing any more; lets a held-out endpoint back in. */

@@ -1,5 +1,6 @@
 // From the configuration to the options of each part. Pure.
 import type { GroupConfig, StatusRange } from './config/config.ts';
+import { etcdProblem } from './health/etcd.ts';
 import type { HealthOptions } from './health/health.ts';
 import type { CheckStep } from './health/probe.ts';
 import type { PassthroughOptions } from './passthrough/options.ts';
@@ -9,11 +10,16 @@ function includes(ranges: readonly StatusRange[], status: number): boolean {
   return ranges.some(({ from, to }) => status >= from && status <= to);
 }
 
-export function checkSteps({ health }: GroupConfig): readonly CheckStep[] {
-  return health.steps.map(({ path, expectStatus }) => ({
-    path,
-    isExpected: (status) => includes(expectStatus, status),
-  }));
+export function checkSteps({ health }: Pick<GroupConfig, 'health'>): readonly CheckStep[] {
+  const isEtcd = health.expectBody === 'etcd';
+  return health.steps.map(({ path, expectStatus }) => {
+    const isExpected = (status: number) => includes(expectStatus, status);
+    if (!isEtcd) return { path, isExpected };
+    const judged = { path, isExpected, bodyProblem: etcdProblem };
+    if (/^\/health(\?|$)/.test(path)) return judged;
+    // /readyz and /livez answer in lines of text, from etcd 3.5.11 on; before that /health is what there is.
+    return { path, isExpected, whenMissing: { ...judged, path: '/health' } };
+  });
 }
 
 export function healthOptions({ health }: GroupConfig): HealthOptions {

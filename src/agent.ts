@@ -22,6 +22,7 @@ import { type MetricsListener, startMetricsListener } from './observe/metrics-li
 import { makeStatus } from './observe/status.ts';
 import { PortWaiter } from './port-waiter.ts';
 import { OwnAddresses } from './passthrough/own-addresses.ts';
+import { Gate } from './passthrough/gate.ts';
 import { type PassthroughListener, startPassthroughListener } from './passthrough/listener.ts';
 import { readTunnelLimit } from './passthrough/tunnel-limit.ts';
 
@@ -101,6 +102,8 @@ class RunningAgent implements Agent {
       nodeName: config.nodeName,
       ...(serviceHost !== undefined && { serviceHost }),
       load: { tunnels: 0 },
+      sendsProxy: (name: string) =>
+        config.listeners.some(({ group, sendProxy }) => group === name && sendProxy),
       ownAddresses: new OwnAddresses(clock),
     };
     const used = usedGroups(config);
@@ -124,8 +127,10 @@ class RunningAgent implements Agent {
 
   async start(): Promise<void> {
     const { listeners, admin, ownAdmin, metrics, deployment, reusePort } = this.#config;
-    for (const listener of listeners)
-      await this.#ports.take(listener, () => this.#startListener(listener, reusePort));
+    for (const listener of listeners) {
+      const bind = () => this.#startListener(listener, reusePort);
+      await this.#ports.take(listener, bind, { mayLackAddress: listener.waitForAddress });
+    }
     if (admin) {
       await this.#ports.take(admin, async () => {
         this.#admin = await this.#startAdmin(admin, reusePort);
@@ -152,8 +157,11 @@ class RunningAgent implements Agent {
   }
 
   async #startListener(config: ListenerConfig, reusePort: boolean): Promise<void> {
-    const { host, port, type, group: name, optional, replayNonTls } = config;
+    const { host, port, type, group: name, optional, replayNonTls, sendProxy } = config;
     const group = this.#group(name);
+    const isGuarded = [config.maxTunnels, config.allowFrom, config.acceptProxyFrom].some(
+      (option) => option !== undefined,
+    );
     const listener = await startPassthroughListener({
       listen: { host, port },
       picker: () => group.pick(),
@@ -162,6 +170,8 @@ class RunningAgent implements Agent {
       optional,
       reusePort,
       replayNonTls,
+      sendProxy,
+      ...(isGuarded && { gate: new Gate(config) }),
     });
     if (!listener) return;
     if (this.#isStopping) return listener.stopAccepting();
@@ -253,6 +263,7 @@ class RunningAgent implements Agent {
       deployment,
       listeners: this.#shown,
       ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
+      ...(this.#ports.absent.length > 0 && { absentAddresses: this.#ports.absent }),
       discovery: {
         watch: state,
         ...(syncedAtMs !== undefined && {

@@ -22,11 +22,21 @@ const laterMs = 1_000;
 /** How often the log says that it still waits. */
 const remindMs = 60_000;
 
+export interface TakeOptions {
+  /** The host may lack the address now, and get it later (a VIP): then it is waited for without end. */
+  readonly mayLackAddress?: boolean;
+}
+
+const isAbsent = (error: unknown) =>
+  error instanceof FairleadError &&
+  (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRNOTAVAIL';
 const isInUse = (error: unknown) => error instanceof FairleadError && error.code === 'LISTEN_IN_USE';
 
 export class PortWaiter {
   readonly #deps: PortWaiterDeps;
   readonly #timers = new Map<string, Timer>();
+  /** Those of them that the host does not have. */
+  readonly #absent = new Set<string>();
   #isStopped = false;
   /** The clock's timers let the process end; while it has no address yet, nothing else may hold it. */
   #hold: NodeJS.Timeout | undefined;
@@ -35,22 +45,41 @@ export class PortWaiter {
     this.#deps = deps;
   }
 
-  /** Addresses that are not ours yet. */
+  /** Addresses that somebody else holds. */
   get waitingFor(): readonly string[] {
-    return [...this.#timers.keys()];
+    return [...this.#timers.keys()].filter((where) => !this.#absent.has(where));
+  }
+
+  /** Addresses that the host does not have. */
+  get absent(): readonly string[] {
+    return [...this.#absent];
   }
 
   /** Resolves when `bind` has worked, or is tried again in the background; rejects when it failed for good. */
-  async take(address: HostPort, bind: () => Promise<void>): Promise<void> {
+  async take(
+    address: HostPort,
+    bind: () => Promise<void>,
+    { mayLackAddress = false }: TakeOptions = {},
+  ): Promise<void> {
     try {
       await bind();
     } catch (error) {
       const { limitMs, clock, log } = this.#deps;
-      if (limitMs === 0 || !isInUse(error)) throw error;
       const where = formatHostPort(address);
-      log.warn({ address: where }, 'address is in use: waiting for it');
+      if (mayLackAddress && isAbsent(error)) {
+        this.#absent.add(where);
+        log.info({ address: where }, 'this host does not have the address: waiting for it');
+      } else {
+        if (limitMs === 0 || !isInUse(error)) throw error;
+        log.warn({ address: where }, 'address is in use: waiting for it');
+      }
       if (this.#timers.size === 0) this.#hold = setInterval(() => {}, remindMs);
-      this.#plan(where, bind, { sinceMs: clock.nowMs(), remindedMs: clock.nowMs(), tries: 0 });
+      this.#plan(where, bind, {
+        sinceMs: clock.nowMs(),
+        remindedMs: clock.nowMs(),
+        tries: 0,
+        mayLackAddress,
+      });
     }
   }
 
@@ -59,6 +88,7 @@ export class PortWaiter {
     this.#isStopped = true;
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
+    this.#absent.clear();
     clearInterval(this.#hold);
   }
 
@@ -77,11 +107,22 @@ export class PortWaiter {
     try {
       await bind();
       this.#timers.delete(where);
+      this.#absent.delete(where);
       if (this.#timers.size === 0) clearInterval(this.#hold);
       log.info({ address: where, waitedMs: Math.round(clock.nowMs() - wait.sinceMs) }, 'address taken over');
     } catch (error) {
       if (this.#isStopped) return;
       const nowMs = clock.nowMs();
+      if (wait.mayLackAddress && isAbsent(error)) {
+        this.#absent.add(where);
+        this.#plan(where, bind, wait);
+        return;
+      }
+      // It has come to this host, and somebody else listens on it: from here on that is what is waited for.
+      if (this.#absent.delete(where) && isInUse(error) && limitMs > 0) {
+        this.#plan(where, bind, { ...wait, sinceMs: nowMs, remindedMs: nowMs, tries: 0 });
+        return;
+      }
       if (!isInUse(error) || nowMs - wait.sinceMs >= limitMs) {
         this.stop();
         failed(error);
@@ -98,4 +139,5 @@ interface Wait {
   readonly sinceMs: number;
   readonly remindedMs: number;
   readonly tries: number;
+  readonly mayLackAddress: boolean;
 }

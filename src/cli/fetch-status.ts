@@ -9,6 +9,18 @@ import type { Status } from '../model/status.ts';
 const timeoutMs = 3_000;
 const maxBytes = 16 * 1_048_576;
 
+const shownEndpoint = v.looseObject({
+  id: v.string(),
+  verdict: v.string(),
+  reason: v.string(),
+  since: v.string(),
+  usable: v.boolean(),
+  tier: v.string(),
+  sources: v.array(v.string()),
+  tunnels: v.number(),
+  hint: v.optional(v.string()),
+});
+
 /** The members that `fairlead status` shows; an agent of another version may have more. */
 const shownStatus = v.looseObject({
   version: v.string(),
@@ -19,20 +31,20 @@ const shownStatus = v.looseObject({
   /** Missing in an agent of an older version. */
   deployment: v.optional(v.string()),
   policy: v.string(),
-  listeners: v.array(v.looseObject({ address: v.string() })),
-  endpoints: v.array(
-    v.looseObject({
-      id: v.string(),
-      verdict: v.string(),
-      reason: v.string(),
-      since: v.string(),
-      usable: v.boolean(),
-      tier: v.string(),
-      sources: v.array(v.string()),
-      tunnels: v.number(),
-      hint: v.optional(v.string()),
-    }),
+  listeners: v.array(v.looseObject({ address: v.string(), group: v.optional(v.string()) })),
+  endpoints: v.array(shownEndpoint),
+  groups: v.optional(
+    v.array(
+      v.looseObject({
+        name: v.string(),
+        isReady: v.boolean(),
+        policy: v.string(),
+        credentials: v.string(),
+        endpoints: v.array(shownEndpoint),
+      }),
+    ),
   ),
+  absentAddresses: v.optional(v.array(v.string())),
   discovery: v.looseObject({
     watch: v.string(),
     ageSeconds: v.optional(v.number()),

@@ -40,8 +40,47 @@ const borderless = Object.fromEntries(
 );
 
 export function formatStatus(status: ShownStatus): string {
-  const { node, version, policy, tunnels, credentials, discovery, listeners, endpoints } = status;
+  const {
+    node,
+    version,
+    policy,
+    tunnels,
+    credentials,
+    discovery,
+    listeners,
+    endpoints,
+    groups,
+    absentAddresses,
+  } = status;
   const nowMs = Date.parse(status.startedAt) + status.uptimeSeconds * 1000;
+  const synced =
+    discovery.ageSeconds === undefined ? '' : `, last word ${age(discovery.ageSeconds * 1000)} ago`;
+  const lines = [
+    `${node}: ${status.isReady ? 'ready' : 'NOT READY'}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
+    ...(status.deployment === 'daemonset'
+      ? ["run by a DaemonSet: must not be kubelet's only address (docs/manifests.md)"]
+      : []),
+    `listening on ${listeners.map(shownListener).join(', ') || 'nothing'}`,
+    ...(absentAddresses ? [`waiting for the addresses ${absentAddresses.join(', ')}`] : []),
+    `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
+    `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
+    '',
+    ...endpointLines(endpoints, nowMs),
+    ...(groups ?? []).flatMap((group) => [
+      '',
+      `group ${group.name}: ${group.isReady ? 'ready' : 'NOT READY'}; policy: ${group.policy}; credentials: ${group.credentials}`,
+      '',
+      ...endpointLines(group.endpoints, nowMs),
+    ]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const shownListener = ({ address, group }: ShownStatus['listeners'][number]) =>
+  group === undefined ? address : `${address} (${group})`;
+
+function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): string[] {
+  if (endpoints.length === 0) return ['no endpoints are known'];
   const table = new Table({
     head: ['ENDPOINT', 'VERDICT', 'REASON', 'SINCE', 'TUNNELS', 'TIER', 'SOURCES'],
     chars: { ...borderless, middle: '  ' },
@@ -58,21 +97,10 @@ export function formatStatus(status: ShownStatus): string {
       endpoint.sources.join(','),
     ]);
   }
-  const synced =
-    discovery.ageSeconds === undefined ? '' : `, last word ${age(discovery.ageSeconds * 1000)} ago`;
-  const lines = [
-    `${node}: ${status.isReady ? 'ready' : 'NOT READY'}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
-    ...(status.deployment === 'daemonset'
-      ? ["run by a DaemonSet: must not be kubelet's only address (docs/manifests.md)"]
-      : []),
-    `listening on ${listeners.map(({ address }) => address).join(', ') || 'nothing'}`,
-    `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
-    `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
-    '',
-    ...(endpoints.length ? [trimLines(table.toString())] : ['no endpoints are known']),
+  return [
+    trimLines(table.toString()),
     ...endpoints.flatMap(({ id, hint }) => (hint ? ['', `${id}: ${hint}`] : [])),
   ];
-  return `${lines.join('\n')}\n`;
 }
 
 const trimLines = (text: string) => text.replace(/[ \t]+$/gm, '');

@@ -77,6 +77,7 @@ export interface HealthConfig {
   readonly fall: number;
   readonly reconnectMs: number;
   readonly startupGraceMs: number;
+  readonly logChecks: boolean;
 }
 
 export type BalancePolicy = 'rendezvous' | 'least-connections' | 'round-robin';

@@ -64,6 +64,19 @@ export const groupChecks: readonly CrossCheck[] = [
   {
     reads: ['listeners'],
     *check({ listeners }) {
+      for (const [index, { optional, waitForAddress }] of listeners.entries()) {
+        if (!optional || !waitForAddress) continue;
+        yield {
+          keys: ['listeners'],
+          within: [index, 'waitForAddress'],
+          right: 'has no effect, as optional leaves the listener out; remove one of the two',
+        };
+      }
+    },
+  },
+  {
+    reads: ['listeners'],
+    *check({ listeners }) {
       // Endpoints expect the header on every connection or on none, health checks included.
       for (const [index, { group, sendProxy }] of listeners.entries()) {
         const first = listeners.findIndex((other) => other.group === group);

@@ -58,6 +58,7 @@ function groupMembers(values: Values): Omit<GroupConfig, 'name' | 'type' | 'foll
       fall: values['health.fall'],
       reconnectMs: values['health.reconnect'],
       startupGraceMs: values['health.startupGrace'],
+      logChecks: values['health.logChecks'],
     },
     balance: {
       policy: values['balance.policy'],

@@ -240,6 +240,11 @@ const plainSettings = {
     default: '5s',
     min: '0s',
   }),
+  'health.logChecks': boolean({
+    description: 'Log each check at level info, not only what changes.',
+    applies: 'reload',
+    default: false,
+  }),
   'balance.policy': choice({
     description: 'How this node orders the endpoints.',
     applies: 'reload',

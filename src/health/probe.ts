@@ -1,9 +1,10 @@
 // One connection to one endpoint that health checks run over. It owns its socket; whoever made it closes
 // it. Between checks the open connection is a sensor: `onLost` tells of a FIN or RST within a millisecond.
-import type { IncomingMessage } from 'node:http';
+import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
-import type { PeerCertificate } from 'node:tls';
+import { connect as connectTls, type ConnectionOptions, type PeerCertificate } from 'node:tls';
+import { localProxyHeader } from '../model/proxy-header.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import type { ProbeResult } from './verdict.ts';
 
@@ -21,6 +22,10 @@ export interface CheckStep {
   /** Path and query of the GET. */
   readonly path: string;
   isExpected(status: number): boolean;
+  /** What the body of an answer says is wrong; absent: the body is not looked at. */
+  bodyProblem?(body: string): string | undefined;
+  /** Asked in its place, from then on, where the path is not known (404). */
+  readonly whenMissing?: CheckStep;
 }
 
 export interface ProbeTarget {
@@ -33,6 +38,8 @@ export interface ProbeTarget {
   readonly isVerified: boolean;
   /** `tcp`: a connection is all that is asked for, and `steps` is not read. */
   readonly check: 'https' | 'http' | 'tcp';
+  /** The endpoint wants a PROXY protocol header in front of everything. */
+  readonly sendProxy?: boolean;
   /** Asked one after the other; the first unexpected answer ends the check. */
   readonly steps: readonly CheckStep[];
   readonly userAgent: string;
@@ -104,8 +111,11 @@ interface Progress {
 
 export class ProbeConnection {
   readonly #target: ProbeTarget;
-  readonly #agent: HttpsAgent;
+  readonly #agent: HttpsAgent | HttpAgent;
+  readonly #steps: CheckStep[];
   #socket: Socket | undefined;
+  /** The connection below, where a header goes first. */
+  #raw: Socket | undefined;
   #isRunning = false;
   #isClosed = false;
   #isUsed = false;
@@ -116,6 +126,12 @@ export class ProbeConnection {
 
   constructor(target: ProbeTarget) {
     this.#target = target;
+    this.#steps = [...target.steps];
+    if (target.check !== 'https') {
+      this.#agent = new HttpAgent({ keepAlive: true, maxSockets: 1 });
+      if (target.sendProxy) this.#sendHeaderFirst((socket) => socket);
+      return;
+    }
     const { ca, cert, key, serverName } = target.credentials;
     const { isVerified } = target;
     this.#agent = new HttpsAgent({
@@ -131,6 +147,28 @@ export class ProbeConnection {
       ...(ca !== undefined && { ca }),
       ...(isVerified && cert !== undefined && key !== undefined && { cert, key }),
     });
+    if (target.sendProxy)
+      this.#sendHeaderFirst((socket, options) => connectTls({ ...options, socket } as ConnectionOptions));
+  }
+
+  /** Connections of the agent begin with the header; `wrap` makes of one what the request goes over. */
+  #sendHeaderFirst(wrap: (socket: Socket, options: object) => Socket): void {
+    this.#agent.createConnection = (
+      options: object,
+      callback?: (error: Error | null, socket: Socket) => void,
+    ) => {
+      const { host, port } = this.#target.endpoint;
+      const socket = connect({ host, port });
+      this.#raw = socket;
+      const startedMs = performance.now();
+      socket.once('error', (error) => callback?.(error, socket));
+      socket.once('connect', () => {
+        this.connectMs = performance.now() - startedMs;
+        socket.write(localProxyHeader);
+        callback?.(null, wrap(socket, options));
+      });
+      return undefined;
+    };
   }
 
   /** Open, idle and used before: the next check goes over the same connection. */
@@ -173,6 +211,7 @@ export class ProbeConnection {
     this.onLost = undefined;
     this.#agent.destroy();
     this.#socket?.destroy();
+    this.#raw?.destroy();
   }
 
   #connectOnly(progress: Progress, finish: (result: CheckResult) => void): void {
@@ -184,6 +223,8 @@ export class ProbeConnection {
     socket.on('error', (error) => finish(classify(error, progress.phase, false)));
     socket.once('connect', () => {
       this.connectMs = performance.now() - startedMs;
+      // Without the header the endpoint would log a broken connection.
+      if (this.#target.sendProxy) socket.write(localProxyHeader);
       this.close();
       finish({ kind: 'answered', isExpected: true });
     });
@@ -191,13 +232,19 @@ export class ProbeConnection {
 
   /** Asks step `index` and those after it. */
   #ask(progress: Progress, index: number, finish: (result: CheckResult) => void): void {
-    const step = this.#target.steps[index];
+    const step = this.#steps[index];
     if (!step) throw new Error('a check needs at least one step');
     this.#get(step.path, progress, (answer) => {
       if (answer.kind !== 'answer') return finish(answer);
       const { status, body } = answer;
+      if (status === 404 && step.whenMissing) {
+        this.#steps[index] = step.whenMissing;
+        return this.#isClosed ? finish({ kind: 'lost' }) : this.#ask(progress, index, finish);
+      }
+      const text = step.bodyProblem?.(body);
+      if (text !== undefined) return finish({ kind: 'answered', isExpected: false, status, text });
       if (step.isExpected(status)) {
-        if (index + 1 < this.#target.steps.length) return this.#ask(progress, index + 1, finish);
+        if (index + 1 < this.#steps.length) return this.#ask(progress, index + 1, finish);
         return finish({ kind: 'answered', isExpected: true, status });
       }
       const failing = failingChecks(body);
@@ -221,7 +268,8 @@ export class ProbeConnection {
       isDone = true;
       onAnswer(answer);
     };
-    const request = httpsRequest({ agent: this.#agent, host, port, path, headers: this.#headers() });
+    const ask = this.#target.check === 'http' ? httpRequest : httpsRequest;
+    const request = ask({ agent: this.#agent, host, port, path, headers: this.#headers() });
     progress.stop = () => request.destroy();
     request.on('socket', (socket) => {
       isReused = this.#isUsed;
@@ -255,12 +303,14 @@ export class ProbeConnection {
   #headers(): Record<string, string> {
     const {
       isVerified,
+      check,
       credentials: { token },
     } = this.#target;
     return {
       accept: 'text/plain, */*;q=0.1',
       'user-agent': this.#target.userAgent,
-      ...(isVerified && token !== undefined && { authorization: `Bearer ${token}` }),
+      // Over plain HTTP nothing secret is sent.
+      ...(isVerified && check === 'https' && token !== undefined && { authorization: `Bearer ${token}` }),
     };
   }
 
@@ -268,9 +318,11 @@ export class ProbeConnection {
     if (this.#socket === socket) return;
     this.#socket = socket;
     const startedMs = performance.now();
+    const isPlain = this.#target.check === 'http';
+    if (this.#raw) progress.phase = isPlain ? 'requesting' : 'handshaking';
     socket.once('connect', () => {
       this.connectMs = performance.now() - startedMs;
-      progress.phase = 'handshaking';
+      progress.phase = isPlain ? 'requesting' : 'handshaking';
     });
     socket.once('secureConnect', () => {
       progress.phase = 'requesting';

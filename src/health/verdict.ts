@@ -21,6 +21,8 @@ export type ProbeResult =
       readonly status?: number;
       /** Failing checks by name, from Kubernetes' `[-]name` lines. */
       readonly failing?: readonly string[];
+      /** What the answer says is wrong, in its own words. */
+      readonly text?: string;
     }
   /** The kernel of the host said that nobody listens. */
   | { readonly kind: 'refused' }
@@ -112,8 +114,9 @@ export function reasonOf(result: ProbeResult): Reason {
       const status = result.status;
       if (result.isExpected) return { code: 'L7OK', status };
       if (isNotVisible(status)) return { code: 'L7OK', status, text: 'readiness not visible' };
-      const failing = result.failing ?? [];
-      return { code: 'L7STS', status, ...(failing.length > 0 && { text: `${failing.join(', ')} failed` }) };
+      const { failing = [] } = result;
+      const text = result.text ?? (failing.length > 0 ? `${failing.join(', ')} failed` : undefined);
+      return { code: 'L7STS', status, ...(text !== undefined && { text }) };
     }
     case 'refused':
       return { code: 'L4CON', text: 'refused' };

@@ -12,6 +12,7 @@ import { Draining } from './draining.ts';
 import { Opening, type OpeningSettings, type OpeningShared } from './opening.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from './options.ts';
 import { OwnAddresses } from './own-addresses.ts';
+import { ProxyIntro } from './proxy-intro.ts';
 import { RateLimitedLog } from './rate-limited-log.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { ReplayBudget } from './replay-budget.ts';
@@ -20,7 +21,8 @@ import { TunnelAges } from './tunnel-ages.ts';
 import { Tunnel, type TunnelHome, type TunnelRecord } from './tunnel.ts';
 import type { Logger } from 'pino';
 
-export type DataPathLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+export type DataPathLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> &
+  Partial<Pick<Logger, 'isLevelEnabled'>>;
 
 /** One tunnel for status output. */
 export interface TunnelView {
@@ -70,6 +72,8 @@ export class ConnectionTable implements TrafficReader {
   readonly #limitLog: RateLimitedLog;
   readonly #acceptLog: RateLimitedLog;
   readonly #loopLog: RateLimitedLog;
+  readonly #refusedLog: RateLimitedLog;
+  readonly #proxyLog: RateLimitedLog;
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
 
@@ -80,6 +84,8 @@ export class ConnectionTable implements TrafficReader {
     this.#limitLog = new RateLimitedLog(clock);
     this.#acceptLog = new RateLimitedLog(clock);
     this.#loopLog = new RateLimitedLog(clock);
+    this.#refusedLog = new RateLimitedLog(clock);
+    this.#proxyLog = new RateLimitedLog(clock);
     this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
     this.#load = load ?? { tunnels: 0 };
     const buffers = new ReadBuffers();
@@ -170,7 +176,7 @@ export class ConnectionTable implements TrafficReader {
   list(): TunnelView[] {
     const nowMs = this.#clock.nowMs();
     return [...this.#tunnels].map((tunnel) => ({
-      client: `${tunnel.client.remoteAddress ?? '?'}:${tunnel.client.remotePort ?? '?'}`,
+      client: tunnel.clientText,
       endpoint: tunnel.record?.id,
       phase: phaseOf(tunnel),
       isDraining: tunnel.drainAtMs !== Number.POSITIVE_INFINITY,
@@ -291,19 +297,64 @@ export class ConnectionTable implements TrafficReader {
   accept(connection: ClientHandle | Socket, settings: OpeningSettings): void {
     const isSocket = connection instanceof Socket;
     const client = isSocket ? this.#legs.adopt(connection, nobody) : this.#legs.accept(connection, nobody);
-    if (this.#load.tunnels >= this.options.maxTunnels || this.#closing) {
-      this.#refuse(client);
+    const { gate } = settings;
+    if (this.#load.tunnels >= this.options.maxTunnels || gate?.isFull || this.#closing) {
+      this.#refuse(client, 'limit');
+      return;
+    }
+    const admission = gate?.judge(() => client.remoteAddress) ?? 'taken';
+    if (admission === 'not-allowed' || admission === 'gone') {
+      this.#refuse(client, admission === 'gone' ? 'client' : admission);
       return;
     }
     this.counters.accepted += 1;
     const tunnel = new Tunnel(this.#home, client);
+    if (this.#isDebug()) tunnel.shownClient = tunnel.clientText;
     this.#tunnels.add(tunnel);
     this.#load.tunnels += 1;
+    if (gate) {
+      tunnel.gate = gate;
+      gate.tunnels += 1;
+    }
     this.#ages.add(tunnel);
+    if (admission === 'introduces') this.#readHeader(tunnel, settings);
+    else this.#open(tunnel, settings);
+  }
+
+  #open(tunnel: Tunnel, settings: OpeningSettings): Opening {
     const opening = new Opening(this.#shared, settings, tunnel);
     tunnel.opening = opening;
-    client.owner = opening;
+    tunnel.client.owner = opening;
     opening.start();
+    return opening;
+  }
+
+  /** The client says first whose connection it is; then it is dialled through like any other. */
+  #readHeader(tunnel: Tunnel, settings: OpeningSettings): void {
+    const intro = new ProxyIntro(this.#clock, {
+      introduced: (connection, rest) => {
+        tunnel.introduced = connection;
+        if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
+        // Who speaks for itself (a health check) has been let in as a sender.
+        if (connection && settings.gate?.isAllowed(connection.source.host) === false) {
+          this.#logRefused(connection.source.host);
+          tunnel.reset('not-allowed');
+          return true;
+        }
+        const opening = this.#open(tunnel, settings);
+        return rest.length === 0 || opening.legRead(tunnel.client, rest, rest.length);
+      },
+      introFailed: (why) => {
+        const client = tunnel.clientText;
+        this.#proxyLog.write((repeats) => {
+          this.#log.warn({ client, why, repeats }, 'a client without a good PROXY header is reset');
+        });
+        tunnel.reset('proxy-header');
+      },
+      introLost: () => tunnel.reset('client'),
+    });
+    tunnel.opening = intro;
+    tunnel.client.owner = intro;
   }
 
   /** The kernel or Node could not give a listener its next client, most likely for want of descriptors. */
@@ -314,14 +365,30 @@ export class ConnectionTable implements TrafficReader {
     });
   }
 
-  #refuse(client: Leg): void {
+  #refuse(client: Leg, reason: 'limit' | 'not-allowed' | 'client'): void {
+    const address = reason === 'not-allowed' ? client.remoteAddress : undefined;
     client.resetAndDestroy();
     if (this.#closing) return;
-    this.counters.closed.limit += 1;
+    this.counters.closed[reason] += 1;
+    if (reason === 'client') return;
+    if (reason === 'not-allowed') {
+      this.#logRefused(address);
+      return;
+    }
     const { maxTunnels } = this.options;
     this.#limitLog.write((repeats) => {
       this.#log.warn({ maxTunnels, repeats }, 'too many clients: new ones are reset');
     });
+  }
+
+  #logRefused(client: string | undefined): void {
+    this.#refusedLog.write((repeats) => {
+      this.#log.warn({ client, repeats }, 'a client that is not allowed here is reset');
+    });
+  }
+
+  #isDebug(): boolean {
+    return this.#log.isLevelEnabled?.('debug') ?? false;
   }
 
   #isOwnAddress(endpoint: Endpoint): boolean {
@@ -350,8 +417,27 @@ export class ConnectionTable implements TrafficReader {
     tunnel.record?.tunnels.delete(tunnel);
     this.#draining.forget(tunnel);
     this.#ages.forget(tunnel);
-    if (this.#tunnels.delete(tunnel)) this.#load.tunnels -= 1;
+    if (this.#tunnels.delete(tunnel)) {
+      this.#load.tunnels -= 1;
+      if (tunnel.gate) tunnel.gate.tunnels -= 1;
+    }
+    if (tunnel.shownClient !== undefined && this.#isDebug()) this.#logTunnel(tunnel);
     if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
+  }
+
+  /** Nothing of this is put together unless somebody reads it. */
+  #logTunnel({ shownClient, record, bytesUp, bytesDown, startedMs, closedBy }: Tunnel): void {
+    this.#log.debug(
+      {
+        client: shownClient,
+        endpoint: record?.id,
+        bytesUp,
+        bytesDown,
+        durationMs: Math.round(this.#clock.nowMs() - startedMs),
+        ...(closedBy && { closedBy }),
+      },
+      'tunnel closed',
+    );
   }
 
   #unanswered(id: EndpointId, forMs: number, sinceMs: number): Tunnel[] {

@@ -10,8 +10,12 @@ export type CloseReason =
   | 'all-down'
   /** Candidates accepted, but none answered the first flight. */
   | 'no-answer'
-  /** More clients than `maxTunnels`. */
+  /** More clients than `maxTunnels`, of all listeners or of one. */
   | 'limit'
+  /** The client's address is in none of the listener's networks. */
+  | 'not-allowed'
+  /** A client that must begin with a PROXY header did not. */
+  | 'proxy-header'
   /** The dial came back to ourselves. */
   | 'loop'
   /** Health judged the endpoint dead. */
@@ -54,6 +58,8 @@ export function zeroCounters(): DataPathCounters {
       'all-down': 0,
       'no-answer': 0,
       limit: 0,
+      'not-allowed': 0,
+      'proxy-header': 0,
       loop: 0,
       dead: 0,
       unanswered: 0,

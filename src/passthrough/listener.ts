@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { bind } from './bind.ts';
 import type { ConnectionTable, DataPathLog } from './connection-table.ts';
+import type { Gate } from './gate.ts';
 import type { ClientHandle } from './leg.ts';
 import type { Picker } from './candidates.ts';
 
@@ -19,6 +20,10 @@ export interface PassthroughListenerDeps {
   readonly reusePort?: boolean;
   /** First flights that are not TLS may be sent to a second endpoint too. */
   readonly replayNonTls?: boolean;
+  /** Whose clients are taken, and how many; absent: everybody's. */
+  readonly gate?: Gate;
+  /** Each connection to an endpoint begins with a PROXY protocol header. */
+  readonly sendProxy?: boolean;
 }
 
 export interface PassthroughListener {
@@ -42,8 +47,10 @@ export async function startPassthroughListener({
   optional = false,
   reusePort = false,
   replayNonTls = false,
+  sendProxy = false,
+  gate,
 }: PassthroughListenerDeps): Promise<PassthroughListener | undefined> {
-  const settings = { picker, replayNonTls };
+  const settings = { picker, replayNonTls, sendProxy, ...(gate && { gate }) };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   const address = await bind(server, listen, { optional, reusePort });
   if (address === undefined) {

@@ -5,11 +5,13 @@
 import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../model/clock.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import type { DialResult, OutcomeReporter } from '../model/outcome.ts';
+import { proxyHeader } from '../model/proxy-header.ts';
 import { Attempt, type AttemptOwner, type AttemptShared } from './attempt.ts';
 import { Candidates, type Picker } from './candidates.ts';
 import type { DataPathCounters } from './counters.ts';
 import { dialResultOf } from './dial-failure.ts';
 import { FirstFlight } from './first-flight.ts';
+import type { Gate } from './gate.ts';
 import type { Leg, LegOwner } from './leg.ts';
 import type { PassthroughOptions } from './options.ts';
 import type { ReplayBudget } from './replay-budget.ts';
@@ -38,6 +40,10 @@ export interface OpeningSettings {
   readonly picker: Picker;
   /** Bytes that are not TLS count as a first flight too. */
   readonly replayNonTls: boolean;
+  /** Whose clients are taken, and how many; absent: everybody's. */
+  readonly gate?: Gate;
+  /** Each connection to an endpoint begins with a PROXY protocol header. */
+  readonly sendProxy?: boolean;
 }
 
 /** Half-open dials that races may not use, so that new clients get their first one, as a part of all. */
@@ -162,6 +168,8 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     if (this.#attempts.length > 1) this.#putBackDials();
     shared.carries(this.#tunnel, attempt.record);
     this.#tunnel.record = attempt.record;
+    // In front of the flight and no part of it: a replay gets one of its own.
+    if (this.#settings.sendProxy) attempt.leg.write(proxyHeader(this.#tunnel.proxied));
     this.#sendFlight(attempt);
     if (this.#isClientEnded || this.#flight.isUnsafe) this.#settle(attempt);
   }

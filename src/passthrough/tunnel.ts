@@ -1,8 +1,11 @@
 // A client and, once the opening has found one, its endpoint: relays both ways, passes FIN on as FIN and RST as
 // RST, and keeps the numbers that health, draining and status need. The tunnel owns both legs from `join` on;
 // before that its opening owns them (opening.ts).
+import { formatHostPort } from '../model/endpoint.ts';
+import type { ProxiedConnection } from '../model/proxy-header.ts';
 import type { CloseReason } from './counters.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
+import type { Gate } from './gate.ts';
 import type { Leg, LegOwner } from './leg.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 import { relay } from './relay.ts';
@@ -52,6 +55,14 @@ export class Tunnel implements LegOwner, Waiter {
   drainAtMs = Number.POSITIVE_INFINITY;
 
   record: TunnelRecord | undefined = undefined;
+  /** The listener's count that this client is a part of. */
+  gate: Gate | undefined = undefined;
+  /** What a PROXY header said of the client. */
+  introduced: ProxiedConnection | undefined = undefined;
+  /** The client's address, kept for the log where somebody reads it. */
+  shownClient: string | undefined = undefined;
+  /** Why it was closed, when it was not by FINs. */
+  closedBy: CloseReason | undefined = undefined;
   waitingSinceMs = 0;
   isListed = false;
   previousWaiter: Waiter | undefined = undefined;
@@ -75,6 +86,22 @@ export class Tunnel implements LegOwner, Waiter {
   /** No request is likely to be in progress. TLS hides the truth; a drain's end does not wait for it. */
   isQuiet(nowMs: number, quietMs: number): boolean {
     return nowMs - this.lastByteMs >= quietMs && this.unansweredSinceMs === Number.POSITIVE_INFINITY;
+  }
+
+  /** Both ends of the client's connection: of the one to us, or of that which a PROXY header told of. */
+  get proxied(): ProxiedConnection {
+    if (this.introduced) return this.introduced;
+    const { remoteAddress, remotePort, localAddress, localPort } = this.client;
+    return {
+      source: { host: remoteAddress ?? '', port: remotePort ?? 0 },
+      destination: { host: localAddress ?? '', port: localPort ?? 0 },
+    };
+  }
+
+  /** `HOST:PORT` of the client; `?` when it is not known any more. */
+  get clientText(): string {
+    const { source } = this.proxied;
+    return source.host === '' ? '?' : formatHostPort(source);
   }
 
   /** The endpoint is settled: `upstream` belongs to the tunnel now. */
@@ -186,6 +213,7 @@ export class Tunnel implements LegOwner, Waiter {
   #beginClosing(reason: CloseReason): boolean {
     if (this.isClosing || this.#isFinished) return false;
     this.isClosing = true;
+    this.closedBy = reason;
     this.#home.count(reason);
     this.#home.stopWaiting(this);
     return true;

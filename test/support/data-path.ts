@@ -4,6 +4,7 @@ import { systemClock } from '../../src/model/clock.ts';
 import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../../src/model/endpoint.ts';
 import type { OutcomeReporter } from '../../src/model/outcome.ts';
 import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
+import type { Gate } from '../../src/passthrough/gate.ts';
 import { type PassthroughListener, startPassthroughListener } from '../../src/passthrough/listener.ts';
 import type { Pick } from '../../src/passthrough/candidates.ts';
 import type { PassthroughOptions } from '../../src/passthrough/options.ts';
@@ -95,10 +96,20 @@ export async function startDataPath(
     options = {},
     replayNonTls = false,
     random = Math.random,
-  }: { options?: Partial<PassthroughOptions>; replayNonTls?: boolean; random?: () => number } = {},
+    gate,
+    sendProxy = false,
+    isDebug = false,
+  }: {
+    options?: Partial<PassthroughOptions>;
+    replayNonTls?: boolean;
+    random?: () => number;
+    gate?: Gate;
+    sendProxy?: boolean;
+    isDebug?: boolean;
+  } = {},
 ): Promise<DataPath> {
   const outcomes = new RecordedOutcomes();
-  const log = recordingLog();
+  const log = { ...recordingLog(), isLevelEnabled: (level: string) => level !== 'debug' || isDebug };
   const table = new ConnectionTable({ clock: systemClock, random, log, outcomes, options });
   const clients: Socket[] = [];
   const picked = (): Pick => ({
@@ -111,6 +122,8 @@ export async function startDataPath(
     table,
     log,
     replayNonTls,
+    sendProxy,
+    ...(gate && { gate }),
   });
   if (listener === undefined) throw new Error('the listener was left out');
   const path: DataPath = {

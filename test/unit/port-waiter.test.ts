@@ -98,3 +98,53 @@ test('after stop nothing is tried', async () => {
   await pass(5_000);
   expect(tries()).toBe(1);
 });
+
+describe('an address that the host does not have', () => {
+  const absent = () =>
+    new FairleadError('LISTEN_FAILED', 'absent', {
+      cause: Object.assign(new Error('x'), { code: 'EADDRNOTAVAIL' }),
+    });
+
+  /** Fails with what `problem` gives, until that is nothing. */
+  function scripted(limitMs: number) {
+    const parts = waiter(limitMs);
+    const state = { problem: absent() as FairleadError | undefined };
+    const bind = async () => {
+      if (state.problem) throw state.problem;
+    };
+    return { ...parts, state, bind };
+  }
+
+  test('is an error at once, unless it may come later', async () => {
+    const { ports, bind } = scripted(Number.POSITIVE_INFINITY);
+    await expect(ports.take(address, bind)).rejects.toMatchObject({ code: 'LISTEN_FAILED' });
+  });
+
+  test('is waited for without end, whatever the limit of ports is, and apart from them', async () => {
+    const { ports, bind, pass, state, failures } = scripted(0);
+    await ports.take(address, bind, { mayLackAddress: true });
+    expect([ports.absent, ports.waitingFor]).toEqual([['127.0.0.1:6443'], []]);
+    await pass(600_000);
+    expect(failures).toEqual([]);
+    state.problem = undefined;
+    await pass(1_000);
+    expect([ports.absent, ports.waitingFor]).toEqual([[], []]);
+  });
+
+  test('that comes with its port taken is an error where no port may be waited for, else a port to wait for', async () => {
+    const impatient = scripted(0);
+    await impatient.ports.take(address, impatient.bind, { mayLackAddress: true });
+    impatient.state.problem = new FairleadError('LISTEN_IN_USE', 'held');
+    await impatient.pass(1_000);
+    expect(impatient.failures).toEqual([impatient.state.problem]);
+
+    const patient = scripted(5_000);
+    await patient.ports.take(address, patient.bind, { mayLackAddress: true });
+    await patient.pass(10_000);
+    patient.state.problem = new FairleadError('LISTEN_IN_USE', 'held');
+    await patient.pass(4_000);
+    expect([patient.ports.absent, patient.ports.waitingFor]).toEqual([[], ['127.0.0.1:6443']]);
+    await patient.pass(2_000);
+    expect(patient.failures).toHaveLength(1);
+  });
+});
