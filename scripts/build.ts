@@ -1,14 +1,23 @@
 // Bundles src/main.ts into a single file, by default dist/fairlead.js. Modules behind a dynamic import()
 // (pretty printer, YAML) are in it too, but run only when first used.
 // The old file is replaced in one step, so that whoever starts it meanwhile gets a whole one.
-// Usage: node scripts/build.ts [OUTFILE]
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+// Usage: node scripts/build.ts [OUTFILE [METAFILE]]   METAFILE: what went into the bundle, as esbuild says it
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-const outfile = process.argv[2] ?? 'dist/fairlead.js';
+const [, , outfile = 'dist/fairlead.js', metafile] = process.argv;
 
 /**
  * Loads Node's own modules by require(), when they are first needed. An `import` of them stands at the top
@@ -35,6 +44,7 @@ const options: BuildOptions = {
   entryPoints: ['src/main.ts'],
   outfile: built,
   bundle: true,
+  metafile: metafile !== undefined,
   format: 'esm',
   platform: 'node',
   target: 'node24',
@@ -51,7 +61,8 @@ const options: BuildOptions = {
   },
 };
 try {
-  await build(options);
+  const result = await build(options);
+  if (metafile !== undefined) writeFileSync(metafile, JSON.stringify(result.metafile));
   chmodSync(built, 0o755);
   for (const name of readdirSync(work)) renameSync(join(work, name), join(directory, name));
 } finally {

@@ -25,6 +25,8 @@ export interface Exit {
 
 export interface AgentProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** Runs this instead of Node with the bundle; `run` and its arguments follow. */
+  readonly command?: readonly [string, ...string[]];
   /** Told of every log line. */
   readonly onLog?: (line: LogLine, text: string) => void;
 }
@@ -57,8 +59,10 @@ export class AgentProcess {
   #admin = '';
 
   /** Starts `fairlead run` and waits for nothing. */
-  constructor(args: readonly string[], { env = {}, onLog }: AgentProcessOptions = {}) {
-    const child = spawn(process.execPath, [builtProgram, 'run', ...args], {
+  constructor(args: readonly string[], options: AgentProcessOptions = {}) {
+    const { env = {}, onLog, command = [process.execPath, builtProgram] } = options;
+    const [program, ...first] = command;
+    const child = spawn(program, [...first, 'run', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     });
