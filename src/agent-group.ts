@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import { GroupHttp } from './agent-http.ts';
 import { groupMetricSources } from './agent-metrics.ts';
 import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
 import { Closer } from './balance/closer.ts';
@@ -55,6 +56,7 @@ const sweepMs = 5_000;
 export class EndpointGroup {
   readonly name: string;
   readonly table: ConnectionTable;
+  readonly http: GroupHttp;
   readonly #surroundings: GroupSurroundings;
   readonly #log: Logger;
   #config: GroupConfig;
@@ -94,13 +96,21 @@ export class EndpointGroup {
       load,
       ownAddresses,
     });
+    this.http = new GroupHttp({
+      log: this.#log,
+      outcomes,
+      snapshots: this.#snapshots,
+      table: this.table,
+      config: () => this.#config,
+      trust: () => this.#trust(),
+    });
     this.#pick = makePicker(config.balance.policy, this.#snapshots, this.table);
     this.#health = new Health({
       clock,
       random,
       log: this.#log,
       options: healthOptions(config),
-      traffic: this.table,
+      traffic: this.http,
       connect: (endpoint) => this.#connectProbe(endpoint),
       isPreferred: (id) => this.#isPreferred(id),
       observer: {
@@ -126,7 +136,7 @@ export class EndpointGroup {
       random,
       log: this.#log,
       snapshots: this.#snapshots,
-      table: this.table,
+      table: this.http.closer,
       state: (id) => this.#health.state(id),
       options: () => ({
         ...this.#config.drain,
@@ -174,6 +184,7 @@ export class EndpointGroup {
       members.some((member) => !isDeepStrictEqual(previous[member], next[member]));
     if (isChanged('dial', 'tunnels')) this.table.configure(passthroughOptions(next, limits));
     if (isChanged('balance')) this.#pick = makePicker(next.balance.policy, this.#snapshots, this.table);
+    if (isChanged('balance', 'dial', 'tunnels')) this.http.configure();
     if (isChanged('health')) this.#health.configure(healthOptions(next));
     if (isChanged('endpoints', 'follow', 'credentials', 'discovery')) {
       await this.#stopDiscovery();
@@ -190,7 +201,7 @@ export class EndpointGroup {
   /** Lets tunnels finish for `graceMs`, then resets them. A later call without grace ends the wait. */
   async stop(graceMs: number): Promise<void> {
     // Health goes on meanwhile: an endpoint may die while the last tunnels finish.
-    await this.table.closeAll(graceMs);
+    await Promise.all([this.table.closeAll(graceMs), this.http.stop(graceMs)]);
     this.#sweep?.cancel();
     this.#closer.stop();
     this.#health.stop();
@@ -211,7 +222,10 @@ export class EndpointGroup {
       random,
       log,
     });
-    credentials.subscribe(() => this.#health.reopen());
+    credentials.subscribe(() => {
+      this.#health.reopen();
+      this.http.renew();
+    });
     this.#credentials = credentials;
     // The first probes already show and verify what they can; an exec plugin that hangs delays them, a little.
     void Promise.race([credentials.started, sleep(firstCredentialsMs, undefined, { ref: false })]).then(
@@ -267,7 +281,7 @@ export class EndpointGroup {
     const gone = this.#health.endpoints().filter(({ id }) => !listed.has(id));
     return gone.flatMap((endpoint) => {
       const state = this.#health.state(endpoint.id);
-      if (!state || this.table.traffic(endpoint.id).activeTunnels === 0) return [];
+      if (!state || this.http.traffic(endpoint.id).activeTunnels === 0) return [];
       const { verdict, reason } = state;
       const sinceMs = clock.wallMs() - (clock.nowMs() - state.sinceMs);
       const known = { ...endpoint, tier: 'discovered', sources: [] } as const;
@@ -300,6 +314,12 @@ export class EndpointGroup {
     return candidates.slice(0, Math.max(1, usableCount)).some((candidate) => candidate.id === id);
   }
 
+  /** What API servers are verified by; of our own credentials nothing else is for requests of clients. */
+  #trust(): { ca?: string; serverName?: string } {
+    const { ca, serverName } = this.#credentials?.current ?? {};
+    return { ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) };
+  }
+
   #connectProbe(endpoint: Endpoint): ProbeConnection {
     const credentials = this.#credentials?.current ?? { kind: 'none' };
     const { check, port } = this.#config.health;
@@ -326,7 +346,7 @@ export class EndpointGroup {
       if (this.#isStopping) return;
       this.#watchHealth();
       const watched = new Set(this.#health.endpoints().map(({ id }) => id));
-      for (const { id } of [...this.table.records()]) if (!watched.has(id)) this.table.forget(id);
+      this.http.forget((id) => watched.has(id));
       this.#probes.retain(watched);
       this.#publish();
       this.#scheduleSweep();
@@ -337,6 +357,7 @@ export class EndpointGroup {
     return groupMetricSources(this.table, {
       probes: this.#probes,
       snapshot: () => this.#snapshots.current,
+      http: () => this.http.metrics(),
     });
   }
 
@@ -351,7 +372,7 @@ export class EndpointGroup {
       snapshot: this.#snapshots.current,
       leaving: this.#leaving(),
       wallMs,
-      traffic: (id) => this.table.traffic(id),
+      traffic: (id) => this.http.traffic(id),
     };
   }
 }

@@ -3,12 +3,14 @@
 // or credentials have answered anything. What belongs to one group of endpoints is in agent-group.ts.
 import type { Logger } from 'pino';
 import { EndpointGroup, type TunnelLimits } from './agent-group.ts';
+import { startGroupHttpListener } from './agent-http.ts';
 import { agentMetrics } from './agent-metrics.ts';
 import {
   allGroups,
   type Config,
   defaultGroupName,
   type ListenerConfig,
+  type ListenerTls,
   usedGroups,
 } from './config/config.ts';
 import { changedSettings } from './config/resolve.ts';
@@ -20,6 +22,7 @@ import { type AdminServer, startAdmin } from './observe/admin.ts';
 import type { MetricSources } from './observe/metrics.ts';
 import { type MetricsListener, startMetricsListener } from './observe/metrics-listener.ts';
 import { makeStatus } from './observe/status.ts';
+import type { HttpListener } from './http/listener.ts';
 import { PortWaiter } from './port-waiter.ts';
 import { OwnAddresses } from './passthrough/own-addresses.ts';
 import { Gate } from './passthrough/gate.ts';
@@ -71,7 +74,9 @@ class RunningAgent implements Agent {
   /** The API servers' group first; it is there even when nothing leads to it. */
   readonly #groups: ReadonlyMap<string, EndpointGroup>;
   readonly #default: EndpointGroup;
-  readonly #listeners: PassthroughListener[] = [];
+  readonly #listeners: Pick<PassthroughListener, 'address' | 'stopAccepting'>[] = [];
+  readonly #httpListeners: HttpListener[] = [];
+  readonly #stopWaiting: (() => void)[] = [];
   readonly #shown: StatusListener[] = [];
   #admin: AdminServer | undefined;
   #ownAdmin: AdminServer | undefined;
@@ -157,8 +162,9 @@ class RunningAgent implements Agent {
   }
 
   async #startListener(config: ListenerConfig, reusePort: boolean): Promise<void> {
-    const { host, port, type, group: name, optional, replayNonTls, sendProxy } = config;
+    const { host, port, type, group: name, optional, replayNonTls, sendProxy, tls } = config;
     const group = this.#group(name);
+    if (tls) return this.#startHttpListener(config, tls, reusePort);
     const isGuarded = [config.maxTunnels, config.allowFrom, config.acceptProxyFrom].some(
       (option) => option !== undefined,
     );
@@ -181,6 +187,27 @@ class RunningAgent implements Agent {
     this.#shown.push({ address, type, ...(name !== defaultGroupName && { group: name }) });
   }
 
+  async #startHttpListener(config: ListenerConfig, tls: ListenerTls, reusePort: boolean): Promise<void> {
+    const { http } = this.#group(config.group);
+    const shown = this.#shown;
+    const passthroughAddresses = () =>
+      shown
+        .filter(({ type, group }) => type === 'passthrough' && group === undefined)
+        .map(({ address }) => address);
+    const { requestHeader } = this.#config;
+    const deps = { http, config, tls, requestHeader, reusePort, log: this.#log, passthroughAddresses };
+    const giveUp = await startGroupHttpListener(deps, (listener) => {
+      this.#listeners.push(listener);
+      this.#httpListeners.push(listener);
+      const address = formatHostPort(listener.address);
+      this.#default.table.ownAddresses.add(listener.address);
+      this.addresses.push(address);
+      shown.push({ address, type: 'http' });
+    });
+    this.#stopWaiting.push(giveUp);
+    if (this.#isStopping) giveUp();
+  }
+
   /** A group that nothing leads to finds and checks nothing. */
   #startGroups(): void {
     // With those that are still waited for: what answers there now is not to become an endpoint.
@@ -201,10 +228,10 @@ class RunningAgent implements Agent {
     const previous = this.#config;
     // What takes a restart keeps its old value, so that the next reload still sees the difference.
     const { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin } = previous;
-    const { metrics, deployment } = previous;
+    const { metrics, deployment, requestHeader } = previous;
     const log = { ...next.log, format: previous.log.format };
     const kept = { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin };
-    this.#config = { ...next, ...kept, metrics, deployment, log };
+    this.#config = { ...next, ...kept, metrics, deployment, requestHeader, log };
     const limits = await readTunnelLimit();
     const used = usedGroups({ listeners, groups: next.groups });
     for (const config of allGroups(next)) {
@@ -216,7 +243,11 @@ class RunningAgent implements Agent {
 
   stop(graceMs = this.#config.shutdown.graceMs): Promise<void> {
     this.#isStopping = true;
-    if (graceMs === 0 && this.#stopped) for (const { table } of this.#groups.values()) void table.closeAll(0);
+    if (graceMs === 0 && this.#stopped)
+      for (const { table, http } of this.#groups.values()) {
+        void table.closeAll(0);
+        http.hurry();
+      }
     this.#stopped ??= this.#stop(graceMs);
     return this.#stopped;
   }
@@ -224,12 +255,14 @@ class RunningAgent implements Agent {
   async #stop(graceMs: number): Promise<void> {
     this.#ports.stop();
     for (const group of this.#groups.values()) group.prepareStop();
+    for (const giveUp of this.#stopWaiting) giveUp();
     await Promise.all(this.#listeners.map((listener) => listener.stopAccepting()));
     // Who asks at a shared address is to get the process that goes on.
     if (this.#config.reusePort && this.#ownAdmin) await this.#admin?.stop();
     // This one is never shared: the successor waits for it.
     await this.#metrics?.stop();
     await Promise.all([...this.#groups.values()].map((group) => group.stop(graceMs)));
+    await Promise.all(this.#httpListeners.map((listener) => listener.destroy()));
     await this.#admin?.stop();
     await this.#ownAdmin?.stop();
     this.#resolveDone();

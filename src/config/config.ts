@@ -6,8 +6,17 @@ import type { HostPort } from '../model/endpoint.ts';
 /** The group of the API servers, which the settings at the top level describe. */
 export const defaultGroupName = 'apiservers';
 
+/** What an http listener shows, and by what it verifies clients for a front proxy. */
+export interface ListenerTls {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly clientCaFile?: string;
+}
+
 export interface ListenerConfig extends HostPort {
-  readonly type: 'passthrough';
+  readonly type: 'passthrough' | 'http';
+  /** Present with type http. */
+  readonly tls?: ListenerTls;
   /** The group of endpoints that its clients go to. */
   readonly group: string;
   /** A first flight that is not TLS may be sent to a second endpoint too. Off: it may be a request with effects. */
@@ -122,6 +131,14 @@ export interface DrainConfig {
   readonly shutdownWindowMs: number;
 }
 
+/** How http listeners hand the identities in client certificates on, as a front proxy; off without its certificate. */
+export interface RequestHeaderConfig {
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  readonly usernameHeader: string;
+  readonly groupHeader: string;
+}
+
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 export interface LogConfig {
@@ -167,6 +184,7 @@ export interface Config {
   readonly dial: DialConfig;
   readonly tunnels: TunnelsConfig;
   readonly drain: DrainConfig;
+  readonly requestHeader: RequestHeaderConfig;
   readonly admin: HostPort | false;
   /** A second address of the admin server, never shared. */
   readonly ownAdmin: HostPort | false;

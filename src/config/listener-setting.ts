@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { formatHostPort } from '../model/endpoint.ts';
 import { parseNetwork } from '../model/network.ts';
-import { type ListenerConfig, defaultGroupName } from './config.ts';
+import { type ListenerConfig, type ListenerTls, defaultGroupName } from './config.ts';
 import { bindAddress, type Notes, parsed, type Setting, splitList, withKey } from './setting.ts';
 
 const flag = (fallback: boolean) => v.optional(v.boolean('must be true or false'), fallback);
@@ -24,12 +24,26 @@ const maxTunnels = v.optional(
   ),
 );
 
+const fileRight = 'must be the name of a file, not its content';
+const fileName = v.pipe(
+  v.string(fileRight),
+  v.check((value) => value !== '' && !/\p{Cc}/u.test(value) && value.length <= 4096, fileRight),
+);
+const tlsRight = 'must be a map with certFile, keyFile and, for a front proxy, clientCaFile';
+const tls = v.pipe(
+  v.unknown(),
+  v.transform(withKey('certFile')),
+  v.transform(withKey('keyFile')),
+  v.strictObject({ certFile: fileName, keyFile: fileName, clientCaFile: v.optional(fileName) }, tlsRight),
+);
+
 const groupRight = `must be the name of a group: ${defaultGroupName}, or one of groups`;
 
 const asMap = v.object(
   {
     address: v.pipe(v.unknown(), parsed(bindAddress)),
-    type: v.optional(v.picklist(['passthrough'], 'must be passthrough'), 'passthrough'),
+    type: v.optional(v.picklist(['passthrough', 'http'], 'must be one of passthrough, http'), 'passthrough'),
+    tls: v.optional(tls),
     group: v.optional(v.string(groupRight), defaultGroupName),
     replayNonTls: flag(false),
     optional: flag(false),
@@ -41,6 +55,10 @@ const asMap = v.object(
   },
   'must be HOST:PORT or a map with address and options',
 );
+
+function withoutUndefined({ certFile, keyFile, clientCaFile }: v.InferOutput<typeof tls>): ListenerTls {
+  return { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) };
+}
 
 /** What a listener is when only its address is written; members that differ from this are written. */
 const plain = {
@@ -69,10 +87,11 @@ export function listenerList(
           v.transform(withKey('address')),
           asMap,
           v.transform(({ address, ...options }): ListenerConfig => {
-            const { maxTunnels, allowFrom, acceptProxyFrom, ...always } = options;
+            const { maxTunnels, allowFrom, acceptProxyFrom, tls: files, ...always } = options;
             return {
               ...address,
               ...always,
+              ...(files && { tls: withoutUndefined(files) }),
               ...(maxTunnels !== undefined && { maxTunnels }),
               ...(allowFrom && { allowFrom }),
               ...(acceptProxyFrom && { acceptProxyFrom }),

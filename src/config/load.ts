@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { Config } from './config.ts';
 import { type CrossCheck, crossChecks, endpointsCheck, type Facts } from './cross-checks.ts';
 import { groupChecks } from './group-checks.ts';
+import { httpChecks } from './http-checks.ts';
 import { configFileVariable, type Environment, readEnvironment } from './environment.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { formatPath, type PathSegment, type Problem, showValue } from './problem.ts';
@@ -125,7 +126,10 @@ function crossCheck(
       return { source, path: formatPath([blamed, ...path]), ...problem };
     });
   };
-  return { between: [...crossChecks, ...groupChecks].flatMap(run), endpoints: run(endpointsCheck) };
+  return {
+    between: [...crossChecks, ...groupChecks, ...httpChecks].flatMap(run),
+    endpoints: run(endpointsCheck),
+  };
 }
 
 function valuesOf(checked: ReadonlyMap<SettingKey, Checked>): Values {

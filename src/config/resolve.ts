@@ -149,6 +149,14 @@ export function toConfig(values: Values): Config {
     waitForPortMs: values.waitForPort,
     allowNonLoopback: values.allowNonLoopback,
     ...groupMembers(values),
+    requestHeader: {
+      ...defined({
+        certFile: values['requestHeader.certFile'],
+        keyFile: values['requestHeader.keyFile'],
+      }),
+      usernameHeader: values['requestHeader.usernameHeader'],
+      groupHeader: values['requestHeader.groupHeader'],
+    },
     admin: values.admin,
     ownAdmin: values.ownAdmin,
     metrics: values.metrics,

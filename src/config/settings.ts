@@ -21,6 +21,8 @@ import {
   text,
 } from './setting.ts';
 
+const headerName = (value: string) => /^X-[A-Za-z0-9-]{1,62}$/.test(value);
+const headerRight = 'the name of a header that begins with X-, such as X-Remote-User';
 const dnsLabel = (value: string) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value);
 const nameRight = 'a lower-case DNS label such as kubernetes';
 
@@ -65,6 +67,33 @@ const plainSettings = {
     min: '1s',
     off: true,
     forever: true,
+  }),
+  'requestHeader.certFile': file({
+    description:
+      'Certificate (PEM) of a front proxy: http listeners then hand the names in verified client certificates on in headers. Whoever has its key can be anybody; see docs/http.md before using it.',
+    applies: 'restart',
+    flag: '--requestheader-cert-file',
+  }),
+  'requestHeader.keyFile': file({
+    description: 'Key (PEM) of that certificate.',
+    applies: 'restart',
+    flag: '--requestheader-key-file',
+  }),
+  'requestHeader.usernameHeader': text({
+    description: "Header for the user; one of the API servers' --requestheader-username-headers.",
+    applies: 'restart',
+    flag: '--requestheader-username-header',
+    default: 'X-Remote-User',
+    right: headerRight,
+    check: headerName,
+  }),
+  'requestHeader.groupHeader': text({
+    description: "Header for the groups; one of the API servers' --requestheader-group-headers.",
+    applies: 'restart',
+    flag: '--requestheader-group-header',
+    default: 'X-Remote-Group',
+    right: headerRight,
+    check: headerName,
   }),
   allowNonLoopback: boolean({
     description: 'Allow listeners and the admin server on addresses that other hosts can reach.',

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { createProxyServer, type ProxyServer } from 'http-proxy-3';
-import type { Clock } from '../model/clock.ts';
+import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter } from '../model/outcome.ts';
 import type { Logger } from 'pino';
@@ -16,11 +16,13 @@ import { RequestCounters } from './request-counters.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { Upgrade, type UpgradeSettings } from './upgrade.ts';
 import { Upstreams, type UpstreamTrust } from './upstreams.ts';
+import { type EndableWatch, WatchEnds } from './watch-ends.ts';
 
 export type HttpLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
 export interface ProxyCoreDeps {
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: HttpLog;
   readonly outcomes: OutcomeReporter;
   readonly options?: Partial<HttpOptions>;
@@ -43,6 +45,8 @@ export class ProxyCore implements ExchangeHome {
   isStopping = false;
   readonly #deps: ProxyCoreDeps;
   readonly #exchanges = new WeakMap<object, Exchange>();
+  /** Watches that have begun: they have no end of their own, and may be ended when they are quiet. */
+  readonly #watches: WatchEnds;
   #onIdle: (() => void)[] = [];
 
   constructor(deps: ProxyCoreDeps) {
@@ -50,6 +54,7 @@ export class ProxyCore implements ExchangeHome {
     this.#deps = deps;
     this.clock = clock;
     this.options = { ...defaultHttpOptions, ...options };
+    this.#watches = new WatchEnds(clock, deps.random);
     this.budget = new BodyBudget(this.options.maxReplayMemoryBytes);
     this.upstreams = new Upstreams({ clock, outcomes, options: this.options, trust: () => deps.trust() });
     this.proxy = createProxyServer({
@@ -112,6 +117,34 @@ export class ProxyCore implements ExchangeHome {
     this.counters.count(verbOf(method, url, false), code, '');
   }
 
+  /** Takes over new options; requests under way keep the old ones. */
+  configure(options: Partial<HttpOptions>): void {
+    Object.assign(this.options, options);
+  }
+
+  watchBegan(watch: EndableWatch): void {
+    this.#watches.add(watch);
+  }
+
+  watchEnded(watch: EndableWatch): void {
+    this.#watches.remove(watch);
+  }
+
+  /** Requests finish by themselves; watches are ended within `windowMs`, as an API server ends them in time. */
+  drain(id: EndpointId, windowMs: number): void {
+    this.upstreams.closeIdle(id);
+    this.#watches.drain(id, windowMs);
+  }
+
+  cancelDrain(id: EndpointId): void {
+    this.#watches.cancelDrain(id);
+  }
+
+  /** Ends one watch without recent events, so that its client begins it anew elsewhere; false when there is none. */
+  endOneQuietWatch(id: EndpointId): boolean {
+    return this.#watches.endOneQuiet(id);
+  }
+
   failed(endpoint: EndpointId, fields: { verb: string; kind: string; code: string | undefined }): void {
     this.log.debug({ endpoint, ...fields }, 'a request failed on an endpoint');
   }
@@ -133,6 +166,7 @@ export class ProxyCore implements ExchangeHome {
   /** Ends what is under way. The listeners must have stopped. */
   stop(): void {
     for (const resolve of this.#onIdle.splice(0)) resolve();
+    this.#watches.stop();
     this.upstreams.stop();
   }
 }

@@ -20,6 +20,7 @@ import { cleanResponseHeaders } from './response-headers.ts';
 import { type Failure, mayRetry, saysShuttingDown } from './retry-rule.ts';
 import { type Refusal, refuse } from './status-answer.ts';
 import { isConnected, type Upstreams } from './upstreams.ts';
+import type { EndableWatch } from './watch-ends.ts';
 
 export type ClientRequestMessage = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
@@ -36,6 +37,8 @@ export interface ExchangeHome {
   candidates(): Candidates;
   isUsable(id: EndpointId): boolean;
   failed(endpoint: EndpointId, fields: { verb: string; kind: string; code: string | undefined }): void;
+  watchBegan(watch: EndableWatch): void;
+  watchEnded(watch: EndableWatch): void;
   /** An exchange has ended. */
   ended(): void;
 }
@@ -64,6 +67,7 @@ export class Exchange {
   #sends = 0;
   #hasMovedOn = false;
   #isDone = false;
+  #watch: EndableWatch | undefined;
 
   constructor(
     core: ExchangeHome,
@@ -221,6 +225,26 @@ export class Exchange {
     for (const chunk of first) response.write(chunk);
     if (answer.readableEnded) response.end();
     else answer.pipe(response);
+    if (this.#verb === 'WATCH' && headers['content-length'] === undefined) this.#watchBegan(attempt, answer);
+  }
+
+  #watchBegan(attempt: Attempt, answer: IncomingMessage): void {
+    const { clock } = this.#core;
+    const watch: EndableWatch = {
+      endpoint: attempt.endpoint.id,
+      lastEventMs: clock.nowMs(),
+      end: () => {
+        answer.unpipe(this.#response);
+        this.#response.end();
+        this.#over(attempt);
+        answer.destroy();
+      },
+    };
+    answer.on('data', () => {
+      watch.lastEventMs = clock.nowMs();
+    });
+    this.#watch = watch;
+    this.#core.watchBegan(watch);
   }
 
   #failed(attempt: Attempt, error: Error): void {
@@ -306,6 +330,7 @@ export class Exchange {
       this.#over(attempt);
     }
     if (this.#body?.kind === 'whole') budget.give(this.#body.bytes.length);
+    if (this.#watch) this.#core.watchEnded(this.#watch);
     this.#core.ended();
   }
 }

@@ -12,6 +12,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../model/clock.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
+import { networkCheck } from '../model/network.ts';
 import { bind } from '../passthrough/bind.ts';
 import {
   admit,
@@ -39,6 +40,9 @@ export interface HttpListenerDeps {
   readonly reusePort?: boolean;
   /** Names of the headers that hand identities on; undefined: client certificates are refused. */
   readonly frontProxy?: FrontProxyHeaders;
+  /** Networks whose clients are accepted; absent: all. */
+  readonly allowFrom?: readonly string[];
+  readonly maxConnections?: number;
   /** Where clients with certificates are to go. */
   passthroughAddresses(): readonly string[];
 }
@@ -70,13 +74,15 @@ class RunningListener implements HttpListener {
   /** Looked at once a connection: by its socket or HTTP/2 session. */
   readonly #certificates = new WeakMap<object, ClientCertificate>();
   readonly #identityHeaders: readonly string[];
+  readonly #isAllowed: (address: string) => boolean;
   #watch: { stop(): void } | undefined;
   #isStopped = false;
 
   constructor(deps: HttpListenerDeps, pair: ServingPair) {
     this.#deps = deps;
     this.address = deps.listen;
-    const { frontProxy, core } = deps;
+    const { frontProxy, core, allowFrom } = deps;
+    this.#isAllowed = allowFrom ? networkCheck(allowFrom) : () => true;
     this.#identityHeaders = frontProxy ? [frontProxy.usernameHeader, frontProxy.groupHeader] : [];
     const { options } = core;
     this.#server = createSecureServer({
@@ -93,7 +99,7 @@ class RunningListener implements HttpListener {
       ...http1Options(options.idleClientMs),
     });
     const server = this.#server;
-    server.maxConnections = options.maxConnections;
+    server.maxConnections = Math.min(options.maxConnections, deps.maxConnections ?? Number.POSITIVE_INFINITY);
     Object.assign(server, {
       shouldUpgradeCallback: (request: IncomingMessage) => upgradeOf(request.headers) !== undefined,
     });
@@ -163,10 +169,15 @@ class RunningListener implements HttpListener {
 
   #connected(socket: Socket): void {
     const { keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount } = this.#deps.core.options;
+    socket.on('error', () => {});
+    if (!this.#isAllowed(socket.remoteAddress ?? '')) {
+      this.#deps.log.debug({ client: socket.remoteAddress }, 'client is not in allowFrom');
+      socket.destroy();
+      return;
+    }
     this.#sockets.add(socket);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount);
-    socket.on('error', () => {});
     socket.once('close', () => this.#sockets.delete(socket));
   }
 

@@ -12,7 +12,7 @@ export type CredentialsKind = 'client certificate' | 'token' | 'exec' | 'none';
 export interface StatusListener {
   /** The bound address, `HOST:PORT`. */
   readonly address: string;
-  readonly type: 'passthrough';
+  readonly type: 'passthrough' | 'http';
   /** The group that its clients go to; absent: the API servers. */
   readonly group?: string;
 }

@@ -53,6 +53,21 @@ export interface GroupMetricSources {
   /** First flights sent to a second endpoint, by how it ended. */
   replays(): Iterable<{ readonly result: string; readonly count: number }>;
   acceptFailures(): number;
+  /** Undefined: no http listener leads to the group. */
+  http(): HttpRequestNumbers | undefined;
+}
+
+/** The numbers of the http listeners of a group. */
+export interface HttpRequestNumbers {
+  readonly inFlight: number;
+  readonly cut: number;
+  readonly retries: Readonly<Record<string, number>>;
+  requests(): Iterable<{
+    readonly verb: string;
+    readonly code: string;
+    readonly endpoint: string;
+    readonly count: number;
+  }>;
 }
 
 const probeBucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -263,6 +278,43 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     labels: ['reason'],
     collect: ({ closings }) =>
       [...closings()].map(({ reason, count }) => ({ labels: { reason }, value: count })),
+  },
+  {
+    name: 'fairlead_http_requests_total',
+    of: 'group',
+    type: 'counter',
+    help: 'Requests of http listeners by verb (WATCH and CONNECT among them), status code (0: the client left first) and endpoint (empty: none answered).',
+    labels: ['verb', 'code', 'endpoint'],
+    collect: ({ http }) =>
+      [...(http()?.requests() ?? [])].map(({ verb, code, endpoint, count }) => ({
+        labels: { verb, code, endpoint },
+        value: count,
+      })),
+  },
+  {
+    name: 'fairlead_http_requests_in_flight',
+    of: 'group',
+    type: 'gauge',
+    help: 'Requests and upgraded connections of http listeners that have not ended.',
+    labels: [],
+    collect: ({ http }) => (http() ? one(http()?.inFlight ?? 0) : []),
+  },
+  {
+    name: 'fairlead_http_retries_total',
+    of: 'group',
+    type: 'counter',
+    help: 'Requests tried on another endpoint: unsent (no connection), unanswered (it closed first), stopping (503 while shutting down).',
+    labels: ['reason'],
+    collect: ({ http }) =>
+      Object.entries(http()?.retries ?? {}).map(([reason, value]) => ({ labels: { reason }, value })),
+  },
+  {
+    name: 'fairlead_http_answers_cut_total',
+    of: 'group',
+    type: 'counter',
+    help: 'Answers that ended early because their endpoint did.',
+    labels: [],
+    collect: ({ http }) => (http() ? one(http()?.cut ?? 0) : []),
   },
   {
     name: 'fairlead_probes_total',

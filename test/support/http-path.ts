@@ -72,6 +72,7 @@ export async function startHttpPath(
   const log = recordingLog();
   const core = new ProxyCore({
     clock: systemClock,
+    random: Math.random,
     log,
     outcomes,
     options,

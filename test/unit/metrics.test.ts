@@ -46,6 +46,12 @@ function groupSources(): GroupMetricSources {
     acceptFailures: () => 6,
     closings: () => [{ reason: 'limit', count: 1 }],
     replays: () => [{ result: 'sent', count: 4 }],
+    http: () => ({
+      inFlight: 7,
+      cut: 8,
+      retries: { unsent: 9 },
+      requests: () => [{ verb: 'GET', code: '200', endpoint: endpoint.id, count: 10 }],
+    }),
   };
 }
 
@@ -58,6 +64,10 @@ test('the scrape is valid exposition text with the values of now', async () => {
     'fairlead_discovery_age_seconds 3.5',
     'fairlead_tunnel_bytes_total{endpoint="10.0.0.1:6443",direction="down"} 20',
     'fairlead_dials_total{endpoint="10.0.0.1:6443",result="refused"} 3',
+    'fairlead_http_requests_total{verb="GET",code="200",endpoint="10.0.0.1:6443"} 10',
+    'fairlead_http_requests_in_flight 7',
+    'fairlead_http_retries_total{reason="unsent"} 9',
+    'fairlead_http_answers_cut_total 8',
     'fairlead_probe_duration_seconds_bucket{endpoint="10.0.0.1:6443",le="0.005"} 1',
     'fairlead_probe_duration_seconds_bucket{endpoint="10.0.0.1:6443",le="+Inf"} 2',
     'fairlead_probe_duration_seconds_count{endpoint="10.0.0.1:6443"} 2',

@@ -1,0 +1,76 @@
+// A running agent with an http listener, its serving certificate and kubeconfigs that lead to it.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentProcess } from './agent-process.ts';
+import type { ControlPlane } from './apiserver/control-plane.ts';
+import { eventually } from './eventually.ts';
+import { base64, writeKubeconfig } from './kubeconfig.ts';
+import { makeCa, type TestCa } from './pki.ts';
+
+export interface HttpAgent {
+  readonly agent: AgentProcess;
+  readonly ca: TestCa;
+  readonly port: number;
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** For the http listener, with this token. */
+  kubeconfig(token: string): string;
+}
+
+let count = 0;
+
+export interface HttpAgentOptions {
+  readonly directory: string;
+  /** Further settings, as in the file. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+export async function startHttpAgent(
+  plane: ControlPlane,
+  { directory, settings = {} }: HttpAgentOptions,
+): Promise<HttpAgent> {
+  count += 1;
+  const name = (end: string) => join(directory, `http-agent-${count}.${end}`);
+  const ca = await makeCa('fairlead-local');
+  const [certFile, keyFile] = [name('crt'), name('key')];
+  const { cert, key } = await ca.issue({ commonName: 'fairlead', sans: ['localhost', '127.0.0.1'] });
+  writeFileSync(certFile, cert);
+  writeFileSync(keyFile, key);
+  const config = {
+    nodeName: 'node-1',
+    listeners: ['127.0.0.1:0', { address: '127.0.0.1:0', type: 'http', tls: { certFile, keyFile } }],
+    admin: '127.0.0.1:0',
+    endpoints: plane.endpoints,
+    credentials: { kubeconfig: await plane.writeKubeconfig({ user: 'fairlead' }) },
+    ...settings,
+  };
+  const file = name('yaml');
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify(config));
+  const agent = await AgentProcess.start(['--config', file]);
+  try {
+    await eventually('every endpoint is ready', async () => {
+      const { endpoints } = await agent.status();
+      return endpoints.length > 0 && endpoints.every(({ verdict }) => verdict === 'ready');
+    });
+    const { listeners } = await agent.status();
+    const address = listeners.find(({ type }) => type === 'http')?.address ?? '';
+    return {
+      agent,
+      ca,
+      certFile,
+      keyFile,
+      port: Number(address.split(':').at(-1)),
+      kubeconfig(token) {
+        count += 1;
+        return writeKubeconfig(name('kubeconfig'), {
+          cluster: { server: `https://${address}`, 'certificate-authority-data': base64(ca.cert) },
+          user: { token },
+        });
+      },
+    };
+  } catch (error) {
+    await agent.kill();
+    throw error;
+  }
+}
