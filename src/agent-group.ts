@@ -11,6 +11,7 @@ import { groupMetricSources } from './agent-metrics.ts';
 import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
 import { Closer } from './balance/closer.ts';
 import { makePicker, type Pick } from './balance/picker.ts';
+import { type Fallen, noneFallen, preferenceOf } from './balance/preference.ts';
 import { SnapshotPublisher } from './balance/publisher.ts';
 import { makeSnapshot } from './balance/snapshot.ts';
 import { defaultGroupName, type GroupConfig } from './config/config.ts';
@@ -20,6 +21,7 @@ import { Health } from './health/health.ts';
 import { ProbeConnection } from './health/probe.ts';
 import { type ProbeResult, reasonOf } from './health/verdict.ts';
 import { defaultServiceAccountDir } from './kubernetes/load-credentials.ts';
+import { NodeZones } from './kubernetes/node-zones.ts';
 import { checkIdentity } from './kubernetes/server-identity.ts';
 import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
 import { systemClock } from './model/clock.ts';
@@ -39,6 +41,10 @@ export interface GroupSurroundings {
   readonly log: Logger;
   readonly version: string;
   readonly nodeName: string;
+  /** The zone of this node as configured. */
+  zone(): string | undefined;
+  /** The addresses of this host. */
+  hostAddresses(): ReadonlySet<string>;
   /** KUBERNETES_SERVICE_HOST, in a pod. */
   readonly serviceHost?: string;
   readonly load: ProcessLoad;
@@ -65,6 +71,8 @@ export class EndpointGroup {
   readonly #health: Health;
   readonly #closer: Closer;
   #pick: () => Pick;
+  #fallen: Fallen = noneFallen;
+  #zones: NodeZones | undefined;
   #credentials: CredentialWatch | undefined;
   #discovery: Discovery | undefined;
   readonly #setListeners = new Set<() => void>();
@@ -186,11 +194,15 @@ export class EndpointGroup {
     if (isChanged('balance')) this.#pick = makePicker(next.balance.policy, this.#snapshots, this.table);
     if (isChanged('balance', 'dial', 'tunnels')) this.http.configure();
     if (isChanged('health')) this.#health.configure(healthOptions(next));
-    if (isChanged('endpoints', 'follow', 'credentials', 'discovery')) {
+    const isPreferChanged = previous.balance.prefer !== next.balance.prefer;
+    if (isPreferChanged) this.#fallen = noneFallen;
+    const isZoneChanged =
+      isPreferChanged && [previous, next].some(({ balance }) => balance.prefer === 'zone');
+    if (isZoneChanged || isChanged('endpoints', 'follow', 'credentials', 'discovery')) {
       await this.#stopDiscovery();
       this.#startDiscovery();
       this.#health.reopen();
-    }
+    } else this.#publish();
   }
 
   /** Clients will stop coming: nothing is started any more. */
@@ -227,6 +239,7 @@ export class EndpointGroup {
       this.http.renew();
     });
     this.#credentials = credentials;
+    this.#startZones(credentials);
     // The first probes already show and verify what they can; an exec plugin that hangs delays them, a little.
     void Promise.race([credentials.started, sleep(firstCredentialsMs, undefined, { ref: false })]).then(
       () => {
@@ -257,6 +270,8 @@ export class EndpointGroup {
   }
 
   async #stopDiscovery(): Promise<void> {
+    await this.#zones?.stop();
+    this.#zones = undefined;
     await this.#discovery?.stop();
     await this.#credentials?.stop();
   }
@@ -296,11 +311,48 @@ export class EndpointGroup {
     const state = (id: EndpointId) => this.#health.state(id);
     const pick = this.#discovery?.lastPick;
     const lastPick = pick !== undefined && { lastPick: pick };
+    const { returnAfterMs } = this.#config.balance;
+    const preferred = this.#preferredByPlace();
+    const { fallen, favoured } = preferenceOf(this.#fallen, { preferred, state, nowMs, returnAfterMs });
+    this.#fallen = fallen;
     this.#snapshots.publish((version) =>
-      makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs(), ...lastPick }, version),
+      makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs(), ...lastPick, favoured }, version),
     );
     const [first] = this.#snapshots.current.endpoints;
     if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
+  }
+
+  #preferredByPlace(): EndpointId[] {
+    const { prefer } = this.#config.balance;
+    if (prefer === 'none') return [];
+    const { endpoints } = this.current;
+    if (prefer === 'local') {
+      const own = this.#surroundings.hostAddresses();
+      return endpoints.filter(({ host }) => own.has(host)).map(({ id }) => id);
+    }
+    const zones = this.#zones;
+    const zone = this.#surroundings.zone() ?? zones?.own;
+    const zoneOf = (endpoint: Endpoint) => endpoint.zone ?? zones?.zoneOf(endpoint.host);
+    if (endpoints.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.look();
+    return endpoints
+      .filter((endpoint) => zone !== undefined && zoneOf(endpoint) === zone)
+      .map(({ id }) => id);
+  }
+
+  /** Zones of Node objects are the API servers': for others only what discovery says counts. */
+  #startZones(credentials: CredentialWatch): void {
+    if (this.#config.balance.prefer !== 'zone' || this.name !== defaultGroupName) return;
+    const { nodeName, version } = this.#surroundings;
+    this.#zones = new NodeZones({
+      clock,
+      random,
+      log: this.#log,
+      credentials,
+      order: () => this.#snapshots.current.candidates,
+      nodeName,
+      userAgent: `fairlead/${version}`,
+      onChange: () => this.#publish(),
+    });
   }
 
   #isUsable(id: EndpointId): boolean {

@@ -24,7 +24,7 @@ import { type MetricsListener, startMetricsListener } from './observe/metrics-li
 import { makeStatus } from './observe/status.ts';
 import type { HttpListener } from './http/listener.ts';
 import { PortWaiter } from './port-waiter.ts';
-import { OwnAddresses } from './passthrough/own-addresses.ts';
+import { cachedHostAddresses, OwnAddresses } from './passthrough/own-addresses.ts';
 import { Gate } from './passthrough/gate.ts';
 import { type PassthroughListener, startPassthroughListener } from './passthrough/listener.ts';
 import { readTunnelLimit } from './passthrough/tunnel-limit.ts';
@@ -105,6 +105,8 @@ class RunningAgent implements Agent {
       log,
       version,
       nodeName: config.nodeName,
+      zone: () => this.#config.zone,
+      hostAddresses: cachedHostAddresses(clock),
       ...(serviceHost !== undefined && { serviceHost }),
       load: { tunnels: 0 },
       sendsProxy: (name: string) =>

@@ -2,7 +2,7 @@
 // connection: it allocates at most one small array.
 import type { Endpoint } from '../model/endpoint.ts';
 import type { TrafficReader } from '../model/outcome.ts';
-import type { Snapshot, SnapshotSource } from '../model/snapshot.ts';
+import type { JudgedEndpoint, Snapshot, SnapshotSource } from '../model/snapshot.ts';
 
 export type BalancePolicy = 'rendezvous' | 'least-connections' | 'round-robin';
 
@@ -12,11 +12,16 @@ export interface Pick {
   readonly usableCount: number;
 }
 
-/** The policy orders the usable endpoints of the best tier; all others keep the snapshot's order. */
+/**
+ * The policy orders the usable endpoints of the best class, favoured ones if there are any, else those of the best
+ * tier; all others keep the snapshot's order.
+ */
 function bestCount({ endpoints, usableCount }: Snapshot): number {
-  const tier = endpoints[0]?.endpoint.tier;
+  const [first] = endpoints;
+  const isOfClass = (judged: JudgedEndpoint | undefined) =>
+    judged?.isFavoured === first?.isFavoured && judged?.endpoint.tier === first?.endpoint.tier;
   let count = 0;
-  while (count < usableCount && endpoints[count]?.endpoint.tier === tier) count += 1;
+  while (count < usableCount && isOfClass(endpoints[count])) count += 1;
   return count;
 }
 

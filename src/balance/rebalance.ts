@@ -33,7 +33,17 @@ export function planMove(
       others.reduce((sum, { count }) => sum + count, 0),
     );
   }
-  const places = counts.filter(({ id }) => settled.has(id));
+  const favoured = usable.flatMap(({ endpoint, isFavoured }) => (isFavoured ? [endpoint.id] : []));
+  if (favoured.length > 0) {
+    // New clients go to these alone, and so do old ones, once one of them has settled.
+    if (!favoured.some((id) => settled.has(id))) return undefined;
+    const others = counts.filter(({ id }) => !favoured.includes(id));
+    const misplaced = others.reduce((sum, { count }) => sum + count, 0);
+    if (misplaced > 0) return mostLoaded(others, misplaced);
+  }
+  const places = counts.filter(
+    ({ id }) => settled.has(id) && (favoured.length === 0 || favoured.includes(id)),
+  );
   if (places.length < 2) return undefined;
   const fairShare = Math.ceil(places.reduce((sum, { count }) => sum + count, 0) / places.length);
   const excess = places.map(({ id, count }) => ({ id, count: Math.max(0, count - fairShare) }));

@@ -13,6 +13,8 @@ export interface SnapshotInput {
   readonly wallMs: number;
   /** What worked before a restart: goes first among those that are not checked yet. */
   readonly lastPick?: EndpointId;
+  /** Endpoints that go before all others of their kind: see preference.ts. */
+  readonly favoured?: ReadonlySet<EndpointId>;
 }
 
 /**
@@ -27,12 +29,14 @@ function resortRank({ verdict, reason }: JudgedEndpoint): number {
 
 function judged(
   endpoint: KnownEndpoint,
-  { state, nowMs, wallMs }: SnapshotInput,
+  { state, nowMs, wallMs, favoured }: SnapshotInput,
 ): JudgedEndpoint & { isHeld: boolean } {
   const health = state(endpoint.id);
+  const mark = favoured?.has(endpoint.id) && { isFavoured: true };
   if (!health) {
     const reason = { code: 'INI', text: 'not checked yet' } as const;
-    return { endpoint, verdict: 'unknown', reason, sinceMs: wallMs, isUsable: true, isHeld: false };
+    const fresh = { verdict: 'unknown', reason, sinceMs: wallMs, isUsable: true, isHeld: false } as const;
+    return { endpoint, ...fresh, ...mark };
   }
   const { verdict, reason, sinceMs, heldUntilMs } = health;
   const isGood = verdict === 'ready' || verdict === 'unknown';
@@ -44,6 +48,7 @@ function judged(
     sinceMs: wallMs - (nowMs - sinceMs),
     isUsable: isGood && !isHeld,
     isHeld,
+    ...mark,
   };
 }
 
@@ -62,6 +67,8 @@ export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
   const isAnyUsable = inOrder.some(({ isUsable }) => isUsable);
   const rank = (item: JudgedEndpoint & { isHeld: boolean }): number => {
     const tier = item.endpoint.tier === 'discovered' ? 0 : 1;
+    // A favoured endpoint goes before all that the cluster lists, if it is only configured as well.
+    if (item.isUsable && item.isFavoured) return item.verdict === 'ready' ? -2 : 10 * tier + 0.5;
     if (item.isUsable && item.verdict === 'ready') return 10 * tier;
     if (item.isUsable) return 10 * tier + (item.endpoint.id === input.lastPick ? 1 : 2);
     if (item.isHeld) return 20 + tier;
@@ -90,6 +97,7 @@ export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
       left.endpoint === right.endpoint &&
       left.verdict === right.verdict &&
       left.isUsable === right.isUsable &&
+      left.isFavoured === right.isFavoured &&
       left.reason.code === right.reason.code &&
       left.reason.status === right.reason.status &&
       left.reason.text === right.reason.text

@@ -60,6 +60,8 @@ export interface JudgedEndpoint {
   readonly sinceMs: number;
   /** Takes new tunnels: `ready`, or `unknown`, or held by fail-open rules elsewhere. */
   readonly isUsable: boolean;
+  /** Goes before all others by preference: on this host, or in this node's zone. */
+  readonly isFavoured?: boolean;
 }
 
 /** The judged list at a moment, in this node's pick order. */

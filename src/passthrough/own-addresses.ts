@@ -22,16 +22,29 @@ function isLoopback(host: string): boolean {
   return host === '::1' || host.startsWith('127.');
 }
 
+/** The addresses of this host, looked at again after a while. */
+export function cachedHostAddresses(clock: Clock): () => ReadonlySet<string> {
+  let addresses = new Set<string>();
+  let readMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    const nowMs = clock.nowMs();
+    if (nowMs - readMs >= refreshMs) {
+      readMs = nowMs;
+      const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+      addresses = new Set(all.map(({ address }) => canonicalHost(address)));
+    }
+    return addresses;
+  };
+}
+
 export class OwnAddresses {
-  readonly #clock: Clock;
+  readonly #hostAddresses: () => ReadonlySet<string>;
   readonly #exact = new Map<EndpointId, number>();
   /** Ports bound on all addresses. */
   readonly #wildcardPorts = new Map<number, number>();
-  #hostAddresses = new Set<string>();
-  #refreshedMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#hostAddresses = cachedHostAddresses(clock);
   }
 
   add(address: HostPort): void {
@@ -48,7 +61,7 @@ export class OwnAddresses {
     if (this.#exact.has(id)) return true;
     if (!this.#wildcardPorts.has(port)) return false;
     if (isWildcard(host) || isLoopback(host)) return true;
-    return this.#isHostAddress(host);
+    return this.#hostAddresses().has(host);
   }
 
   /** Dialling a free local port of the ephemeral range can be answered by the dialling socket itself. */
@@ -57,16 +70,6 @@ export class OwnAddresses {
     return port >= this.#ephemeralFrom;
   }
   #ephemeralFrom: number | undefined;
-
-  #isHostAddress(host: string): boolean {
-    const nowMs = this.#clock.nowMs();
-    if (nowMs - this.#refreshedMs >= refreshMs) {
-      this.#refreshedMs = nowMs;
-      const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-      this.#hostAddresses = new Set(all.map(({ address }) => canonicalHost(address)));
-    }
-    return this.#hostAddresses.has(host);
-  }
 }
 
 /** The lower end of net.ipv4.ip_local_port_range; 1024 where it cannot be read. */

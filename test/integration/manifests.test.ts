@@ -26,6 +26,12 @@ test('the role grants reading of EndpointSlices in default and nothing else', ()
   });
 });
 
+test('the optional role for zones grants reading of nodes and nothing else', () => {
+  const text = readFileSync('manifests/rbac-zones/cluster-role.yaml', 'utf8');
+  const [role] = parseAllDocuments(text).map((d) => d.toJS());
+  expect(role.rules).toEqual([{ apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list'] }]);
+});
+
 const kubectl = findKubectl();
 if (kubectl === undefined) skipLoudly('manifests/rbac is a kustomize base', 'no kubectl on PATH');
 else {
@@ -34,5 +40,7 @@ else {
     expect(status).toBe(0);
     const kinds = parseAllDocuments(stdout).map((document) => (document.toJS() as { kind: string }).kind);
     expect(kinds.sort()).toEqual(['Role', 'RoleBinding']);
+    const zones = spawnSync(kubectl, ['kustomize', 'manifests/rbac-zones'], { encoding: 'utf8' });
+    expect(zones.stdout.match(/^kind: .*/gm)).toEqual(['kind: ClusterRole', 'kind: ClusterRoleBinding']);
   });
 }
