@@ -276,7 +276,10 @@ class RunningAgent implements Agent {
   }
 
   #metricSources(): MetricSources {
-    return agentMetrics([...this.#groups.values()], {
+    // A group that nothing leads to has no usable endpoint, and that would be an alarm for nothing.
+    const used = usedGroups(this.#config);
+    const groups = [...this.#groups.values()].filter(({ name }) => used.has(name));
+    return agentMetrics(groups, {
       version: this.#options.version,
       syncedAtMs: () => this.#default.watchState.syncedAtMs,
       watchFailures: () => this.#default.watchState.failures,
