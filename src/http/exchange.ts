@@ -256,8 +256,11 @@ export class Exchange {
     const isSent = isConnected(attempt.socket);
     if (isSent) this.#sends += 1;
     const failure: Failure = { kind: isSent ? 'unanswered' : 'unsent' };
+    // A kept connection that the endpoint closed just then says nothing of the endpoint.
+    const wasKept = attempt.request?.reusedSocket === true;
     this.#over(attempt);
     this.#core.failed(attempt.endpoint.id, { verb: this.#verb, kind: failure.kind, code: codeOf(error) });
+    if (isSent && wasKept && !this.#candidates.hasMore) this.#candidates.startRound();
     if (this.#mayRetry(failure) && (this.#candidates.hasMore || failure.kind === 'unsent'))
       this.#retry(failure);
     else this.#giveUp(failure, attempt.endpoint.id);

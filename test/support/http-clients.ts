@@ -15,7 +15,7 @@ export interface Answer {
 export interface RequestOptions {
   readonly method?: string;
   readonly path?: string;
-  readonly headers?: Record<string, string | string[]> | readonly string[];
+  readonly headers?: Record<string, string | string[]>;
   readonly body?: string | Buffer;
   readonly agent?: Agent;
 }
@@ -32,13 +32,18 @@ export function ask(
   tls: Partial<Leaf> = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
+    // Node frames no body of a DELETE by itself.
+    const length =
+      body === undefined || 'transfer-encoding' in headers
+        ? {}
+        : { 'content-length': Buffer.byteLength(body) };
     const request = httpsRequest(
       {
         host: '127.0.0.1',
         port,
         method,
         path,
-        headers: headers as Record<string, string>,
+        headers: { ...length, ...headers } as Record<string, string>,
         ca: ca.cert,
         agent: agent ?? false,
         ...tls,
