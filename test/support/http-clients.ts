@@ -126,13 +126,18 @@ export interface RawClient {
   readonly ended: Promise<void>;
 }
 
-export async function rawClient({ port, ca }: Target, bytes = ''): Promise<RawClient> {
+export async function rawClient(
+  { port, ca }: Target,
+  bytes = '',
+  tls: Partial<Leaf> = {},
+): Promise<RawClient> {
   const socket = connect({
     host: '127.0.0.1',
     port,
     ca: ca.cert,
     servername: 'localhost',
     ALPNProtocols: ['http/1.1'],
+    ...tls,
   });
   const client: RawClient = {
     socket,
