@@ -69,5 +69,5 @@ function misdirected(passthroughAddresses: readonly string[]): Refusal {
       ? `use the passthrough listener at ${passthroughAddresses.join(' or ')}, or a bearer token`
       : 'use a passthrough listener (this agent has none), or a bearer token';
   const message = `a client certificate cannot pass this listener, which ends TLS: ${where}`;
-  return { code: 421, reason: 'MisdirectedRequest', message, isLast: true };
+  return { code: 421, reason: 'MisdirectedRequest', message, isWarned: true, isLast: true };
 }

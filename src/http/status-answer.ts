@@ -9,6 +9,8 @@ export interface Refusal {
   readonly message: string;
   /** Seconds; client-go then tries again by itself, so only where nothing has been executed. */
   readonly retryAfter?: number;
+  /** Shown by kubectl even where it drops the Status of an error, as while it asks for the API groups. */
+  readonly isWarned?: boolean;
   /** Close the client's connection after it: the rest of what it sends means nothing. */
   readonly isLast?: boolean;
 }
@@ -31,6 +33,7 @@ export function refuse(response: ServerResponse | Http2ServerResponse, refusal: 
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
     ...(refusal.retryAfter !== undefined && { 'retry-after': String(refusal.retryAfter) }),
+    ...(refusal.isWarned && { warning: `299 fairlead "${refusal.message.replaceAll(/["\\]/g, "'")}"` }),
     ...(refusal.isLast && isHttp1 && { connection: 'close' }),
   });
   plain.end(body);

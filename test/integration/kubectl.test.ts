@@ -2,44 +2,14 @@
 // Tried are the one on PATH, the oldest and the newest beside it (kubectl.1.27 and so on), and those of
 // FAIRLEAD_TEST_KUBECTL, a list of paths with commas.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import {
-  accessSync,
-  constants,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, delimiter, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type ControlPlane, startControlPlane } from '../support/apiserver/control-plane.ts';
 import { eventually } from '../support/eventually.ts';
+import { findKubectls } from '../support/kubectl.ts';
 import { watchForLeaks } from '../support/leaks.ts';
 import { skipLoudly } from '../support/skip-loudly.ts';
-
-function findKubectls(): string[] {
-  const isExecutable = (file: string) => {
-    try {
-      accessSync(file, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  const onPath = (process.env.PATH ?? '')
-    .split(delimiter)
-    .map((dir) => join(dir, 'kubectl'))
-    .find(isExecutable);
-  const more = (process.env.FAIRLEAD_TEST_KUBECTL ?? '').split(',').filter(Boolean);
-  if (!onPath) return more;
-  const dir = dirname(realpathSync(onPath));
-  const beside = readdirSync(dir).filter((name) => /^kubectl\.1\.\d+$/.test(name));
-  // The oldest and the newest are enough.
-  const [oldest, newest] = [beside.sort().at(0), beside.at(-1)];
-  const chosen = [...new Set([oldest, newest])].flatMap((name) => (name ? [join(dir, name)] : []));
-  return [onPath, ...chosen, ...more];
-}
 
 const kubectls = findKubectls();
 const leftNothing = watchForLeaks();

@@ -1,7 +1,7 @@
 // A real kubectl, if there is one: commands that end, and a watch that is started again whenever it ends.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { accessSync, constants, readdirSync, realpathSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 
 /** The kubectl on PATH. */
 export function findKubectl(): string | undefined {
@@ -16,6 +16,22 @@ export function findKubectl(): string | undefined {
         return false;
       }
     });
+}
+
+/**
+ * Those to test with: the one on PATH, the oldest and the newest beside it (kubectl.1.27 and so on), and those of
+ * FAIRLEAD_TEST_KUBECTL, a list of paths with commas.
+ */
+export function findKubectls(): string[] {
+  const onPath = findKubectl();
+  const more = (process.env.FAIRLEAD_TEST_KUBECTL ?? '').split(',').filter(Boolean);
+  if (!onPath) return more;
+  const dir = dirname(realpathSync(onPath));
+  const beside = readdirSync(dir).filter((name) => /^kubectl\.1\.\d+$/.test(name));
+  // The oldest and the newest are enough.
+  const [oldest, newest] = [beside.sort().at(0), beside.at(-1)];
+  const chosen = [...new Set([oldest, newest])].flatMap((name) => (name ? [join(dir, name)] : []));
+  return [onPath, ...chosen, ...more];
 }
 
 export interface KubectlOptions {

@@ -51,6 +51,7 @@ describe('without a front proxy', () => {
         const client = version === 'HTTP/2' ? await http2Client(path, leaf) : undefined;
         const answer = client ? await client.ask({ headers }) : await ask(path, { headers }, leaf);
         expect(answer.status).toBe(421);
+        expect(answer.headers.warning).toMatch(/^299 fairlead "a client certificate cannot pass/);
         expect(JSON.parse(answer.body)).toMatchObject({
           kind: 'Status',
           apiVersion: 'v1',

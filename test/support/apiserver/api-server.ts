@@ -8,7 +8,7 @@ import { type Action, goodBehaviour, type Misbehaviour } from './misbehaviour.ts
 import { OpenWatches } from './open-watches.ts';
 import { EndpointReconciler } from './reconciler.ts';
 import { RequestCounts } from './request-counts.ts';
-import { distortSlices, type HandlerContext, handle, type Phase } from './request-handler.ts';
+import { distortSlices, type HandlerContext, handle, handleUpgrade, type Phase } from './request-handler.ts';
 import { type ApiServerStats, defaultShutdown, type ShutdownOptions, type StandIn } from './stand-in.ts';
 import { startUp } from './start-up.ts';
 import { StatusError, timedOut } from './status.ts';
@@ -72,6 +72,10 @@ export class ApiServer implements StandIn {
       clientCa: options.clientCa,
       idleTimeoutMs: this.#timings.idleMs,
       onRequest: (request, response, connection) => this.#requested(request, response, connection),
+      onUpgrade: (request, socket, head, connection) => {
+        this.#requests.count(request.method ?? '', new URL(request.url ?? '/', this.url).pathname);
+        handleUpgrade(request, socket, head, connection, this.#context());
+      },
     });
   }
 

@@ -71,6 +71,17 @@ export const kinds: readonly Kind[] = [
   },
   {
     ...core,
+    resource: 'pods',
+    kind: 'Pod',
+    singular: 'pod',
+    shortNames: ['po'],
+    isNamespaced: true,
+    columns: [{ name: 'Status', cell: () => 'Running' }],
+    emptyFields: { spec: { containers: null }, status: {} },
+    defaults: () => ({ status: { phase: 'Running' } }),
+  },
+  {
+    ...core,
     resource: 'services',
     kind: 'Service',
     singular: 'service',

@@ -3,6 +3,7 @@
 import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
+import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { User } from './access.ts';
 import type { Request, Response } from './exchange.ts';
@@ -22,6 +23,12 @@ export interface ListenerOptions {
   /** Idle HTTP/1.1 connections are closed after this. */
   readonly idleTimeoutMs: number;
   readonly onRequest: (request: Request, response: Response, connection: Connection) => void;
+  readonly onUpgrade: (
+    request: http.IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    connection: Connection,
+  ) => void;
 }
 
 export interface ListenerCounts {
@@ -83,6 +90,17 @@ export class Listener {
       socket.destroy();
     });
     this.#http1.on('request', (request, response) => this.#requested(request, response, request.socket));
+    this.#http1.on('upgrade', (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+      const connection = this.#find(socket as net.Socket);
+      if (!connection) {
+        socket.destroy();
+        return;
+      }
+      socket.on('error', () => {});
+      connection.hasAsked = true;
+      connection.active += 1;
+      this.#options.onUpgrade(request, socket, head, connection);
+    });
     this.#http2.on('session', (session) => {
       const connection = this.#find(session.socket);
       if (connection) connection.session = session;

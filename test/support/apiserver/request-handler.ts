@@ -1,5 +1,7 @@
 // What happens to one request, in the order of a kube-apiserver's filters: stopped? who? may they? then the
 // handler. The misbehaviours of the HTTP layer are here.
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import {
   type AnonymousMode,
   authenticate,
@@ -18,6 +20,7 @@ import type { Misbehaviour } from './misbehaviour.ts';
 import type { KubeObject } from './objects.ts';
 import { type RequestInfo, requestInfo } from './request-info.ts';
 import { getObject, listObjects, type ReadContext, watchObjects } from './resources.ts';
+import { type PodAction, refuse, streamPod } from './pod-streams.ts';
 import { failure, pathNotFound, StatusError, unauthorized } from './status.ts';
 import {
   createObject,
@@ -190,6 +193,7 @@ async function resource(
   if (name === 'selfsubjectaccessreviews' && info.verb === 'create') return review(exchange, user, context);
   if (name === 'selfsubjectreviews' && info.verb === 'create') return whoAmI(exchange, user);
   const kind = findKind(group, info.version ?? '', name);
+  if (kind?.resource === 'pods' && info.resource?.subresource === 'log') return podLog(exchange, context);
   if (!kind || info.resource?.subresource) {
     await exchange.text(404, pathNotFound);
     return;
@@ -202,6 +206,43 @@ async function resource(
     return;
   }
   await handlerOf(info.verb)(exchange, kind, info, context);
+}
+
+/** Three lines, and with `follow` one more every now and then. */
+async function podLog(exchange: Exchange, { sleep }: HandlerContext): Promise<void> {
+  await exchange.begin(200, { 'content-type': 'text/plain' });
+  for (let line = 1; line <= 3; line += 1) if (!(await exchange.write(`line ${line}\n`))) return;
+  for (let line = 4; exchange.flag('follow'); line += 1) {
+    await sleep(100);
+    if (!(await exchange.write(`line ${line}\n`))) return;
+  }
+  await exchange.end();
+}
+
+const podStream = /^\/api\/v1\/namespaces\/[^/]+\/pods\/[^/]+\/(exec|attach|portforward)$/;
+
+/** A request for an upgrade: the same filters, then the streams of a pod. */
+export function handleUpgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  connection: Connection,
+  context: HandlerContext,
+): void {
+  const path = new URL(request.url ?? '/', 'https://stand-in').pathname;
+  const token = bearerToken(request.headers);
+  const user = authenticate(
+    { ...(connection.user && { certificate: connection.user }), ...(token !== undefined && { token }) },
+    context.tokens,
+    context.anonymous,
+    path,
+  );
+  const info = requestInfo(request.method ?? 'GET', path, false);
+  const action = podStream.exec(path)?.[1] as PodAction | undefined;
+  if (!user) refuse(socket, 'Unauthorized', '401 Unauthorized');
+  else if (!isAllowed(user, info, context.grants)) refuse(socket, 'Forbidden', '403 Forbidden');
+  else if (!action) refuse(socket, pathNotFound, '404 Not Found');
+  else streamPod(request, socket, head, action);
 }
 
 function handlerOf(verb: string) {
