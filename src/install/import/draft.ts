@@ -3,7 +3,7 @@
 import * as v from 'valibot';
 import { stringify } from 'yaml';
 import { formatDuration } from '../../config/duration.ts';
-import { isLoopback } from '../../config/loopback.ts';
+import { isLoopback, isWildcard } from '../../config/loopback.ts';
 import { type SettingKey, settingKeys, settingOf } from '../../config/settings.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../../model/endpoint.ts';
 
@@ -37,6 +37,9 @@ interface Value {
   readonly origins: readonly Origin[];
 }
 
+/** One address among others of a host: it may move from host to host. */
+const isVirtual = (host: string) => !isLoopback(host) && !isWildcard(host);
+
 const writtenOrigin = (lines: Origin = []) => (lines.length === 0 ? '' : ` # line ${lines.join(', ')}`);
 
 const kindOrder: readonly NoteKind[] = ['todo', 'changed', 'dropped', 'covered'];
@@ -48,6 +51,11 @@ export interface ImportOptions {
   readonly kubeconfig?: string;
 }
 
+/** What a listener says beside its address. */
+export interface ListenerOptions {
+  readonly acceptProxyFrom?: readonly string[];
+}
+
 export class Draft {
   readonly #options: ImportOptions;
   readonly #values = new Map<SettingKey, Value>();
@@ -56,7 +64,8 @@ export class Draft {
     { kind: NoteKind; lines: Set<number>; directive: string; text: string }
   >();
   readonly #endpoints: { text: string; line: number }[] = [];
-  readonly #listeners: { text: string; line: number }[] = [];
+  readonly #listeners: { text: string; line: number; options: ListenerOptions }[] = [];
+  #sendsProxy = false;
 
   constructor(options: ImportOptions) {
     this.#options = options;
@@ -110,7 +119,7 @@ export class Draft {
   }
 
   /** A listener; one that other hosts can reach has to be allowed explicitly. */
-  listener({ host, port }: HostPort, line: number, directive: string): void {
+  listener({ host, port }: HostPort, line: number, directive: string, options: ListenerOptions = {}): void {
     const own = host === 'localhost' ? '127.0.0.1' : host;
     const text = formatHostPort({ host: own, port });
     const result = v.safeParse(settingOf('listeners').schema, [text]);
@@ -118,7 +127,12 @@ export class Draft {
       this.note('dropped', line, directive, `is no address to listen on: ${result.issues[0].message}`);
       return;
     }
-    if (!this.#listeners.some((known) => known.text === text)) this.#listeners.push({ text, line });
+    if (!this.#listeners.some((known) => known.text === text))
+      this.#listeners.push({
+        text,
+        line,
+        options: { ...options, ...(isVirtual(own) && { waitForAddress: true }) },
+      });
     if (isLoopback(own)) return;
     this.set('allowNonLoopback', true, line, directive);
     this.note(
@@ -127,6 +141,14 @@ export class Draft {
       directive,
       'other hosts can reach this address; Fairlead has to be told so (allowNonLoopback)',
     );
+    if (!isVirtual(own)) return;
+    const waits = 'should the host not have the address (a VIP), Fairlead waits for it (waitForAddress)';
+    this.note('changed', line, directive, waits);
+  }
+
+  /** Every connection to a server begins with a PROXY header. */
+  sendProxy(): void {
+    this.#sendsProxy = true;
   }
 
   /** Fairlead verifies API servers where the other proxy did not, and needs a CA for it. */
@@ -164,12 +186,17 @@ export class Draft {
   }
 
   finish(): Imported {
+    const listeners = this.#listeners.map(({ text, line, options }) => {
+      const said = { ...options, ...(this.#sendsProxy && { sendProxy: true }) };
+      return { line, raw: Object.keys(said).length === 0 ? text : { address: text, ...said } };
+    });
+    const endpoints = this.#endpoints.map(({ text, line }) => ({ line, raw: text }));
     for (const [key, list] of [
-      ['listeners', this.#listeners],
-      ['endpoints', this.#endpoints],
+      ['listeners', listeners],
+      ['endpoints', endpoints],
     ] as const) {
       const origins = list.map(({ line }) => [line]);
-      if (list.length > 0) this.#values.set(key, { raw: list.map(({ text }) => text), origins });
+      if (list.length > 0) this.#values.set(key, { raw: list.map(({ raw }) => raw), origins });
     }
     const notes = [...this.#notes.values()]
       .map((note) => ({ ...note, lines: [...note.lines].sort((a, b) => a - b) }))

@@ -65,6 +65,7 @@ const covered: Readonly<Record<string, string>> = {
   'on-error': 'a first bad sign is confirmed at once',
   'error-limit': 'a first bad sign is confirmed at once',
   'tcp-ut': 'an endpoint that acknowledges nothing is found by its checks and by keepalive',
+  'check-send-proxy': "health checks send the header that clients' connections have (sendProxy)",
   enabled: 'is the default',
   'no-ssl': 'is the default',
   'no-check-ssl': 'is the default',
@@ -171,6 +172,18 @@ export class Servers {
       case 'verifyhost':
       case 'check-sni':
         file('credentials.serverName');
+        return;
+      case 'send-proxy-v2':
+        draft.sendProxy();
+        return;
+      case 'send-proxy':
+        draft.sendProxy();
+        draft.note(
+          'changed',
+          line,
+          directive,
+          'version 2 of the header is sent, which is binary (sendProxy)',
+        );
         return;
       case 'weight':
         this.#weights.add(value);

@@ -120,13 +120,24 @@ class HaproxyImport {
   }
 
   #bind(bind: Line): void {
-    const [, list = '', ...options] = bind.words;
+    const [, list = '', ...words] = bind.words;
     const directive = `bind ${list}`;
+    const options = words.filter((word) => word !== 'accept-proxy');
+    const takesHeaders = options.length < words.length;
+    if (takesHeaders) {
+      this.#draft.note(
+        'changed',
+        bind.line,
+        'accept-proxy',
+        'from every address, as HAProxy has it (acceptProxyFrom): name the networks of the senders',
+      );
+    }
+    const said = takesHeaders ? { acceptProxyFrom: ['0.0.0.0/0', '::/0'] } : {};
     for (const text of list.split(',')) {
       const address = parseHaproxyAddress(text);
       if (address) {
         const host = address.host === '*' ? '0.0.0.0' : address.host;
-        this.#draft.listener({ host, port: address.port }, bind.line, directive);
+        this.#draft.listener({ host, port: address.port }, bind.line, directive, said);
       } else this.#draft.note('dropped', bind.line, directive, `"${text}" is no IP:PORT`);
     }
     if (options.includes('ssl')) {

@@ -197,7 +197,9 @@ export class Listener {
 
   #serve(raw: net.Socket): void {
     const key = keyOf(raw);
-    if (raw.destroyed || !key) return;
+    if (raw.destroyed) return;
+    // Reset while it waited: it has no address any more.
+    if (!key) return void raw.destroy();
     this.#connections.set(key, { raw, active: 0, hasAsked: false, isClosing: false });
     raw.on('close', () => {
       this.#connections.delete(key);

@@ -89,6 +89,27 @@ test("the HA document's external HAProxy becomes a listener that other hosts can
   });
 });
 
+test('PROXY headers, from clients and to servers, are taken over', async () => {
+  const { yaml } = imported(
+    'listen api\n bind 127.0.0.1:6443 accept-proxy\n mode tcp\n server a 10.0.0.1:6443 send-proxy-v2 check check-ssl verify none\n',
+  );
+  const { listeners } = await configOf(yaml);
+  expect(listeners).toEqual([
+    expect.objectContaining({ sendProxy: true, acceptProxyFrom: ['0.0.0.0/0', '::/0'] }),
+  ]);
+});
+
+test('a listener on one address of many waits for it: it may be a VIP', async () => {
+  const { yaml, notes } = imported(fixture('haproxy-external.cfg'));
+  const { listeners } = await configOf(yaml);
+  expect(listeners).toEqual([expect.objectContaining({ waitForAddress: true })]);
+  expect(notes.map(({ text }) => text)).toContainEqual(expect.stringContaining('waitForAddress'));
+  const everywhere = imported(fixture('haproxy-external.cfg').replace('192.0.2.10:8383', '*:8383'));
+  expect((await configOf(everywhere.yaml)).listeners).toEqual([
+    expect.objectContaining({ host: '0.0.0.0', waitForAddress: false }),
+  ]);
+});
+
 /** Lines that only hold other lines together. */
 const structure =
   /^\s*(#.*|\}|)$|\{\s*$|^(global|defaults|frontend|backend|listen)\b|^\s*(default_backend|proxy_pass)\b/;
@@ -356,7 +377,8 @@ describe('HAProxy', () => {
     ],
     [listen(['http-check expect status 200']), 'expect status', 'dropped', 'without option httpchk'],
     [listen(['bind 127.0.0.1:7443 ssl crt /x.pem']), 'ssl crt', 'todo', 'terminates TLS'],
-    [listen(['bind 127.0.0.1:7443 accept-proxy']), 'accept-proxy', 'dropped', 'no counterpart'],
+    [listen(['bind 127.0.0.1:7443 accept-proxy']), 'accept-proxy', 'changed', 'name the networks'],
+    [listen([], 'server a 10.0.0.1:6443 send-proxy'), 'send-proxy', 'changed', 'version 2'],
     [listen(['timeout client "$IDLE"']), 'timeout client', 'todo', 'environment variables'],
     [listen([], 'server a 10.0.0.1:6443 backup'), 'backup', 'dropped', 'no counterpart'],
     [listen([], 'server a 10.0.0.1:6443 check slowstart 60s'), 'slowstart', 'covered', 'balance.rebalance'],
