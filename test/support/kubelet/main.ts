@@ -57,7 +57,7 @@ function start(name: string, text: string, { spec }: Manifest): void {
   const words = [...(command ?? [process.execPath, program]), ...args.map(belowRoot)];
   const line = image.includes('broken') ? [process.execPath, '-e', 'process.exit(1)'] : words;
   const child = spawn(line[0]!, line.slice(1), {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
     env: {
       PATH: process.env.PATH,
       NODE_NAME: 'worker-1',
@@ -95,9 +95,14 @@ function look(): void {
 }
 
 process.on('SIGTERM', () => {
-  for (const { child } of running.values()) child.kill('SIGKILL');
-  process.exit(0);
+  clearInterval(timer);
+  // Not SIGKILL at once: nginx would leave its workers behind.
+  for (const { child } of running.values()) child.kill('SIGTERM');
+  setTimeout(() => {
+    for (const { child } of running.values()) child.kill('SIGKILL');
+    process.exit(0);
+  }, 3_000).unref();
 });
 process.on('disconnect', () => process.emit('SIGTERM'));
-setInterval(look, 50);
+const timer = setInterval(look, 50);
 look();
