@@ -26,6 +26,8 @@ export function addInstallCommands(program: Command, doing: Doing): void {
     .option('--watch', 'Stay, and repair what is changed or removed.')
     .option('--interval <SECONDS>', 'Between two passes. Default: 10.')
     .option('--serve-within <SECONDS>', 'How long a new pod may take to serve. Default: 120.')
+    .option('--point-kubelets <COUNT>', 'Once it serves, point kubelet at it: so many nodes at a time.')
+    .option('--confirm-within <SECONDS>', "How long kubelet's Lease may take to be renewed. Default: 90.")
     .option('--report', 'Show what every node has reported, and do nothing else.')
     .option('--json', 'With --report: print JSON.')
     .action(doing(async () => (await import('./install.ts')).install))

@@ -6,6 +6,10 @@ import { viewAgent } from '../install/node/agent-view.ts';
 import type { KubeApi } from '../install/api.ts';
 import { imageOf } from '../install/node/image.ts';
 import { Installer, type PassResult } from '../install/node/installer.ts';
+import { loadConfig } from '../config/load.ts';
+import { type PointKubeletDeps, pointKubelet } from '../install/node/point-kubelet.ts';
+import { restartKubelet } from '../install/node/restart-kubelet.ts';
+import { Turns } from '../install/node/turns.ts';
 import { NodeFiles } from '../install/node/node-files.ts';
 import { formatReports, readReports } from '../install/node/report.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -29,6 +33,8 @@ export interface InstallOptions extends ApiCommandOptions {
   readonly serveWithin?: string;
   readonly report?: boolean;
   readonly json?: boolean;
+  readonly pointKubelets?: string;
+  readonly confirmWithin?: string;
 }
 
 const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
@@ -50,6 +56,11 @@ export async function install(options: InstallOptions, surroundings: Surrounding
   const onStop = () => stop.abort();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, onStop);
   try {
+    const files = new NodeFiles(resolve(options.root ?? '/'));
+    const pause = (ms: number) => sleep(ms, undefined, { signal: stop.signal }).catch(() => {});
+    const isStopped = () => stop.signal.aborted;
+    const adminPorts = parsePorts(options.adminPorts ?? '6440,6441');
+    const pointing = { files, pause, isStopped, log: logger, adminPorts, node };
     const installer = new Installer(
       {
         node,
@@ -58,21 +69,24 @@ export async function install(options: InstallOptions, surroundings: Surrounding
         templateFile: options.template ?? join(dirname(config), 'static-pod.yaml'),
         image: imageReader(options, connection?.api, env.POD_NAME),
         ...(options.podManifestPath !== undefined && { podDirectory: options.podManifestPath }),
-        adminPorts: parsePorts(options.adminPorts ?? '6440,6441'),
+        adminPorts,
         replaceProxy: options.replaceProxy ?? false,
         controlPlane: options.controlPlane ?? false,
         ...(connection?.ca !== undefined && { ca: connection.ca }),
         ...(connection && { api: connection.api }),
+        ...(options.pointKubelets !== undefined && {
+          afterwards: await pointingAfterwards(options, connection?.api, pointing),
+        }),
       },
       {
-        files: new NodeFiles(resolve(options.root ?? '/')),
+        files,
         view: viewAgent,
-        pause: (ms) => sleep(ms, undefined, { signal: stop.signal }).catch(() => {}),
+        pause,
         nowMs: () => Date.now(),
         log: logger,
         serveWithinMs: seconds('--serve-within', options.serveWithin ?? '120'),
         leaveWithinMs: 90_000,
-        isStopped: () => stop.signal.aborted,
+        isStopped,
       },
     );
     if (options.watch) {
@@ -86,11 +100,57 @@ export async function install(options: InstallOptions, surroundings: Surrounding
   }
 }
 
-function outcomeOf({ state, message, error }: PassResult, { print }: Surroundings): number {
+function outcomeOf({ state, message, error, kubelet }: PassResult, { print }: Surroundings): number {
   if (error) throw error;
   if (state !== 'serving') throw new FairleadError('INSTALL_FAILED', message);
   print(`${message}\n`);
+  if (kubelet !== undefined) print(`kubelet: ${kubelet}\n`);
   return exitCodes.ok.code;
+}
+
+/** What points kubelet once the agent serves. */
+async function pointingAfterwards(
+  { config = '', pointKubelets, confirmWithin }: InstallOptions,
+  api: KubeApi | undefined,
+  {
+    node,
+    adminPorts,
+    files,
+    ...deps
+  }: Omit<PointKubeletDeps, 'api' | 'turns' | 'restartKubelet' | 'tunnels' | 'nowMs'> & {
+    readonly node: string;
+    readonly adminPorts: { readonly a: number; readonly b: number };
+  },
+): Promise<() => Promise<string>> {
+  const count = Number(pointKubelets);
+  if (!(Number.isInteger(count) && count > 0 && count <= 100))
+    throw usage(`--point-kubelets must be how many nodes at a time, 1 to 100; found ${pointKubelets}`);
+  if (!api) throw usage('--point-kubelets needs an API: give --kubeconfig');
+  const nowMs = () => Date.now();
+  const turns = new Turns(api, node, nowMs);
+  const confirmWithinMs = seconds('--confirm-within', confirmWithin ?? '90');
+  const views = async () =>
+    (await Promise.all([viewAgent(adminPorts.a), viewAgent(adminPorts.b)])).filter(
+      (one) => one !== undefined,
+    );
+  return async () => {
+    const loaded = await loadConfig({ file: config, env: {}, hostname: node });
+    const listener = loaded.values.listeners?.find(({ type }) => type === 'passthrough');
+    if (!listener) return 'the configuration has no passthrough listener for kubelet';
+    const endpoints = (await views()).flatMap((view) => view.endpoints);
+    return pointKubelet(
+      { node, count, address: { host: listener.host, port: listener.port }, endpoints, confirmWithinMs },
+      {
+        ...deps,
+        files,
+        api,
+        turns,
+        nowMs,
+        restartKubelet: () => restartKubelet(files.root),
+        tunnels: async () => (await views()).reduce((sum, view) => sum + view.tunnels, 0),
+      },
+    );
+  };
 }
 
 /** As given, else as this very pod has it. */

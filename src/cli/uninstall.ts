@@ -6,6 +6,7 @@ import { viewAgent } from '../install/node/agent-view.ts';
 import { NodeFiles } from '../install/node/node-files.ts';
 import { removeReport } from '../install/node/report.ts';
 import { uninstall as takeOff } from '../install/node/uninstall.ts';
+import { restartKubelet } from '../install/node/restart-kubelet.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { type ApiCommandOptions, connectApi } from './connect-api.ts';
@@ -21,6 +22,7 @@ interface UninstallOptions extends ApiCommandOptions {
   readonly cacheFile?: string;
   readonly grace?: string;
   readonly stay?: boolean;
+  readonly restartKubelet?: boolean;
 }
 
 export async function uninstall(options: UninstallOptions, surroundings: Surroundings): Promise<number> {
@@ -36,6 +38,7 @@ export async function uninstall(options: UninstallOptions, surroundings: Surroun
     {
       files: new NodeFiles(root),
       view: viewAgent,
+      ...(options.restartKubelet && { restartKubelet: () => restartKubelet(root) }),
       pause: (ms) => sleep(ms),
       nowMs: () => Date.now(),
       say: (line) => print(`${line}\n`),

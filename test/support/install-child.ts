@@ -58,6 +58,7 @@ export async function change(root: string, what: Change, onStep: () => void = ()
         waitingFor: isWaiting ? ['127.0.0.1:6443'] : [],
         hasUsableEndpoint: true,
         tunnels: 0,
+        endpoints: [],
       };
     },
     log: { info() {}, warn() {} },

@@ -1,6 +1,7 @@
 // What an agent on this node says of itself on its own admin port: how the installer knows that one serves.
 import { get } from 'node:http';
 import * as v from 'valibot';
+import { type HostPort, parseHostPort } from '../../model/endpoint.ts';
 
 const viewSchema = v.pipe(
   v.string(),
@@ -24,6 +25,7 @@ export interface AgentView {
   readonly waitingFor: readonly string[];
   readonly hasUsableEndpoint: boolean;
   readonly tunnels: number;
+  readonly endpoints: readonly HostPort[];
 }
 
 const timeoutMs = 2_000;
@@ -55,6 +57,10 @@ export async function viewAgent(port: number): Promise<AgentView | undefined> {
     isReady,
     waitingFor,
     tunnels: tunnels.active,
+    endpoints: endpoints.flatMap(({ id }) => {
+      const parsed = parseHostPort(id);
+      return parsed.ok ? [parsed.value] : [];
+    }),
     hasUsableEndpoint: endpoints.some(({ usable }) => usable),
   };
 }

@@ -41,6 +41,8 @@ export interface PassResult {
   readonly slot?: Slot;
   readonly changed: readonly string[];
   readonly error?: FairleadError;
+  /** Where pointing kubelet stands. */
+  readonly kubelet?: string;
 }
 
 const reportAgainMs = 5 * 60_000;
@@ -78,7 +80,7 @@ export class Installer {
     }
     const kubelet = result.state === 'serving' ? await this.#afterwards() : '';
     await this.#report(result, image, kubelet);
-    return result;
+    return kubelet === '' ? result : { ...result, kubelet };
   }
 
   /** Passes until it is stopped; a wish that failed is tried again ever more seldom, until it is another one. */

@@ -11,6 +11,7 @@ import { noStep, type OnStep } from '../replace-file.ts';
 import type { AgentView } from './agent-view.ts';
 import { putBack } from './hand-over-setting.ts';
 import type { NodeFiles } from './node-files.ts';
+import { pointingPath } from './point-kubelet.ts';
 import { giveBack } from './proxy-pod.ts';
 import {
   caPath,
@@ -74,6 +75,7 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   for (const slot of slots) await files.remove(configPath(slot));
   await files.remove(caPath);
   await files.remove(options.cacheFile);
+  await files.remove(pointingPath);
   for (const directory of [configDirectory, dirname(options.cacheFile)]) await files.removeEmpty(directory);
   return { isDone: true };
 }

@@ -1,0 +1,231 @@
+// Kubelets are pointed node by node, confirmed by their Leases, and put back at the first failure.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { Agent, request } from 'node:https';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { installNamespace, KubeApi, leasePath } from '../../../src/install/api.ts';
+import { NodeFiles } from '../../../src/install/node/node-files.ts';
+import {
+  type PointKubeletDeps,
+  pointingPath,
+  pointKubelet,
+} from '../../../src/install/node/point-kubelet.ts';
+import { rolloutName, Turns } from '../../../src/install/node/turns.ts';
+import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
+import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
+import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const scratch = tempDir();
+let plane: ControlPlane;
+let agent: AgentProcess;
+let api: KubeApi;
+const kubelets: LeaseRenewer[] = [];
+
+beforeAll(async () => {
+  buildAgent();
+  plane = await startControlPlane();
+  const kubeconfig = await plane.writeKubeconfig({ user: 'admin' });
+  agent = await AgentProcess.start([
+    ...['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--endpoints', plane.endpoints.join(',')],
+    ...['--kubeconfig', kubeconfig],
+  ]);
+  const { credentials, server } = await loadCredentials({ kubeconfig }, new Set());
+  api = new KubeApi({ servers: server ? [server] : [], credentials, userAgent: 'test' });
+  for (const name of [installNamespace, 'kube-node-lease']) {
+    const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+    await api.ask({ method: 'POST', path: '/api/v1/namespaces', body });
+  }
+});
+
+afterEach(async () => {
+  for (const kubelet of kubelets.splice(0)) kubelet.stop();
+  await api.ask({
+    method: 'DELETE',
+    path: `/api/v1/namespaces/${installNamespace}/configmaps/${rolloutName}`,
+  });
+});
+
+afterAll(async () => {
+  await agent.kill();
+  await plane.stop();
+});
+
+/** As kubelet: reads its kubeconfig at start, then renews its Lease over one kept connection. */
+class LeaseRenewer {
+  readonly #conf: string;
+  readonly #node: string;
+  #run = 0;
+  #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  starts = 0;
+
+  constructor(node: string, conf: string) {
+    this.#node = node;
+    this.#conf = conf;
+    kubelets.push(this);
+  }
+
+  start(isBroken = false): void {
+    this.starts += 1;
+    this.#run += 1;
+    this.#agent.destroy();
+    this.#agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    if (!isBroken) void this.#renew(this.#run);
+  }
+
+  stop(): void {
+    this.#run += 1;
+    this.#agent.destroy();
+  }
+
+  async #renew(run: number): Promise<void> {
+    const { credentials, server } = await loadCredentials({ kubeconfig: this.#conf }, new Set());
+    while (run === this.#run && server) {
+      const { ca, cert, key, serverName } = credentials;
+      const path = leasePath('kube-node-lease', this.#node);
+      const body = JSON.stringify({
+        spec: { holderIdentity: this.#node, renewTime: new Date().toISOString() },
+      });
+      await new Promise<void>((resolve) => {
+        const asking = request(
+          {
+            ...server,
+            ...identityOptions(server, serverName ?? server.host),
+            ...{ path, method: 'PATCH', agent: this.#agent, ca, cert, key },
+            headers: { 'content-type': 'application/merge-patch+json' },
+          },
+          (response) => response.resume().on('end', resolve),
+        );
+        asking.on('error', () => resolve());
+        asking.end(body);
+      });
+      await sleep(50);
+    }
+  }
+}
+
+interface TestNode {
+  readonly conf: string;
+  readonly original: string;
+  readonly kubelet: LeaseRenewer;
+  point(more?: Partial<PointKubeletDeps>, confirmWithinMs?: number): Promise<string>;
+}
+
+async function makeNode(name: string, { isBroken = false } = {}): Promise<TestNode> {
+  const root = join(scratch, name);
+  for (const path of ['/etc/kubernetes', '/var/lib/fairlead'])
+    mkdirSync(join(root, path), { recursive: true });
+  const conf = join(root, '/etc/kubernetes/kubelet.conf');
+  const original = readFileSync(await plane.writeKubeconfig({ user: 'node' }), 'utf8');
+  writeFileSync(conf, original);
+  const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name }, spec: {} };
+  await api.ask({ method: 'POST', path: leasePath('kube-node-lease'), body: lease });
+  const kubelet = new LeaseRenewer(name, conf);
+  kubelet.start();
+  const [host = '', port] = agent.address.split(':');
+  const isPointed = () => readFileSync(conf, 'utf8') !== original;
+  return {
+    conf,
+    original,
+    kubelet,
+    point: (more = {}, confirmWithinMs = 8_000) =>
+      pointKubelet(
+        { node: name, count: 1, address: { host, port: Number(port) }, endpoints: [], confirmWithinMs },
+        {
+          files: new NodeFiles(root),
+          api,
+          turns: new Turns(api, name, () => Date.now()),
+          restartKubelet: async () => kubelet.start(isBroken && isPointed()),
+          tunnels: async () => (await agent.status()).tunnels.active,
+          pause: (ms) => sleep(Math.min(ms, 50)),
+          nowMs: () => Date.now(),
+          log: { info() {}, warn() {} },
+          ...more,
+        },
+      ),
+  };
+}
+
+test('a kubelet is pointed, restarted and confirmed; the second time nothing is done', async () => {
+  const node = await makeNode('node-1');
+  expect(await node.point()).toBe('pointed');
+  expect(readFileSync(node.conf, 'utf8')).toContain(`https://${agent.address}`);
+  expect(await node.point()).toBe('pointed');
+  expect(node.kubelet.starts).toBe(2);
+});
+
+test('one node at a time: who comes meanwhile waits for its turn', async () => {
+  const [first, second] = [await makeNode('node-2'), await makeNode('node-3')];
+  const inTurn: string[] = [];
+  const result = await first.point({
+    tunnels: async () => {
+      if (inTurn.length === 0) inTurn.push(await second.point());
+      return 1;
+    },
+  });
+  expect([result, ...inTurn]).toEqual(['pointed', 'waits for its turn']);
+  expect(readFileSync(second.conf, 'utf8')).toBe(second.original);
+  expect(await second.point()).toBe('pointed');
+});
+
+test('a turn that its holder has not given back is free after its time', async () => {
+  const turns = (node: string, nowMs: number) => new Turns(api, node, () => nowMs);
+  const nowMs = Date.now();
+  const taken = await turns('gone', nowMs).take(1);
+  expect(taken).toBe('fairlead-turn-0');
+  expect(await turns('next', nowMs + 599_000).take(1)).toBeUndefined();
+  expect(await turns('next', nowMs).take(2)).toBe('fairlead-turn-1');
+  expect(await turns('gone', nowMs).take(1)).toBe('fairlead-turn-0');
+  expect(await turns('other', nowMs + 601_000).take(1)).toBe('fairlead-turn-0');
+  await turns('other', nowMs).giveBack('fairlead-turn-0');
+  await turns('next', nowMs).giveBack('fairlead-turn-1');
+});
+
+test('a kubelet that does not come back is put back, and nobody else is pointed until the halt is removed', async () => {
+  const [bad, good] = [await makeNode('node-4', { isBroken: true }), await makeNode('node-5')];
+  expect(await bad.point({}, 1_000)).toMatch(/^halted: node-4: .*Lease is not renewed/);
+  expect(readFileSync(bad.conf, 'utf8')).toBe(bad.original);
+  expect(existsSync(join(scratch, 'node-4', pointingPath))).toBe(false);
+  // Pointed, and restarted twice: with the new address and with the old one again.
+  expect(bad.kubelet.starts).toBe(3);
+  expect(await good.point()).toMatch(/^halted: node-4/);
+  expect(readFileSync(good.conf, 'utf8')).toBe(good.original);
+  await api.ask({
+    method: 'DELETE',
+    path: `/api/v1/namespaces/${installNamespace}/configmaps/${rolloutName}`,
+  });
+  expect(await good.point()).toBe('pointed');
+});
+
+test('a Lease that is renewed past the agent is no success', async () => {
+  const node = await makeNode('node-6');
+  expect(await node.point({ tunnels: async () => 0 }, 1_000)).toContain('it carries no connection');
+  expect(readFileSync(node.conf, 'utf8')).toBe(node.original);
+});
+
+test('when kubelet cannot be restarted, its kubeconfig goes back', async () => {
+  const node = await makeNode('node-7');
+  const restartKubelet = async () => {
+    throw new Error('no systemd');
+  };
+  expect(await node.point({ restartKubelet })).toMatch(/^halted: node-7: .*no systemd/);
+  expect(readFileSync(node.conf, 'utf8')).toBe(node.original);
+});
+
+test('what a killed installer left half done is put back first, and tried again', async () => {
+  const node = await makeNode('node-8');
+  let isStopped = false;
+  const result = await node.point({
+    isStopped: () => isStopped,
+    restartKubelet: async () => {
+      isStopped = true;
+    },
+  });
+  expect(result).toContain('stopped meanwhile');
+  expect(existsSync(join(scratch, 'node-8', pointingPath))).toBe(true);
+  expect(await node.point()).toBe('pointed');
+  // Back, and then there.
+  expect(node.kubelet.starts).toBe(3);
+  expect(existsSync(join(scratch, 'node-8', pointingPath))).toBe(false);
+});
