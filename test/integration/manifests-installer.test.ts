@@ -33,14 +33,17 @@ const installer = (overlay: string) => {
 
 (kubectl === undefined ? test.skip : test).each([
   ['manifests/daemonset-installer', ['install', '--watch']],
-  ['manifests/overlays/replace-proxy', ['install', '--replace-proxy']],
-  ['manifests/overlays/point-kubelets', ['install', '--point-kubelets']],
-  ['manifests/overlays/remove', ['uninstall', '--restart-kubelet', '--stay']],
+  ['manifests/installer-replace-proxy', ['install', '--replace-proxy']],
+  ['manifests/installer-point-kubelets', ['install', '--point-kubelets']],
+  ['manifests/installer-remove', ['uninstall', '--restart-kubelet', '--stay']],
 ])('%s runs on workers only, with arguments that the program knows', (overlay, expected) => {
   const { objects, pod } = installer(overlay);
   const [container] = pod.containers;
   expect(container.args).toEqual(expect.arrayContaining(expected));
-  const program = buildProgram({ ...({} as Surroundings), version: '0', print() {}, printError() {} }, () => {});
+  const program = buildProgram(
+    { ...({} as Surroundings), version: '0', print() {}, printError() {} },
+    () => {},
+  );
   const command = program.commands.find((one) => one.name() === container.args[0]);
   const flags = container.args.filter((word: string) => word.startsWith('--'));
   for (const flag of flags) expect(command?.options.map(({ long }) => long)).toContain(flag);
