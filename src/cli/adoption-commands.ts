@@ -100,6 +100,31 @@ Examples:
     );
 
   program
+    .command('cert')
+    .description('Make a serving certificate for a listener of type http.')
+    .requiredOption('--cert-file <FILE>', 'Where to write the certificate (PEM).')
+    .requiredOption('--key-file <FILE>', 'Where to write its key (PEM, readable by this user only).')
+    .option(
+      '--name <NAME>',
+      'DNS name or IP address. Repeatable. Default: localhost, 127.0.0.1, ::1.',
+      collect,
+    )
+    .option('--ca-cert <FILE>', 'CA to sign it; needs --ca-key. Default: it signs itself.')
+    .option('--ca-key <FILE>', 'Key of the CA.')
+    .option('--days <DAYS>', 'How long it is valid, at most as long as the CA. Default: 365.')
+    .option('--force', 'Replace files that exist.')
+    .action(doing(async () => (await import('./cert.ts')).cert))
+    .addHelpText(
+      'after',
+      `
+A running agent takes a renewed certificate over by itself. docs/http.md says what the listener is for.
+
+Examples:
+  fairlead cert --cert-file /etc/fairlead/tls.crt --key-file /etc/fairlead/tls.key
+  fairlead cert --cert-file tls.crt --key-file tls.key --ca-cert ca.crt --ca-key ca.key --days 30 --force`,
+    );
+
+  program
     .command('hosts')
     .description("Give the load balancer's name in /etc/hosts to this node, or take it back.")
     .option('--name <NAME>', 'The name. Default: lb-apiserver.kubernetes.local.')

@@ -16,7 +16,8 @@ export const exitCodes = {
   },
   refused: {
     code: 6,
-    meaning: '`kubeconfig point`, `hosts`, `install`, `cluster`: refused or failed; no file is half changed.',
+    meaning:
+      '`kubeconfig point`, `hosts`, `cert`, `install`, `cluster`: refused or failed; no file is half changed.',
   },
   doctorWarns: { code: 7, meaning: '`doctor`: at least one warning, and no error.' },
   doctorErrs: { code: 8, meaning: '`doctor`: at least one error.' },
@@ -33,6 +34,7 @@ export const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
   STATUS_UNREACHABLE: exitCodes.noAgent.code,
   SERVER_UNVERIFIED: exitCodes.refused.code,
   KUBELET_UNSAFE: exitCodes.refused.code,
+  FILE_EXISTS: exitCodes.refused.code,
   FILE_NOT_WRITTEN: exitCodes.refused.code,
   INSTALL_REFUSED: exitCodes.refused.code,
   INSTALL_FAILED: exitCodes.notReady.code,

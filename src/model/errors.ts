@@ -71,6 +71,12 @@ export const errorKinds = {
       'kubelet was to be pointed at an agent that a DaemonSet runs, which a rebooted node could not start.',
     mend: 'Nothing was changed. Serve kubelet by the static pod or the systemd unit; docs/manifests.md says why.',
   },
+  FILE_EXISTS: {
+    origin: 'config',
+    isRetrySafe: false,
+    summary: '`fairlead cert` was to write a file that exists already; nothing was changed.',
+    mend: 'Choose another name, or replace it with --force.',
+  },
   FILE_NOT_WRITTEN: {
     origin: 'internal',
     isRetrySafe: true,

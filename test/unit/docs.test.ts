@@ -20,7 +20,7 @@ test('a part whose markers are missing is an error, not a silent pass', () => {
 });
 
 /** The examples of configurations; Kubernetes objects say so themselves. */
-const pages = ['config', 'adopt', 'credentials', 'kubespray'];
+const pages = ['config', 'http', 'adopt', 'credentials', 'kubespray'];
 const examples = pages.flatMap((page) =>
   [...readFileSync(`docs/${page}.md`, 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)]
     .map(([, example]) => example ?? '')
