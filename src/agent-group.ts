@@ -9,11 +9,11 @@ import type { Logger } from 'pino';
 import { GroupHttp } from './agent-http.ts';
 import { groupMetricSources } from './agent-metrics.ts';
 import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
+import { GroupPreference } from './agent-preference.ts';
 import { Closer } from './balance/closer.ts';
 import { makePicker, type Pick } from './balance/picker.ts';
-import { type Fallen, noneFallen, preferenceOf } from './balance/preference.ts';
 import { SnapshotPublisher } from './balance/publisher.ts';
-import { makeSnapshot } from './balance/snapshot.ts';
+import { isNext, isUsable, makeSnapshot } from './balance/snapshot.ts';
 import { defaultGroupName, type GroupConfig } from './config/config.ts';
 import { type Discovery, startDiscovery } from './discovery/discovery.ts';
 import { followEndpoints, type FollowedSet } from './discovery/follow.ts';
@@ -21,7 +21,6 @@ import { Health } from './health/health.ts';
 import { ProbeConnection } from './health/probe.ts';
 import { type ProbeResult, reasonOf } from './health/verdict.ts';
 import { defaultServiceAccountDir } from './kubernetes/load-credentials.ts';
-import { NodeZones } from './kubernetes/node-zones.ts';
 import { checkIdentity } from './kubernetes/server-identity.ts';
 import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
 import { systemClock } from './model/clock.ts';
@@ -71,8 +70,7 @@ export class EndpointGroup {
   readonly #health: Health;
   readonly #closer: Closer;
   #pick: () => Pick;
-  #fallen: Fallen = noneFallen;
-  #zones: NodeZones | undefined;
+  readonly #preference: GroupPreference;
   #credentials: CredentialWatch | undefined;
   #discovery: Discovery | undefined;
   readonly #setListeners = new Set<() => void>();
@@ -120,7 +118,7 @@ export class EndpointGroup {
       options: healthOptions(config),
       traffic: this.http,
       connect: (endpoint) => this.#connectProbe(endpoint),
-      isPreferred: (id) => this.#isPreferred(id),
+      isPreferred: (id) => isNext(this.#snapshots.current, this.#config.balance.policy, id),
       observer: {
         onChange: (_id, state, previous) => {
           this.#publish();
@@ -138,6 +136,21 @@ export class EndpointGroup {
         },
         onUnauthorized: () => void this.#credentials?.reload(),
       },
+    });
+    const { nodeName, version } = surroundings;
+    this.#preference = new GroupPreference({
+      clock,
+      random,
+      log: this.#log,
+      group: config.name,
+      nodeName,
+      userAgent: `fairlead/${version}`,
+      zone: () => surroundings.zone(),
+      hostAddresses: () => surroundings.hostAddresses(),
+      order: () => this.#snapshots.current.candidates,
+      state: (id) => this.#health.state(id),
+      options: () => this.#config.balance,
+      onChange: () => this.#publish(),
     });
     this.#closer = new Closer({
       clock,
@@ -195,7 +208,7 @@ export class EndpointGroup {
     if (isChanged('balance', 'dial', 'tunnels')) this.http.configure();
     if (isChanged('health')) this.#health.configure(healthOptions(next));
     const isPreferChanged = previous.balance.prefer !== next.balance.prefer;
-    if (isPreferChanged) this.#fallen = noneFallen;
+    if (isPreferChanged) this.#preference.reset();
     const isZoneChanged =
       isPreferChanged && [previous, next].some(({ balance }) => balance.prefer === 'zone');
     if (isZoneChanged || isChanged('endpoints', 'follow', 'credentials', 'discovery')) {
@@ -239,7 +252,7 @@ export class EndpointGroup {
       this.http.renew();
     });
     this.#credentials = credentials;
-    this.#startZones(credentials);
+    this.#preference.start(credentials);
     // The first probes already show and verify what they can; an exec plugin that hangs delays them, a little.
     void Promise.race([credentials.started, sleep(firstCredentialsMs, undefined, { ref: false })]).then(
       () => {
@@ -261,7 +274,7 @@ export class EndpointGroup {
             options: discovery,
             lastKnown: this.#discovery?.current.endpoints ?? [],
             order: () => this.#snapshots.current.candidates,
-            isUsable: (id) => this.#isUsable(id),
+            isUsable: (id) => isUsable(this.#snapshots.current, id),
             userAgent: `fairlead/${version}`,
             isOwnListener,
           });
@@ -270,8 +283,7 @@ export class EndpointGroup {
   }
 
   async #stopDiscovery(): Promise<void> {
-    await this.#zones?.stop();
-    this.#zones = undefined;
+    await this.#preference.stop();
     await this.#discovery?.stop();
     await this.#credentials?.stop();
   }
@@ -311,59 +323,12 @@ export class EndpointGroup {
     const state = (id: EndpointId) => this.#health.state(id);
     const pick = this.#discovery?.lastPick;
     const lastPick = pick !== undefined && { lastPick: pick };
-    const { returnAfterMs } = this.#config.balance;
-    const preferred = this.#preferredByPlace();
-    const { fallen, favoured } = preferenceOf(this.#fallen, { preferred, state, nowMs, returnAfterMs });
-    this.#fallen = fallen;
+    const favoured = this.#preference.favoured(set.endpoints);
     this.#snapshots.publish((version) =>
       makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs(), ...lastPick, favoured }, version),
     );
     const [first] = this.#snapshots.current.endpoints;
     if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
-  }
-
-  #preferredByPlace(): EndpointId[] {
-    const { prefer } = this.#config.balance;
-    if (prefer === 'none') return [];
-    const { endpoints } = this.current;
-    if (prefer === 'local') {
-      const own = this.#surroundings.hostAddresses();
-      return endpoints.filter(({ host }) => own.has(host)).map(({ id }) => id);
-    }
-    const zones = this.#zones;
-    const zone = this.#surroundings.zone() ?? zones?.own;
-    const zoneOf = (endpoint: Endpoint) => endpoint.zone ?? zones?.zoneOf(endpoint.host);
-    if (endpoints.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.look();
-    return endpoints
-      .filter((endpoint) => zone !== undefined && zoneOf(endpoint) === zone)
-      .map(({ id }) => id);
-  }
-
-  /** Zones of Node objects are the API servers': for others only what discovery says counts. */
-  #startZones(credentials: CredentialWatch): void {
-    if (this.#config.balance.prefer !== 'zone' || this.name !== defaultGroupName) return;
-    const { nodeName, version } = this.#surroundings;
-    this.#zones = new NodeZones({
-      clock,
-      random,
-      log: this.#log,
-      credentials,
-      order: () => this.#snapshots.current.candidates,
-      nodeName,
-      userAgent: `fairlead/${version}`,
-      onChange: () => this.#publish(),
-    });
-  }
-
-  #isUsable(id: EndpointId): boolean {
-    const { candidates, usableCount } = this.#snapshots.current;
-    return candidates.slice(0, usableCount).some((candidate) => candidate.id === id);
-  }
-
-  #isPreferred(id: EndpointId): boolean {
-    const { candidates, usableCount } = this.#snapshots.current;
-    if (this.#config.balance.policy === 'rendezvous') return candidates[0]?.id === id;
-    return candidates.slice(0, Math.max(1, usableCount)).some((candidate) => candidate.id === id);
   }
 
   /** What API servers are verified by; of our own credentials nothing else is for requests of clients. */

@@ -3,6 +3,7 @@ import type { HealthState } from '../health/verdict.ts';
 import type { EndpointId } from '../model/endpoint.ts';
 import type { EndpointSet, JudgedEndpoint, KnownEndpoint, Snapshot, Verdict } from '../model/snapshot.ts';
 import { rendezvousOrder } from './pick-order.ts';
+import type { BalancePolicy } from './picker.ts';
 
 export interface SnapshotInput {
   readonly set: EndpointSet;
@@ -103,4 +104,16 @@ export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
       left.reason.text === right.reason.text
     );
   });
+}
+
+/** New tunnels may go there. */
+export function isUsable({ candidates, usableCount }: Snapshot, id: EndpointId): boolean {
+  return candidates.slice(0, usableCount).some((candidate) => candidate.id === id);
+}
+
+/** The next new tunnel would go there, or might by a policy that changes its mind. */
+export function isNext(snapshot: Snapshot, policy: BalancePolicy, id: EndpointId): boolean {
+  const { candidates, usableCount } = snapshot;
+  if (policy === 'rendezvous') return candidates[0]?.id === id;
+  return candidates.slice(0, Math.max(1, usableCount)).some((candidate) => candidate.id === id);
 }

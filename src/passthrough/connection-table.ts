@@ -1,4 +1,4 @@
-// Every client of the process, by endpoint: what health, metrics and status read, and the only way to close
+// Every client of a group, by endpoint: what health, metrics and status read, and the only way to close
 // tunnels from outside. Owns what all openings share (buffers, replay budget, half-open dials).
 import { Socket } from 'node:net';
 import type { Clock, Random } from '../model/clock.ts';
@@ -9,34 +9,19 @@ import { EndpointRecord } from './endpoint-record.ts';
 import { type ClientHandle, type Leg, nobody, SocketLegMaker } from './leg.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { Draining } from './draining.ts';
+import { type DataPathLog, DataPathMessages } from './messages.ts';
 import { Opening, type OpeningSettings, type OpeningShared } from './opening.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from './options.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import { ProxyIntro } from './proxy-intro.ts';
-import { RateLimitedLog } from './rate-limited-log.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { ReplayBudget } from './replay-budget.ts';
 import { SilenceWatch } from './silence-watch.ts';
 import { TunnelAges } from './tunnel-ages.ts';
 import { Tunnel, type TunnelHome, type TunnelRecord } from './tunnel.ts';
-import type { Logger } from 'pino';
+import { type TunnelView, viewOf } from './tunnel-view.ts';
 
-export type DataPathLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> &
-  Partial<Pick<Logger, 'isLevelEnabled'>>;
-
-/** One tunnel for status output. */
-export interface TunnelView {
-  readonly client: string;
-  /** Undefined until a connection to an endpoint exists. */
-  readonly endpoint: EndpointId | undefined;
-  /** `opening`: the endpoint has not said anything yet. */
-  readonly phase: 'opening' | 'open' | 'half-closed' | 'closing';
-  readonly isDraining: boolean;
-  readonly ageMs: number;
-  readonly idleMs: number;
-  readonly bytesUp: number;
-  readonly bytesDown: number;
-}
+export type { DataPathLog };
 
 export interface ConnectionTableDeps {
   readonly clock: Clock;
@@ -59,7 +44,7 @@ export class ConnectionTable implements TrafficReader {
   readonly options: PassthroughOptions;
   readonly ownAddresses: OwnAddresses;
   readonly #clock: Clock;
-  readonly #log: DataPathLog;
+  readonly #messages: DataPathMessages;
   readonly #legs: SocketLegMaker;
   readonly #silence: SilenceWatch;
   readonly #home: TunnelHome;
@@ -69,23 +54,13 @@ export class ConnectionTable implements TrafficReader {
   readonly #load: ProcessLoad;
   readonly #ages: TunnelAges;
   readonly #draining: Draining;
-  readonly #limitLog: RateLimitedLog;
-  readonly #acceptLog: RateLimitedLog;
-  readonly #loopLog: RateLimitedLog;
-  readonly #refusedLog: RateLimitedLog;
-  readonly #proxyLog: RateLimitedLog;
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
 
   constructor({ clock, random, log, outcomes, options = {}, load, ownAddresses }: ConnectionTableDeps) {
     this.options = { ...defaultPassthroughOptions, ...options };
     this.#clock = clock;
-    this.#log = log;
-    this.#limitLog = new RateLimitedLog(clock);
-    this.#acceptLog = new RateLimitedLog(clock);
-    this.#loopLog = new RateLimitedLog(clock);
-    this.#refusedLog = new RateLimitedLog(clock);
-    this.#proxyLog = new RateLimitedLog(clock);
+    this.#messages = new DataPathMessages(log, clock);
     this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
     this.#load = load ?? { tunnels: 0 };
     const buffers = new ReadBuffers();
@@ -175,16 +150,7 @@ export class ConnectionTable implements TrafficReader {
 
   list(): TunnelView[] {
     const nowMs = this.#clock.nowMs();
-    return [...this.#tunnels].map((tunnel) => ({
-      client: tunnel.clientText,
-      endpoint: tunnel.record?.id,
-      phase: phaseOf(tunnel),
-      isDraining: tunnel.drainAtMs !== Number.POSITIVE_INFINITY,
-      ageMs: nowMs - tunnel.startedMs,
-      idleMs: nowMs - tunnel.lastByteMs,
-      bytesUp: tunnel.bytesUp,
-      bytesDown: tunnel.bytesDown,
-    }));
+    return [...this.#tunnels].map((tunnel) => viewOf(tunnel, nowMs));
   }
 
   /**
@@ -298,18 +264,19 @@ export class ConnectionTable implements TrafficReader {
     const isSocket = connection instanceof Socket;
     const client = isSocket ? this.#legs.adopt(connection, nobody) : this.#legs.accept(connection, nobody);
     const { gate } = settings;
-    if (this.#load.tunnels >= this.options.maxTunnels || gate?.isFull || this.#closing) {
-      this.#refuse(client, 'limit');
+    if (this.#closing) {
+      client.resetAndDestroy();
       return;
     }
-    const admission = gate?.judge(() => client.remoteAddress) ?? 'taken';
-    if (admission === 'not-allowed' || admission === 'gone') {
-      this.#refuse(client, admission === 'gone' ? 'client' : admission);
+    const isFull = this.#load.tunnels >= this.options.maxTunnels;
+    const admission = isFull ? 'full' : (gate?.judge(() => client.remoteAddress) ?? 'taken');
+    if (admission !== 'taken' && admission !== 'introduces') {
+      this.#refuse(client, admission, isFull ? this.options.maxTunnels : gate?.maxTunnels);
       return;
     }
     this.counters.accepted += 1;
     const tunnel = new Tunnel(this.#home, client);
-    if (this.#isDebug()) tunnel.shownClient = tunnel.clientText;
+    if (this.#messages.isDebug) tunnel.shownClient = tunnel.clientText;
     this.#tunnels.add(tunnel);
     this.#load.tunnels += 1;
     if (gate) {
@@ -337,7 +304,7 @@ export class ConnectionTable implements TrafficReader {
         if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
         // Who speaks for itself (a health check) has been let in as a sender.
         if (connection && settings.gate?.isAllowed(connection.source.host) === false) {
-          this.#logRefused(connection.source.host);
+          this.#messages.notAllowed(connection.source.host);
           tunnel.reset('not-allowed');
           return true;
         }
@@ -345,10 +312,7 @@ export class ConnectionTable implements TrafficReader {
         return rest.length === 0 || opening.legRead(tunnel.client, rest, rest.length);
       },
       introFailed: (why) => {
-        const client = tunnel.clientText;
-        this.#proxyLog.write((repeats) => {
-          this.#log.warn({ client, why, repeats }, 'a client without a good PROXY header is reset');
-        });
+        this.#messages.badHeader(tunnel.clientText, why);
         tunnel.reset('proxy-header');
       },
       introLost: () => tunnel.reset('client'),
@@ -360,35 +324,15 @@ export class ConnectionTable implements TrafficReader {
   /** The kernel or Node could not give a listener its next client, most likely for want of descriptors. */
   acceptFailed(address: string, error: Error): void {
     this.counters.acceptFailures += 1;
-    this.#acceptLog.write((repeats) => {
-      this.#log.error({ address, error: error.message, repeats }, 'accepting a client failed');
-    });
+    this.#messages.acceptFailed(address, error);
   }
 
-  #refuse(client: Leg, reason: 'limit' | 'not-allowed' | 'client'): void {
-    const address = reason === 'not-allowed' ? client.remoteAddress : undefined;
-    client.resetAndDestroy();
-    if (this.#closing) return;
+  #refuse(client: Leg, why: 'full' | 'not-allowed' | 'gone', limit = 0): void {
+    const reason = why === 'full' ? 'limit' : why === 'gone' ? 'client' : why;
     this.counters.closed[reason] += 1;
-    if (reason === 'client') return;
-    if (reason === 'not-allowed') {
-      this.#logRefused(address);
-      return;
-    }
-    const { maxTunnels } = this.options;
-    this.#limitLog.write((repeats) => {
-      this.#log.warn({ maxTunnels, repeats }, 'too many clients: new ones are reset');
-    });
-  }
-
-  #logRefused(client: string | undefined): void {
-    this.#refusedLog.write((repeats) => {
-      this.#log.warn({ client, repeats }, 'a client that is not allowed here is reset');
-    });
-  }
-
-  #isDebug(): boolean {
-    return this.#log.isLevelEnabled?.('debug') ?? false;
+    if (why === 'full') this.#messages.tooMany(limit);
+    if (why === 'not-allowed') this.#messages.notAllowed(client.remoteAddress);
+    client.resetAndDestroy();
   }
 
   #isOwnAddress(endpoint: Endpoint): boolean {
@@ -406,9 +350,7 @@ export class ConnectionTable implements TrafficReader {
 
   #loopRefused(endpoint: Endpoint): void {
     this.counters.closed.loop += 1;
-    this.#loopLog.write((repeats) => {
-      this.#log.warn({ endpoint: endpoint.id, repeats }, 'endpoint leads back to this agent: not used');
-    });
+    this.#messages.loop(endpoint.id);
   }
 
   // --- bookkeeping ----------------------------------------------------------------------------------------
@@ -421,23 +363,8 @@ export class ConnectionTable implements TrafficReader {
       this.#load.tunnels -= 1;
       if (tunnel.gate) tunnel.gate.tunnels -= 1;
     }
-    if (tunnel.shownClient !== undefined && this.#isDebug()) this.#logTunnel(tunnel);
+    this.#messages.closed(tunnel);
     if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
-  }
-
-  /** Nothing of this is put together unless somebody reads it. */
-  #logTunnel({ shownClient, record, bytesUp, bytesDown, startedMs, closedBy }: Tunnel): void {
-    this.#log.debug(
-      {
-        client: shownClient,
-        endpoint: record?.id,
-        bytesUp,
-        bytesDown,
-        durationMs: Math.round(this.#clock.nowMs() - startedMs),
-        ...(closedBy && { closedBy }),
-      },
-      'tunnel closed',
-    );
   }
 
   #unanswered(id: EndpointId, forMs: number, sinceMs: number): Tunnel[] {
@@ -458,10 +385,4 @@ export class ConnectionTable implements TrafficReader {
     const { keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount } = this.options;
     leg.setKeepAlive(true, keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount);
   }
-}
-
-function phaseOf(tunnel: Tunnel): TunnelView['phase'] {
-  if (tunnel.isClosing) return 'closing';
-  if (tunnel.opening) return 'opening';
-  return tunnel.isClientEnded || tunnel.isUpstreamEnded ? 'half-closed' : 'open';
 }

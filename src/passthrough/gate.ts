@@ -12,27 +12,24 @@ export interface GateOptions {
 }
 
 /** `introduces`: the client has to begin with a PROXY header; `gone`: it has no address any more. */
-export type Admission = 'taken' | 'introduces' | 'not-allowed' | 'gone';
+export type Admission = 'taken' | 'introduces' | 'not-allowed' | 'full' | 'gone';
 
 export class Gate {
   /** Clients that are there now. */
   tunnels = 0;
-  readonly #maxTunnels: number;
+  readonly maxTunnels: number;
   readonly #isAllowed: ((address: string) => boolean) | undefined;
   readonly #sendsHeader: ((address: string) => boolean) | undefined;
 
   constructor({ maxTunnels, allowFrom, acceptProxyFrom }: GateOptions = {}) {
-    this.#maxTunnels = maxTunnels ?? Number.POSITIVE_INFINITY;
+    this.maxTunnels = maxTunnels ?? Number.POSITIVE_INFINITY;
     this.#isAllowed = allowFrom && networkCheck(allowFrom);
     this.#sendsHeader = acceptProxyFrom && networkCheck(acceptProxyFrom);
   }
 
-  get isFull(): boolean {
-    return this.tunnels >= this.#maxTunnels;
-  }
-
   /** `address` is asked for only where it matters: it costs a system call. */
   judge(address: () => string | undefined): Admission {
+    if (this.tunnels >= this.maxTunnels) return 'full';
     if (!this.#isAllowed && !this.#sendsHeader) return 'taken';
     const text = address();
     // A health check that ends with a RST may be over before we look: it is nobody's client.

@@ -1,0 +1,74 @@
+// What the data path says in the log. Whatever clients can cause at will is said now and then only, with how often
+// it was left out.
+import type { Logger } from 'pino';
+import type { Clock } from '../model/clock.ts';
+import type { EndpointId } from '../model/endpoint.ts';
+import { RateLimitedLog } from './rate-limited-log.ts';
+import type { Tunnel } from './tunnel.ts';
+
+export type DataPathLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> &
+  Partial<Pick<Logger, 'isLevelEnabled'>>;
+
+export class DataPathMessages {
+  readonly #log: DataPathLog;
+  readonly #clock: Clock;
+  readonly #limits: Record<'accept' | 'many' | 'refused' | 'header' | 'loop', RateLimitedLog>;
+
+  constructor(log: DataPathLog, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+    const limit = () => new RateLimitedLog(clock);
+    this.#limits = { accept: limit(), many: limit(), refused: limit(), header: limit(), loop: limit() };
+  }
+
+  /** Somebody reads what is said of each tunnel. */
+  get isDebug(): boolean {
+    return this.#log.isLevelEnabled?.('debug') ?? false;
+  }
+
+  acceptFailed(address: string, error: Error): void {
+    this.#limits.accept.write((repeats) => {
+      this.#log.error({ address, error: error.message, repeats }, 'accepting a client failed');
+    });
+  }
+
+  tooMany(maxTunnels: number): void {
+    this.#limits.many.write((repeats) => {
+      this.#log.warn({ maxTunnels, repeats }, 'too many clients: new ones are reset');
+    });
+  }
+
+  notAllowed(client: string | undefined): void {
+    this.#limits.refused.write((repeats) => {
+      this.#log.warn({ client, repeats }, 'a client that is not allowed here is reset');
+    });
+  }
+
+  badHeader(client: string, why: string): void {
+    this.#limits.header.write((repeats) => {
+      this.#log.warn({ client, why, repeats }, 'a client without a good PROXY header is reset');
+    });
+  }
+
+  loop(endpoint: EndpointId): void {
+    this.#limits.loop.write((repeats) => {
+      this.#log.warn({ endpoint, repeats }, 'endpoint leads back to this agent: not used');
+    });
+  }
+
+  /** Nothing of this is put together unless somebody reads it. */
+  closed({ shownClient, record, bytesUp, bytesDown, startedMs, closedBy }: Tunnel): void {
+    if (shownClient === undefined || !this.isDebug) return;
+    this.#log.debug(
+      {
+        client: shownClient,
+        endpoint: record?.id,
+        bytesUp,
+        bytesDown,
+        durationMs: Math.round(this.#clock.nowMs() - startedMs),
+        ...(closedBy && { closedBy }),
+      },
+      'tunnel closed',
+    );
+  }
+}
