@@ -26,6 +26,7 @@ import type { HttpListener } from './http/listener.ts';
 import { PortWaiter } from './port-waiter.ts';
 import { cachedHostAddresses, OwnAddresses } from './passthrough/own-addresses.ts';
 import { Gate } from './passthrough/gate.ts';
+import { assignSockets, type InheritedSocket } from './passthrough/inherited-sockets.ts';
 import { type PassthroughListener, startPassthroughListener } from './passthrough/listener.ts';
 import { readTunnelLimit } from './passthrough/tunnel-limit.ts';
 
@@ -35,6 +36,8 @@ export interface AgentOptions {
   readonly version: string;
   /** KUBERNETES_SERVICE_HOST, in a pod. */
   readonly serviceHost?: string;
+  /** Sockets that whoever started this process has bound for it. */
+  readonly inherited?: readonly InheritedSocket[];
 }
 
 export interface Agent {
@@ -134,8 +137,11 @@ class RunningAgent implements Agent {
 
   async start(): Promise<void> {
     const { listeners, admin, ownAdmin, metrics, deployment, reusePort } = this.#config;
+    const passthrough = listeners.filter(({ type }) => type === 'passthrough');
+    const sockets = assignSockets(this.#options.inherited ?? [], passthrough);
     for (const listener of listeners) {
-      const bind = () => this.#startListener(listener, reusePort);
+      const fd = sockets.get(formatHostPort(listener));
+      const bind = () => this.#startListener(listener, reusePort, fd);
       await this.#ports.take(listener, bind, { mayLackAddress: listener.waitForAddress });
     }
     if (admin) {
@@ -163,7 +169,7 @@ class RunningAgent implements Agent {
     this.#startGroups();
   }
 
-  async #startListener(config: ListenerConfig, reusePort: boolean): Promise<void> {
+  async #startListener(config: ListenerConfig, reusePort: boolean, fd?: number): Promise<void> {
     const { host, port, type, group: name, optional, replayNonTls, sendProxy, tls } = config;
     const group = this.#group(name);
     if (tls) return this.#startHttpListener(config, tls, reusePort);
@@ -177,6 +183,7 @@ class RunningAgent implements Agent {
       log: this.#log,
       optional,
       reusePort,
+      fd,
       replayNonTls,
       sendProxy,
       ...(isGuarded && { gate: new Gate(config) }),

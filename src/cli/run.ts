@@ -2,7 +2,9 @@
 import { type Agent, startAgent } from '../agent.ts';
 import { watchFile } from '../config/watch-file.ts';
 import { systemClock } from '../model/clock.ts';
+import { formatHostPort } from '../model/endpoint.ts';
 import { createLog } from '../observe/log.ts';
+import { inheritedSockets } from '../passthrough/inherited-sockets.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { keepHeapSmall } from './heap-settings.ts';
@@ -43,7 +45,15 @@ export async function run(options: ConfigOptions, surroundings: Surroundings): P
   for (const [signal, handler] of Object.entries(handlers)) signals.on(signal as NodeJS.Signals, handler);
 
   try {
-    agent = await startAgent({ config, log: logger, version, ...(serviceHost && { serviceHost }) });
+    const inherited = inheritedSockets({ env, pid: process.pid });
+    if (inherited.length > 0) {
+      const addresses = inherited.map(({ address }) => formatHostPort(address));
+      logger.info({ addresses }, 'sockets were handed over');
+    }
+    agent = await startAgent({
+      ...{ config, log: logger, version, inherited },
+      ...(serviceHost && { serviceHost }),
+    });
     const reload = createReload({ agent, logger, load });
     onHangup = () => void reload('SIGHUP');
     const watch =

@@ -11,6 +11,8 @@ export interface BindOptions {
   readonly optional: boolean;
   /** Several processes of one user may share the port (SO_REUSEPORT). */
   readonly reusePort: boolean;
+  /** A socket that is bound to the address already, handed over to this process. */
+  readonly fd?: number | undefined;
 }
 
 /**
@@ -20,13 +22,14 @@ export interface BindOptions {
 export async function bind(
   server: Server,
   listen: HostPort,
-  { optional, reusePort }: BindOptions,
+  { optional, reusePort, fd }: BindOptions,
 ): Promise<HostPort | undefined> {
   const { host, port } = listen;
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host, port, backlog, reusePort, ipv6Only: true }, () => {
+      const where = fd === undefined ? { host, port, reusePort, ipv6Only: true } : { fd };
+      server.listen({ ...where, backlog }, () => {
         server.off('error', reject);
         resolve();
       });

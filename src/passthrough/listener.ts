@@ -18,6 +18,8 @@ export interface PassthroughListenerDeps {
   readonly optional?: boolean;
   /** Several processes of one user may share the port (SO_REUSEPORT). */
   readonly reusePort?: boolean;
+  /** A socket that is bound to `listen` already. */
+  readonly fd?: number | undefined;
   /** First flights that are not TLS may be sent to a second endpoint too. */
   readonly replayNonTls?: boolean;
   /** Whose clients are taken, and how many; absent: everybody's. */
@@ -46,13 +48,14 @@ export async function startPassthroughListener({
   log,
   optional = false,
   reusePort = false,
+  fd,
   replayNonTls = false,
   sendProxy = false,
   gate,
 }: PassthroughListenerDeps): Promise<PassthroughListener | undefined> {
   const settings = { picker, replayNonTls, sendProxy, ...(gate && { gate }) };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
-  const address = await bind(server, listen, { optional, reusePort });
+  const address = await bind(server, listen, { optional, reusePort, fd });
   if (address === undefined) {
     log.info({ address: formatHostPort(listen) }, 'address not available: listener left out');
     return undefined;

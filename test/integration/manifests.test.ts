@@ -5,6 +5,7 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
+import { formatHostPort } from '../../src/model/endpoint.ts';
 import { metricDefinitions } from '../../src/observe/metrics.ts';
 import { findKubectl } from '../support/kubectl.ts';
 import { type KubeObject, schemaProblems } from '../support/kubernetes-schemas.ts';
@@ -27,6 +28,18 @@ describe('configurations', () => {
     });
     expect(result).toMatchObject({ ok: true });
   });
+});
+
+test('the socket unit has addresses that the configuration listens on', async () => {
+  const unit = read('manifests/systemd/fairlead.socket');
+  const file = 'manifests/systemd/config.yaml';
+  const { values } = await loadConfig({ file, flags: {}, env: {}, hostname: 'node-1' });
+  const listeners = values.listeners?.map(formatHostPort);
+  // The one in the comment as well.
+  const addresses = [...unit.matchAll(/^#?ListenStream=(.*)$/gm)].map(([, address]) => address);
+  expect(addresses).toEqual(['127.0.0.1:6443', '[::1]:6443']);
+  expect(listeners).toEqual(expect.arrayContaining(addresses));
+  expect(unit).not.toContain('Accept=');
 });
 
 test('the role grants reading of EndpointSlices in default and nothing else', () => {

@@ -4,7 +4,7 @@
 //   agent.address;  await agent.status();  agent.signal('SIGTERM');  await agent.exited;
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Status } from '../../src/model/status.ts';
 
@@ -27,6 +27,8 @@ export interface AgentProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Runs this instead of Node with the bundle; `run` and its arguments follow. */
   readonly command?: readonly [string, ...string[]];
+  /** Sockets that it is to find at descriptor 3 and after, as if systemd had bound them. */
+  readonly sockets?: readonly Server[];
   /** Told of every log line. */
   readonly onLog?: (line: LogLine, text: string) => void;
 }
@@ -60,10 +62,13 @@ export class AgentProcess {
 
   /** Starts `fairlead run` and waits for nothing. */
   constructor(args: readonly string[], options: AgentProcessOptions = {}) {
-    const { env = {}, onLog, command = [process.execPath, builtProgram] } = options;
-    const [program, ...first] = command;
+    const { env = {}, onLog, sockets = [], command = [process.execPath, builtProgram] } = options;
+    // The process id has to be known to the process itself.
+    const announced = `export LISTEN_PID=$$ LISTEN_FDS=${sockets.length}; exec "$@"`;
+    const activation = sockets.length > 0 ? ['sh', '-c', announced, 'sh'] : [];
+    const [program = '', ...first] = [...activation, ...command];
     const child = spawn(program, [...first, 'run', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', ...sockets.map(descriptorOf)],
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     });
     this.#child = child;
@@ -145,6 +150,10 @@ export class AgentProcess {
     this.signal('SIGKILL');
     return this.exited;
   }
+}
+
+function descriptorOf(server: Server): number {
+  return (server as unknown as { _handle: { fd: number } })._handle.fd;
 }
 
 function parseLine(text: string): LogLine {
