@@ -87,7 +87,7 @@ function urlOf(address: HostPort): { address: HostPort; server: string } {
   return { address, server: `https://${formatHostPort(address)}` };
 }
 
-function parseServer(text: string): { address: HostPort; server: string } {
+export function parseServer(text: string): { address: HostPort; server: string } {
   // A bare IPv6 address would be read as an address and no port: 443 is not what was meant.
   const bare = /^(?:https:\/\/)?(\[[^\]]*\](?::\d+)?|[^/:]+(?::\d+)?)\/?$/.exec(text)?.[1] ?? '';
   const parsed = parseHostPort(bare, { defaultPort: 443 });
