@@ -38,7 +38,7 @@ afterAll(() => plane.stop());
 
 const point = (...more: string[]) =>
   runFairlead(['cluster', 'point', 'kube-proxy', '--kubeconfig', kubeconfig, ...more]);
-const current = async () => ((await api.find(path))?.data as Record<string, string>)['kubeconfig.conf'];
+const current = async () => ((await api.must({ path })).data as Record<string, string>)['kubeconfig.conf'];
 
 test('it prints, refuses while a node has no listener, applies, and puts back', async () => {
   const printed = await point();
