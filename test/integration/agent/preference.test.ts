@@ -1,4 +1,5 @@
 // Clients go to the API server of their own host or zone while it is ready, elsewhere when it is not, and back.
+import { rendezvousOrder } from '../../../src/balance/pick-order.ts';
 import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import type { KubeObject } from '../../support/apiserver/objects.ts';
@@ -59,8 +60,14 @@ test('prefer: local keeps to the own API server while it is ready, goes elsewher
   const plane = await newPlane(['127.61.0.2', '127.0.0.1', '127.61.0.3']);
   const local = plane.servers[1];
   const env = { FAIRLEAD_BALANCE_PREFER: 'local', FAIRLEAD_BALANCE_RETURN_AFTER: '2s' };
-  // Whatever the name of the node and so its order would be.
-  const agents = [await start(plane, env, { name: 'a' }), await start(plane, env, { name: 'b' })];
+  // Nodes that would have it second and last.
+  const names = [1, 2].map((rank) =>
+    Array.from({ length: 1_000 }, (_, index) => `node-${index}`).find(
+      (name) => rendezvousOrder(name, plane.endpoints)[rank] === local?.address,
+    ),
+  );
+  const agents: AgentProcess[] = [];
+  for (const name of names) agents.push(await start(plane, env, { name: name ?? '' }));
   for (const agent of agents) {
     await eventually('all are ready', () => allReady(agent));
     expect(await ask(agent, plane)).toBe('cp-2');
