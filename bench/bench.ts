@@ -16,6 +16,7 @@ import { allowedCpus, choosePinning } from './processes.ts';
 import { type BenchResult, judgePromises, type StageResult, stageResult } from './results.ts';
 import { bulk } from './stages/bulk.ts';
 import { connections } from './stages/connections.ts';
+import { http } from './stages/http.ts';
 import { latency } from './stages/latency.ts';
 import { memoryUse } from './stages/memory.ts';
 import { parts } from './stages/parts.ts';
@@ -25,7 +26,7 @@ import type { Tool } from './tools.ts';
 import { makeWorkspace } from './workspace.ts';
 
 const allPeers: Readonly<Record<PeerName, Peer>> = { fairlead, haproxy, nginx, direct, pipe, datapath };
-const allStages: readonly Stage[] = [startup, memoryUse, latency, connections, bulk, parts];
+const allStages: readonly Stage[] = [startup, memoryUse, latency, connections, bulk, http, parts];
 
 /** What the chosen peers and the load need; nginx is always there as the backend. */
 export function neededTools({ peers, pin }: Pick<BenchOptions, 'peers' | 'pin'>): readonly Tool[] {

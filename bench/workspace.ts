@@ -19,6 +19,7 @@ export interface Workspace {
   readonly dir: string;
   readonly ca: TestCa;
   readonly serverCert: string;
+  readonly serverKey: string;
   readonly client: Leaf;
   /** The response of a request whose latency counts: about a small API object. */
   readonly small: Payload;
@@ -63,6 +64,7 @@ export async function makeWorkspace(): Promise<Workspace> {
     dir,
     ca,
     serverCert: server.cert,
+    serverKey: server.key,
     client,
     small,
     bulk,

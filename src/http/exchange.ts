@@ -5,14 +5,20 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { constants as http2 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
 import type { ProxyServer } from 'http-proxy-3';
 import type { Clock } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
 import type { Candidate, Candidates } from './candidates.ts';
 import type { HttpOptions } from './options.ts';
-import { type BodyBudget, type Framing, framingOf, type RequestBody, readBody } from './request-body.ts';
+import {
+  type BodyBudget,
+  type Framing,
+  framingOf,
+  KeptBody,
+  type RequestBody,
+  readBody,
+} from './request-body.ts';
 import { mayStreamWithoutLength, verbOf } from './request-check.ts';
 import type { RequestCounters } from './request-counters.ts';
 import type { RequestHeaders } from './request-headers.ts';
@@ -132,7 +138,7 @@ export class Exchange {
         target: { protocol: 'https:', host, hostname: host, port } as never,
         agent,
         ...(this.#body?.kind === 'whole' && {
-          buffer: Readable.from([this.#body.bytes], { objectMode: false }),
+          buffer: new KeptBody(this.#body.bytes),
         }),
       },
       (error) => this.#failed(attempt, error as Error),

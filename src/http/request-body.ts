@@ -2,6 +2,7 @@
 // requests keep.
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
+import { Readable } from 'node:stream';
 
 /** How a request says where its body ends. */
 export type Framing = 'none' | 'unknown length' | number;
@@ -88,4 +89,19 @@ export function readBody(
     const onGone = () => finish({ kind: 'gone' });
     stream.on('readable', onReadable).on('end', onEnd).on('close', onGone).on('error', onGone);
   });
+}
+
+/** A kept body, to be sent once more. Not Readable.from: its iterator costs more than the request's own parsing. */
+export class KeptBody extends Readable {
+  readonly #bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    super();
+    this.#bytes = bytes;
+  }
+
+  override _read(): void {
+    if (this.#bytes.length > 0) this.push(this.#bytes);
+    this.push(null);
+  }
 }

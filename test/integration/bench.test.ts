@@ -21,7 +21,7 @@ if (missing.length) {
 }
 const withTools = missing.length ? test.skip : test;
 
-const stages = ['startup', 'memory', 'latency', 'connections', 'bulk'];
+const stages = ['startup', 'memory', 'latency', 'connections', 'bulk', 'http'];
 
 describe('bench harness', () => {
   withTools(
