@@ -39,7 +39,10 @@ describeFaults('the control plane changes', { timings: { drainMs: 3_000 } }, (la
         await eventually('the second has left', async () => (await endpoint(second.address)) === undefined);
         await note('only the third');
       };
-      const beforeStart = () => lab().terminate(third, { delayMs: 0 });
+      const beforeStart = async () => {
+        await lab().terminate(third, { delayMs: 0 });
+        return {};
+      };
       const run = () =>
         runTrial(lab(), new Fairlead({ endpoints: [first.address] }), script, { beforeStart });
       return holds('joins and leaves', run, (seen) => {

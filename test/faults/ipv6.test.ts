@@ -13,7 +13,7 @@ describeFaults('IPv6 only', { family: 6 }, (lab) => {
     () =>
       holds(
         'IPv6 kill',
-        () => runTrial(lab(), new Fairlead(), scenarios.kill.script),
+        () => runTrial(lab(), new Fairlead(), scenarios.kill().script),
         (seen) => [noNewFailed(seen), ...gapsWithin(seen, 300)],
       ),
     timeoutMs,
@@ -24,7 +24,7 @@ describeFaults('IPv6 only', { family: 6 }, (lab) => {
     () =>
       holds(
         'IPv6 black hole',
-        () => runTrial(lab(), new Fairlead(), scenarios.blackHole.script),
+        () => runTrial(lab(), new Fairlead(), scenarios.blackHole().script),
         (seen) => [noNewFailed(seen), slowestWithin(seen.newConnections, 2_500), ...gapsWithin(seen, 2_500)],
       ),
     timeoutMs,

@@ -32,7 +32,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'kill',
-        () => trial(scenarios.kill),
+        () => trial(scenarios.kill()),
         (seen) => losesNothing(seen, 1_000, 300),
       ),
     timeoutMs,
@@ -43,7 +43,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'black hole',
-        () => trial(scenarios.blackHole),
+        () => trial(scenarios.blackHole()),
         (seen) => losesNothing(seen, 2_500, 2_500),
       ),
     timeoutMs,
@@ -54,7 +54,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'link down',
-        () => trial(scenarios.linkDown),
+        () => trial(scenarios.linkDown()),
         (seen) => losesNothing(seen, 2_500, 2_500),
       ),
     timeoutMs,
@@ -65,7 +65,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'asymmetric loss',
-        () => trial(scenarios.asymmetricLoss),
+        () => trial(scenarios.asymmetricLoss()),
         (seen) => losesNothing(seen, 2_500, 2_500),
       ),
     timeoutMs,
@@ -76,7 +76,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'freeze',
-        () => trial(scenarios.freeze),
+        () => trial(scenarios.freeze()),
         (seen) => losesNothing(seen, 2_500, 2_500),
       ),
     timeoutMs,
@@ -87,7 +87,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'freeze with burst',
-        () => trial(scenarios.freezeWithBurst),
+        () => trial(scenarios.freezeWithBurst()),
         (seen) => {
           expect(seen.newConnections.length).toBeGreaterThan(200);
           // The survivors have 200 handshakes at once to do: the time is the machine's.
@@ -102,7 +102,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'unready',
-        () => trial(scenarios.unready),
+        () => trial(scenarios.unready()),
         (seen) => {
           const { fault = 0 } = seen.marks;
           const late = seen.newConnections.filter(({ askedMs }) => askedMs > fault + 2_500);
@@ -126,7 +126,7 @@ describeFaults('some API servers of three are lost', {}, (lab) => {
     () =>
       holds(
         'two down',
-        () => trial(scenarios.twoDown),
+        () => trial(scenarios.twoDown()),
         (seen) => losesNothing(seen, 2_500, 2_500),
       ),
     timeoutMs,

@@ -1,5 +1,4 @@
 // Slow is not dead: hiccups, late answers, distance and loss close no tunnel.
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   counted,
   holds,
@@ -11,7 +10,7 @@ import {
 import { Fairlead } from '../support/faults/fairlead.ts';
 import * as scenarios from '../support/faults/scenarios.ts';
 import { describeFaults } from '../support/faults/suite.ts';
-import { type Observation, runTrial, type Script } from '../support/faults/trial.ts';
+import { type Observation, runTrial } from '../support/faults/trial.ts';
 
 const timeoutMs = 180_000;
 
@@ -34,19 +33,10 @@ describeFaults('an API server is slow', {}, (lab) => {
 
   test(
     'answers that come 3 s late close no tunnel; new connections go elsewhere while there is an elsewhere',
-    () => {
-      const script: Script = async ({ victim, mark }) => {
-        await sleep(1_000);
-        mark('fault');
-        await victim.misbehave({ delayMs: 3_000 });
-        await sleep(6_000);
-        mark('allLate');
-        for (const server of lab().servers) await server.misbehave({ delayMs: 3_000 });
-        await sleep(6_000);
-      };
-      return holds(
+    () =>
+      holds(
         'answers 3 s late',
-        () => runTrial(lab(), new Fairlead(), script),
+        () => runTrial(lab(), new Fairlead(), scenarios.lateAnswers.script),
         (seen) => {
           const { fault = 0, allLate = 0 } = seen.marks;
           const elsewhere = seen.newConnections.filter(
@@ -60,39 +50,22 @@ describeFaults('an API server is slow', {}, (lab) => {
             calledDead(seen),
           ];
         },
-      );
-    },
+      ),
     timeoutMs,
   );
 
   test(
     'a tenth of the packets lost and a round trip of 300 ms close no tunnel',
-    () => {
-      let endpoints: string[] = [];
-      const beforeStart = async () => {
-        endpoints = await lab().moveAway(300);
-        for (const server of lab().servers) await lab().lose(server, 0.1);
-      };
-      const subject = {
-        name: 'Fairlead',
-        start: (place: Parameters<Fairlead['start']>[0]) =>
-          new Fairlead({ endpoints, env: { FAIRLEAD_DISCOVERY_WATCH: 'false' } }).start(place),
-      };
-      const script: Script = async ({ mark }) => {
-        mark('fault');
-        await sleep(15_000);
-      };
-      const load = { newEveryMs: 200, askEveryMs: 500 };
-      return holds(
+    () =>
+      holds(
         'loss and distance',
-        () => runTrial(lab(), subject, script, { load, beforeStart }),
+        () => runTrial(lab(), new Fairlead(), scenarios.lossAndDistance.script, scenarios.lossAndDistance),
         (seen) => [
           noneFailed('failed new connections', seen.newConnections),
           ...nothingClosed(seen),
           calledDead(seen),
         ],
-      );
-    },
+      ),
     timeoutMs,
   );
 });

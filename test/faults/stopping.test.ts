@@ -1,10 +1,10 @@
 // API servers that stop politely, as kube-apiserver does it, lose nobody anything.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bound, counted, holds, noNewFailed, slowestWithin } from '../support/faults/bounds.ts';
 import { Fairlead } from '../support/faults/fairlead.ts';
 import { failed } from '../support/faults/measures.ts';
+import * as scenarios from '../support/faults/scenarios.ts';
 import { describeFaults } from '../support/faults/suite.ts';
-import { type Observation, runTrial, type Script } from '../support/faults/trial.ts';
+import { type Observation, runTrial } from '../support/faults/trial.ts';
 
 const timeoutMs = 180_000;
 
@@ -33,45 +33,27 @@ describeFaults('API servers stop politely', { timings }, (lab) => {
     ];
   };
 
-  const stopping =
-    (delayMs: number): Script =>
-    async (trial) => {
-      await sleep(1_000);
-      trial.mark('fault');
-      const ended = lab().terminate(trial.victim, { delayMs });
-      await sleep(delayMs + drainMs);
-      trial.mark('watchesMayEnd');
-      await ended;
-      await sleep(1_000);
-    };
+  const stopping = (delayMs: number) =>
+    runTrial(lab(), new Fairlead(), scenarios.stopping({ delayMs, drainMs }).script);
 
   test(
     'without a shutdown delay no request fails and no watch is cut early',
-    () => holds('graceful', () => runTrial(lab(), new Fairlead(), stopping(0)), isUnnoticed),
+    () => holds('graceful', () => stopping(0), isUnnoticed),
     timeoutMs,
   );
 
   test(
     'with a shutdown delay no request fails and no watch is cut early',
-    () => holds('graceful, 5 s delay', () => runTrial(lab(), new Fairlead(), stopping(5_000)), isUnnoticed),
+    () => holds('graceful, 5 s delay', () => stopping(5_000), isUnnoticed),
     timeoutMs,
   );
 
   test(
     'a rolling restart of all three fails no request',
-    () => {
-      const script: Script = async (trial) => {
-        await sleep(1_000);
-        for (const server of [trial.victim, ...trial.others]) {
-          await lab().terminate(server, { delayMs: 2_000 });
-          await lab().startServer(server);
-          await server.ready();
-          await sleep(2_000);
-        }
-      };
-      return holds(
+    () =>
+      holds(
         'rolling restart',
-        () => runTrial(lab(), new Fairlead(), script),
+        () => runTrial(lab(), new Fairlead(), scenarios.rollingRestart.script),
         (seen) => {
           const questions = seen.established.flatMap(({ calls }) => failed(calls));
           return [
@@ -86,8 +68,7 @@ describeFaults('API servers stop politely', { timings }, (lab) => {
             ),
           ];
         },
-      );
-    },
+      ),
     timeoutMs,
   );
 });

@@ -171,6 +171,7 @@ describeFaults('the whole control plane is in trouble', {}, (lab) => {
           lastPick: first.address,
         };
         await writeFile(join(directory, 'endpoints.json'), encodeCache(cache));
+        return {};
       };
       const run = () =>
         runTrial(lab(), new Fairlead({ endpoints: [] }), script, { startsEarly: true, beforeStart });

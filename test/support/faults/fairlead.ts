@@ -12,7 +12,12 @@ import type { RunningSubject, Subject, SubjectPlace } from './subject.ts';
 const root = new URL('../../../', import.meta.url).pathname;
 const bundle = join(root, 'dist/fairlead.js');
 const inspector = new URL('inspector.ts', import.meta.url).pathname;
-const admin = '127.0.0.1:6442';
+const adminPort = 6442;
+
+/** Beside the listener, so that several agents of one node do not meet. */
+function adminOf({ listen: { host } }: SubjectPlace): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${adminPort}`;
+}
 
 /** Throws when there is no bundle, or one that is older than the sources. */
 export function checkBundle(): void {
@@ -27,6 +32,7 @@ export interface FairleadOptions {
   /** Endpoints to start with; by default those of the place. */
   readonly endpoints?: readonly string[];
   readonly args?: readonly string[];
+  readonly nodeName?: string;
   readonly logLevel?: 'debug' | 'info';
   /** `inspect()` works. */
   readonly isInspectable?: boolean;
@@ -56,13 +62,13 @@ export class RunningFairlead implements RunningSubject {
   }
 
   async status(): Promise<Status> {
-    const { body } = await this.#place.fetch(`http://${admin}/status`);
+    const { body } = await this.#place.fetch(`http://${adminOf(this.#place)}/status`);
     return JSON.parse(body) as Status;
   }
 
   /** A metric's value with these labels, in Prometheus' text; 0 when it is absent. */
   async metric(nameAndLabels: string): Promise<number> {
-    const { body } = await this.#place.fetch(`http://${admin}/metrics`);
+    const { body } = await this.#place.fetch(`http://${adminOf(this.#place)}/metrics`);
     const line = body.split('\n').find((candidate) => candidate.startsWith(`${nameAndLabels} `));
     return line === undefined ? 0 : Number(line.slice(nameAndLabels.length + 1));
   }
@@ -128,10 +134,11 @@ export class Fairlead implements Subject {
   }
 
   async start(place: SubjectPlace): Promise<RunningFairlead> {
-    const { prefix, listen, directory, kubeconfig } = place;
+    const { prefix, listen, directory, kubeconfig, isStatic = false } = place;
     const {
       endpoints = place.endpoints,
       args = [],
+      nodeName = 'node-1',
       logLevel = 'debug',
       isInspectable = false,
       env = {},
@@ -141,14 +148,14 @@ export class Fairlead implements Subject {
       ...prefix,
       process.execPath,
       ...(isInspectable ? ['--expose-gc', '--no-warnings', '--import', inspector] : []),
-      ...[bundle, 'run', '--listen', `${host}:${listen.port}`, '--admin', admin],
+      ...[bundle, 'run', '--listen', `${host}:${listen.port}`, '--admin', adminOf(place)],
       ...(endpoints.length > 0 ? ['--endpoints', endpoints.join(',')] : []),
       ...['--kubeconfig', kubeconfig, '--cache-file', join(directory, 'endpoints.json')],
-      ...['--node-name', 'node-1', '--log-level', logLevel, ...args],
+      ...['--node-name', nodeName, '--log-level', logLevel, ...args],
     ];
     const child = spawn(command, rest, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...(isStatic && { FAIRLEAD_DISCOVERY_WATCH: 'false' }), ...env },
     });
     const agent = new RunningFairlead(child, place);
     await agent.listening();

@@ -105,11 +105,15 @@ export class Lab {
     return ClientProcess.start(this.node.prefix);
   }
 
-  /** A place for a load balancer; `remove()` deletes its directory. */
-  async place(clients: ClientProcess): Promise<SubjectPlace & { remove(): Promise<void> }> {
+  /** A place for a load balancer, on that loopback address; `remove()` deletes its directory. */
+  async place(
+    clients: ClientProcess,
+    { host = this.loopback }: { readonly host?: string } = {},
+  ): Promise<SubjectPlace & { remove(): Promise<void> }> {
     const directory = await mkdtemp(join(tmpdir(), 'fairlead-fault-'));
-    const listen = { host: this.loopback, port: apiServerPort };
-    const shown = this.#family === 4 ? this.loopback : `[${this.loopback}]`;
+    const listen = { host, port: apiServerPort };
+    const shown = this.#family === 4 ? host : `[${host}]`;
+    const { ca, clients: users } = this.plane.pki;
     const server = `https://${shown}:${listen.port}`;
     return {
       prefix: this.node.prefix,
@@ -117,6 +121,7 @@ export class Lab {
       endpoints: this.plane.endpoints,
       directory,
       kubeconfig: await this.plane.writeKubeconfig({ user: 'fairlead', server }),
+      credentials: { ca: ca.cert, ...users.fairlead },
       fetch: (url) => clients.do({ op: 'fetch', url }),
       remove: () => rm(directory, { recursive: true, force: true }),
     };

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Script, TrialOptions } from './trial.ts';
 
-export interface Scenario extends Pick<TrialOptions, 'load'> {
+export interface Scenario extends Pick<TrialOptions, 'load' | 'beforeStart' | 'startsEarly'> {
   readonly script: Script;
 }
 
@@ -21,28 +21,32 @@ function once(fault: Script, watchedMs: number): Script {
 }
 
 /** The process is killed: its kernel resets connections and refuses new ones. */
-export const kill: Scenario = { script: once(({ lab, victim }) => lab.kill(victim), 2_500) };
+export const kill = (watchedMs = 2_500): Scenario => ({
+  script: once(({ lab, victim }) => lab.kill(victim), watchedMs),
+});
 
 /** The host loses power: silence in both directions. */
-export const blackHole: Scenario = {
-  script: once(({ lab, victim }) => lab.wire.unplug(lab.hostOf(victim)), 5_000),
-};
+export const blackHole = (watchedMs = 5_000): Scenario => ({
+  script: once(({ lab, victim }) => lab.wire.unplug(lab.hostOf(victim)), watchedMs),
+});
 
 /** The host's link goes down. */
-export const linkDown: Scenario = {
-  script: once(({ lab, victim }) => lab.wire.linkDown(lab.hostOf(victim)), 5_000),
-};
+export const linkDown = (watchedMs = 5_000): Scenario => ({
+  script: once(({ lab, victim }) => lab.wire.linkDown(lab.hostOf(victim)), watchedMs),
+});
 
 /** Nothing that the host sends arrives; it still hears everything. */
-export const asymmetricLoss: Scenario = {
-  script: once(({ lab, victim }) => lab.dropReplies(victim), 5_000),
-};
+export const asymmetricLoss = (watchedMs = 5_000): Scenario => ({
+  script: once(({ lab, victim }) => lab.dropReplies(victim), watchedMs),
+});
 
 /** SIGSTOP: TCP connects go on succeeding, nothing answers. */
-export const freeze: Scenario = { script: once(({ victim }) => victim.freeze(), 5_000) };
+export const freeze = (watchedMs = 5_000): Scenario => ({
+  script: once(({ victim }) => victim.freeze(), watchedMs),
+});
 
 /** SIGSTOP, and 200 clients come at the same moment. */
-export const freezeWithBurst: Scenario = {
+export const freezeWithBurst = (watchedMs = 2_000): Scenario => ({
   script: async (trial) => {
     const { clients, victim } = trial;
     await sleep(peaceMs);
@@ -50,25 +54,30 @@ export const freezeWithBurst: Scenario = {
     await victim.freeze();
     trial.mark('struck');
     trial.add(await clients.do({ op: 'burst', count: 200, path: '/version', timeoutMs: 15_000 }));
-    await sleep(2_000);
+    await sleep(watchedMs);
   },
-};
+});
 
 /** etcd is lost to one API server: TCP and TLS work as before, reads hang, /readyz says 500. */
-export const unready: Scenario = {
+export const unready = (watchedMs = 5_500): Scenario => ({
   load: { path: '/api/v1/namespaces/default', newTimeoutMs: 4_000 },
   script: once(({ victim }) => {
     const failReadyz = ['etcd', 'etcd-readiness'];
     return victim.misbehave({ failReadyz, delaysMs: { '/api': 60_000 } });
-  }, 5_500),
-};
+  }, watchedMs),
+});
+
+/** One API server answers everything, its health paths too, with 500 at once. */
+export const errors = (watchedMs = 5_000): Scenario => ({
+  script: once(({ victim }) => victim.misbehave({ answerStatus: 500 }), watchedMs),
+});
 
 /** Two of three at the same moment: one host loses power, the process on the other is killed. */
-export const twoDown: Scenario = {
+export const twoDown = (watchedMs = 5_000): Scenario => ({
   script: once(async ({ lab, victim, others: [other] }) => {
     if (other) await Promise.all([lab.wire.unplug(lab.hostOf(victim)), lab.kill(other)]);
-  }, 5_000),
-};
+  }, watchedMs),
+});
 
 /** 200 ms of silence every 5 s. */
 export const hiccup: Scenario = {
@@ -81,6 +90,62 @@ export const hiccup: Scenario = {
       await sleep(200);
       await lab.wire.plug(lab.hostOf(victim));
       await sleep(turn < 2 ? 4_800 : 2_000);
+    }
+  },
+};
+
+/** Answers come 3 s late: of one API server, and then of all. */
+export const lateAnswers: Scenario = {
+  script: async ({ lab, victim, mark }) => {
+    await sleep(peaceMs);
+    mark('fault');
+    await victim.misbehave({ delayMs: 3_000 });
+    await sleep(6_000);
+    mark('allLate');
+    for (const server of lab.servers) await server.misbehave({ delayMs: 3_000 });
+    await sleep(6_000);
+  },
+};
+
+/** A tenth of the packets is lost, over a round trip of 300 ms, from the start on. */
+export const lossAndDistance: Scenario = {
+  load: { newEveryMs: 200, askEveryMs: 500 },
+  beforeStart: async ({ lab }) => {
+    const endpoints = await lab.moveAway(300);
+    for (const server of lab.servers) await lab.lose(server, 0.1);
+    return { endpoints, isStatic: true };
+  },
+  script: async ({ mark }) => {
+    mark('fault');
+    await sleep(15_000);
+  },
+};
+
+/**
+ * One API server is told to stop, as kube-apiserver does it: /readyz fails for `delayMs`, then nobody is
+ * accepted, and watches are served for `drainMs` more (that is the lab's).
+ */
+export const stopping = ({ delayMs, drainMs }: { delayMs: number; drainMs: number }): Scenario => ({
+  script: async ({ lab, victim, mark }) => {
+    await sleep(peaceMs);
+    mark('fault');
+    const ended = lab.terminate(victim, { delayMs });
+    await sleep(delayMs + drainMs);
+    mark('watchesMayEnd');
+    await ended;
+    await sleep(1_000);
+  },
+});
+
+/** One API server after the other is told to stop and started again. */
+export const rollingRestart: Scenario = {
+  script: async ({ lab, victim, others }) => {
+    await sleep(peaceMs);
+    for (const server of [victim, ...others]) {
+      await lab.terminate(server, { delayMs: 2_000 });
+      await lab.startServer(server);
+      await server.ready();
+      await sleep(2_000);
     }
   },
 };

@@ -11,6 +11,10 @@ export interface SubjectPlace {
   readonly directory: string;
   /** A kubeconfig with the load balancer's credentials and the CA. */
   readonly kubeconfig: string;
+  /** The same as PEM: what a load balancer without kubeconfigs asks API servers with. */
+  readonly credentials: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** The list of endpoints is all there is to know: what the cluster says of them is not true here. */
+  readonly isStatic?: boolean;
   /** Reads a URL from the node. */
   fetch(url: string): Promise<{ readonly status: number; readonly body: string }>;
 }

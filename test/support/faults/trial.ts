@@ -55,7 +55,7 @@ export interface Trial<S extends RunningSubject = RunningSubject> {
   readonly lab: Lab;
   readonly subject: S;
   readonly clients: ClientProcess;
-  /** The API server that the first established client talks to. */
+  /** The API server that the first established client talks to, or the busiest one (`losesBusiest`). */
   readonly victim: ApiServerProcess;
   readonly others: readonly ApiServerProcess[];
   /** Notes the moment down. */
@@ -80,41 +80,52 @@ export interface TrialOptions {
   readonly load?: Partial<Load>;
   /** New connections come before the subject listens, and nobody waits until it knows every endpoint. */
   readonly startsEarly?: boolean;
-  readonly beforeStart?: (place: SubjectPlace) => Promise<void>;
+  /**
+   * The victim is, among the API servers that established clients talk to, the one that most new connections go to: a
+   * balancer that happens to avoid the first client's would not notice its loss.
+   */
+  readonly losesBusiest?: boolean;
+  /** What it returns is changed in the place. */
+  readonly beforeStart?: (before: SubjectPlace & { readonly lab: Lab }) => Promise<Partial<SubjectPlace>>;
 }
 
 export async function runTrial<S extends RunningSubject>(
   lab: Lab,
   subject: StartableSubject<S>,
   script: Script<S>,
-  { load = {}, startsEarly = false, beforeStart }: TrialOptions = {},
+  { load = {}, startsEarly = false, losesBusiest = false, beforeStart }: TrialOptions = {},
 ): Promise<Observation> {
   const wanted = { ...usualLoad, ...load };
-  const clients = await lab.startClients();
-  const place = await lab.place(clients);
-  await beforeStart?.(place);
-  await clients.do({ op: 'target', target: lab.target() });
-  const early = startsEarly ? await startNew(clients, wanted) : undefined;
-  const running = await subject.start(place);
-  const stalls = new StallWatch(() => [running.pid, clients.pid, ...lab.pids()]);
   const marks: Record<string, number> = {};
   const added: Call[] = [];
+  const clients = await lab.startClients();
+  const { remove, ...usual } = await lab.place(clients);
+  let running: S | undefined;
+  let stalls: StallWatch | undefined;
   try {
-    if (!startsEarly) await running.settled();
+    const place = { ...usual, ...(await beforeStart?.({ ...usual, lab })) };
+    await clients.do({ op: 'target', target: lab.target() });
+    const early = startsEarly ? await startNew(clients, wanted) : undefined;
+    const started = await subject.start(place);
+    running = started;
+    const watch = new StallWatch(() => [started.pid, clients.pid, ...lab.pids()]);
+    stalls = watch;
+    if (!startsEarly) await started.settled();
     const loads = await startLoad(clients, wanted, early);
-    const first = await firstServer(clients, loads);
-    const victim = lab.server(first);
+    const names = await serversOf(clients, loads, wanted);
+    const busiest = losesBusiest ? await busiestServer(clients, loads, names) : undefined;
+    const victim = lab.server(busiest ?? names[0] ?? lab.servers[0]?.name ?? '');
     marks.start = monotonicMs();
     await script({
       lab,
-      subject: running,
+      subject: started,
       clients,
       victim,
       others: lab.servers.filter((server) => server !== victim),
       mark(name) {
         marks[name] = monotonicMs();
       },
-      footprint: () => ({ descriptors: descriptors(running.pid), anonymousMb: anonymousMb(running.pid) }),
+      footprint: () => ({ descriptors: descriptors(started.pid), anonymousMb: anonymousMb(started.pid) }),
       add: (calls) => added.push(...calls),
       latestNew: (last) => clients.do({ op: 'peek-new', handle: loads.newConnections ?? 0, last }),
       openWatches: () => clients.do({ op: 'open-watches', handle: loads.watches }),
@@ -122,12 +133,12 @@ export async function runTrial<S extends RunningSubject>(
     marks.stop = monotonicMs();
     const observed = await stopLoad(clients, loads);
     const newConnections = [...observed.newConnections, ...added];
-    return { marks, victim: first, ...observed, newConnections, log: running.log, stalls };
+    return { marks, victim: victim.name, ...observed, newConnections, log: started.log, stalls: watch };
   } finally {
-    stalls.stop();
-    await running.stop();
+    stalls?.stop();
+    await running?.stop();
     await clients.kill();
-    await place.remove();
+    await remove();
     await lab.heal();
   }
 }
@@ -162,20 +173,44 @@ async function startLoad(clients: ClientProcess, load: Load, early: number | und
   return { newConnections, established, watches };
 }
 
-/** Waits until every client is served; names the API server of the first established one. */
-async function firstServer(clients: ClientProcess, { established, watches }: Loads): Promise<string> {
+/** Waits until every client is served; the API servers of the established ones. */
+async function serversOf(
+  clients: ClientProcess,
+  { established, watches }: Loads,
+  load: Load,
+): Promise<string[]> {
+  const names: string[] = [];
   for (const handle of established) {
-    await eventually('an established client is served', async () => {
+    const call = await eventually('an established client is served', async () => {
       const calls = await clients.do({ op: 'peek-established', handle, last: 1 });
-      return calls.some(isGood);
+      return calls.find(isGood);
+    });
+    if (call.server !== undefined) names.push(call.server);
+  }
+  if (load.watches > 0) {
+    await eventually('watches are open', async () => {
+      return (await clients.do({ op: 'open-watches', handle: watches })) > 0;
     });
   }
-  await eventually('watches are open', async () => {
-    return (await clients.do({ op: 'open-watches', handle: watches })) > 0;
+  return names;
+}
+
+const choosingCalls = 20;
+
+/** The one of these that most new connections go to. */
+async function busiestServer(
+  clients: ClientProcess,
+  { newConnections: handle }: Loads,
+  names: readonly string[],
+): Promise<string | undefined> {
+  if (handle === undefined || names.length === 0) return undefined;
+  const calls = await eventually('new connections are served', async () => {
+    const latest = await clients.do({ op: 'peek-new', handle, last: choosingCalls });
+    const served = latest.filter(isGood);
+    return served.length >= choosingCalls / 2 ? served : undefined;
   });
-  const [handle = 0] = established;
-  const [call] = await clients.do({ op: 'peek-established', handle, last: 1 });
-  return call?.server ?? '';
+  const count = (name: string): number => calls.filter(({ server }) => server === name).length;
+  return names.toSorted((a, b) => count(b) - count(a))[0];
 }
 
 async function stopLoad(
