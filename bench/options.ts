@@ -87,7 +87,11 @@ export const usage = `Usage: npm run bench -- [options]
   --out DIR          where results go (default: bench/results)`;
 
 /** A list such as `a,b`; throws with what would be right. */
-function list<T extends string>(flag: string, text: string | undefined, allowed: readonly T[]): readonly T[] {
+export function list<T extends string>(
+  flag: string,
+  text: string | undefined,
+  allowed: readonly T[],
+): readonly T[] {
   if (text === undefined) return [];
   return text.split(',').map((item) => {
     const known = allowed.find((name) => name === item.trim());
@@ -96,7 +100,7 @@ function list<T extends string>(flag: string, text: string | undefined, allowed:
   });
 }
 
-function positive(flag: string, text: string | undefined, fallback: number): number {
+export function positive(flag: string, text: string | undefined, fallback: number): number {
   if (text === undefined) return fallback;
   const value = Number(text);
   if (!(value > 0)) throw new Error(`${flag}: "${text}" is not a positive number`);

@@ -120,13 +120,20 @@ export class Child {
   }
 
   /** Waits until it accepts connections; fails with its output when it ends before that. */
-  async listening(host: string, port: number, { everyMs = 5, withinMs = 10_000 } = {}): Promise<void> {
+  listening(host: string, port: number, timing?: { everyMs?: number; withinMs?: number }): Promise<void> {
+    return this.serving(`listen on ${host}:${port}`, () => accepts(host, port), timing);
+  }
+
+  /** Waits until `isServing`; fails with its output when it ends before that. */
+  async serving(
+    what: string,
+    isServing: () => Promise<boolean>,
+    { everyMs = 5, withinMs = 10_000 } = {},
+  ): Promise<void> {
     const giveUpMs = performance.now() + withinMs;
-    while (!(await accepts(host, port))) {
-      if (this.hasExited) throw new Error(`${this.name} ended before it listened:\n${this.output}`);
-      if (performance.now() > giveUpMs) {
-        throw new Error(`${this.name} does not listen on ${host}:${port}:\n${this.output}`);
-      }
+    while (!(await isServing())) {
+      if (this.hasExited) throw new Error(`${this.name} ended before it could ${what}:\n${this.output}`);
+      if (performance.now() > giveUpMs) throw new Error(`${this.name} does not ${what}:\n${this.output}`);
       await sleep(everyMs);
     }
     this.#pids = await processTree(this.pid);
