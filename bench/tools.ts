@@ -12,6 +12,8 @@ export const toolPackages = {
   wrk: 'wrk',
   curl: 'curl',
   taskset: 'util-linux',
+  ip: 'iproute2',
+  tc: 'iproute2',
 } as const;
 
 export type Tool = keyof typeof toolPackages;
@@ -61,7 +63,13 @@ export async function installTools(tools: readonly Tool[]): Promise<void> {
 export async function toolVersion(tool: Tool): Promise<string> {
   const path = await findTool(tool);
   if (path === undefined) return 'missing';
-  const flag = tool === 'curl' || tool === 'taskset' ? '--version' : '-v';
+  const flags: Partial<Record<Tool, string>> = {
+    curl: '--version',
+    taskset: '--version',
+    ip: '-V',
+    tc: '-V',
+  };
+  const flag = flags[tool] ?? '-v';
   const output = await run(path, [flag]).catch((error: { stdout?: string; stderr?: string }) => error);
   return /\d+\.\d+[\w.+-]*/.exec(`${output.stdout ?? ''}${output.stderr ?? ''}`)?.[0] ?? 'unknown';
 }
