@@ -26,6 +26,7 @@ import type { HttpListener } from './http/listener.ts';
 import { PortWaiter } from './port-waiter.ts';
 import { cachedHostAddresses, OwnAddresses } from './passthrough/own-addresses.ts';
 import { Gate } from './passthrough/gate.ts';
+import { checkNodeHandles } from './passthrough/handle-check.ts';
 import { assignSockets, type InheritedSocket } from './passthrough/inherited-sockets.ts';
 import { type PassthroughListener, startPassthroughListener } from './passthrough/listener.ts';
 import { readTunnelLimit } from './passthrough/tunnel-limit.ts';
@@ -166,6 +167,7 @@ class RunningAgent implements Agent {
         'run by a DaemonSet: for clients other than kubelet, which could not start it after a reboot',
       );
     }
+    void this.#useHandles();
     this.#startGroups();
   }
 
@@ -230,6 +232,20 @@ class RunningAgent implements Agent {
       const { follow } = group.config;
       group.start(isOwnListener, follow && this.#group(follow.group));
     }
+  }
+
+  /** Clients of the first milliseconds are carried the ordinary way. */
+  async #useHandles(): Promise<void> {
+    const found = await checkNodeHandles();
+    if (this.#isStopping) return;
+    const node = process.version;
+    if (found.ok) {
+      for (const { table } of this.#groups.values()) table.useHandles(found.value);
+      this.#log.debug({ node }, 'bare TCP handles are used');
+      return;
+    }
+    const { problem } = found;
+    this.#log.info({ node, problem }, 'bare TCP handles are not used: connections cost more CPU time');
   }
 
   async reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }> {

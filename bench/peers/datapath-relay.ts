@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/model/clock.ts';
 import { makeEndpoint, parseHostPort } from '../../src/model/endpoint.ts';
 import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
+import { checkNodeHandles } from '../../src/passthrough/handle-check.ts';
 import { startPassthroughListener } from '../../src/passthrough/listener.ts';
 
 const { values } = parseArgs({
@@ -23,6 +24,8 @@ const candidates = values.endpoints.split(',').map((text) => {
 const log = { debug() {}, info() {}, warn: console.error, error: console.error };
 const outcomes = { dialed() {}, firstFlightUnanswered() {}, tunnelSilent() {} };
 const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });
+const found = await checkNodeHandles();
+if (found.ok) table.useHandles(found.value);
 await startPassthroughListener({
   listen: must(values.listen),
   picker: () => ({ candidates, usableCount: candidates.length }),

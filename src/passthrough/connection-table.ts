@@ -6,7 +6,9 @@ import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { type CloseReason, type DataPathCounters, zeroCounters } from './counters.ts';
 import { EndpointRecord } from './endpoint-record.ts';
-import { type ClientHandle, type Leg, nobody, SocketLegMaker } from './leg.ts';
+import { type Leg, nobody } from './leg.ts';
+import { LegMakers } from './leg-makers.ts';
+import type { ClientHandle, NodeHandles } from './node-handles.ts';
 import { DeadlineQueue } from './deadline-queue.ts';
 import { Draining } from './draining.ts';
 import { type DataPathLog, DataPathMessages } from './messages.ts';
@@ -45,7 +47,7 @@ export class ConnectionTable implements TrafficReader {
   readonly ownAddresses: OwnAddresses;
   readonly #clock: Clock;
   readonly #messages: DataPathMessages;
-  readonly #legs: SocketLegMaker;
+  readonly #legs: LegMakers;
   readonly #silence: SilenceWatch;
   readonly #home: TunnelHome;
   readonly #shared: OpeningShared;
@@ -64,7 +66,7 @@ export class ConnectionTable implements TrafficReader {
     this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
     this.#load = load ?? { tunnels: 0 };
     const buffers = new ReadBuffers();
-    this.#legs = new SocketLegMaker(buffers);
+    this.#legs = new LegMakers(buffers);
     this.#silence = new SilenceWatch(clock, outcomes, () => this.options.silenceReportMs);
     this.#ages = new TunnelAges(clock, this.options, this.#tunnels);
     this.#draining = new Draining(clock, random, () => this.options.quietMs);
@@ -159,6 +161,11 @@ export class ConnectionTable implements TrafficReader {
    */
   unansweredFor(id: EndpointId, forMs: number, sinceMs = Number.NEGATIVE_INFINITY): number {
     return this.#unanswered(id, forMs, sinceMs).length;
+  }
+
+  /** New connections are made on bare handles from now on; the caller has checked them. */
+  useHandles(handles: NodeHandles): void {
+    this.#legs.useHandles(handles);
   }
 
   /** Takes over new options; dials and timers that run keep their old values until they end. */

@@ -6,7 +6,7 @@ import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { bind } from './bind.ts';
 import type { ConnectionTable, DataPathLog } from './connection-table.ts';
 import type { Gate } from './gate.ts';
-import type { ClientHandle } from './leg.ts';
+import type { ClientHandle } from './node-handles.ts';
 import type { Picker } from './candidates.ts';
 
 export interface PassthroughListenerDeps {

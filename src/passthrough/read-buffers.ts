@@ -5,12 +5,17 @@
 /** Large enough that the per-read cost vanishes, small enough for a cache. */
 export const readBufferBytes = 64 * 1024;
 
+/** Up to this size a read is copied into a small buffer, which is free again when the write has taken all of it. */
+export const smallReadBytes = 4096;
+
 /** Own buffers that are kept for later; the rest is left to the garbage collector. */
 const maxSpareBuffers = 16;
 
 export class ReadBuffers {
   /** Its bytes are valid only until the read callback returns. */
   readonly shared = Buffer.allocUnsafeSlow(readBufferBytes);
+  /** Where small reads are copied to before they are written: nearly always the kernel takes them at once. */
+  staging = Buffer.allocUnsafeSlow(smallReadBytes);
   readonly #spare: Buffer[] = [];
   #next: Uint8Array | undefined;
 
@@ -20,6 +25,17 @@ export class ReadBuffers {
 
   release(buffer: Buffer): void {
     if (this.#spare.length < maxSpareBuffers) this.#spare.push(buffer);
+  }
+
+  /** The first `byteCount` bytes of `shared`, copied into `staging`; valid until the next small read. */
+  stage(byteCount: number): Buffer {
+    this.shared.copy(this.staging, 0, 0, byteCount);
+    return this.staging.subarray(0, byteCount);
+  }
+
+  /** A write still needs what was staged last. */
+  renewStaging(): void {
+    this.staging = Buffer.allocUnsafeSlow(smallReadBytes);
   }
 
   /** Called from a read callback: where the same socket reads next. */

@@ -1,10 +1,7 @@
 // Hands bytes from one leg on to the other with at most one read buffer in flight: a leg is paused until the
 // other one has taken everything, because the buffer that it would read into is still in use.
 import type { Leg } from './leg.ts';
-import type { ReadBuffers } from './read-buffers.ts';
-
-/** Up to this size a copy into Node's pool of small buffers is cheaper than lending a read buffer. */
-const maxCopiedBytes = 4096;
+import { type ReadBuffers, smallReadBytes } from './read-buffers.ts';
 
 /** A read of at least this size is taken for a bulk transfer: the leg keeps a buffer of its own. */
 const bulkReadBytes = 16 * 1024;
@@ -19,9 +16,8 @@ export function relay(from: Leg, to: Leg, buffer: Buffer, byteCount: number, buf
   if (buffer !== buffers.shared) {
     chunk = buffer.subarray(0, byteCount);
     lent = from.ownBuffer;
-  } else if (byteCount <= maxCopiedBytes) {
-    chunk = Buffer.allocUnsafe(byteCount);
-    buffer.copy(chunk, 0, 0, byteCount);
+  } else if (byteCount <= smallReadBytes) {
+    chunk = buffers.stage(byteCount);
   } else {
     lent = buffers.take();
     buffer.copy(lent, 0, 0, byteCount);
@@ -41,6 +37,9 @@ export function relay(from: Leg, to: Leg, buffer: Buffer, byteCount: number, buf
       buffers.readNextInto(buffers.shared);
     }
   }
-  if (!isWritten) to.notifyWhenDrained();
+  if (!isWritten) {
+    if (chunk.buffer === buffers.staging.buffer) buffers.renewStaging();
+    to.notifyWhenDrained();
+  }
   return isWritten;
 }

@@ -1,8 +1,9 @@
 // A data path in a process of its own, for tests that take its descriptors away: prints its port, and its numbers
-// when its input ends.
+// when its input ends. Arguments: the endpoint's port, the kind of legs.
 import { systemClock } from '../../src/model/clock.ts';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
 import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
+import { checkNodeHandles } from '../../src/passthrough/handle-check.ts';
 import { startPassthroughListener } from '../../src/passthrough/listener.ts';
 
 const endpoint = makeEndpoint('127.0.0.1', Number(process.argv[2]));
@@ -18,6 +19,10 @@ const outcomes = {
 };
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });
+if (process.argv[3] === 'handles') {
+  const found = await checkNodeHandles();
+  if (found.ok) table.useHandles(found.value);
+}
 const listener = await startPassthroughListener({
   listen: { host: '127.0.0.1', port: 0 },
   picker: () => ({ candidates: [endpoint], usableCount: 1 }),

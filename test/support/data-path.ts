@@ -7,6 +7,8 @@ import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
 import type { Gate } from '../../src/passthrough/gate.ts';
 import { type PassthroughListener, startPassthroughListener } from '../../src/passthrough/listener.ts';
 import type { Pick } from '../../src/passthrough/candidates.ts';
+import { checkNodeHandles } from '../../src/passthrough/handle-check.ts';
+import type { FoundHandles } from '../../src/passthrough/node-handles.ts';
 import type { PassthroughOptions } from '../../src/passthrough/options.ts';
 import { type LogLine, recordingLog } from './recording-log.ts';
 
@@ -78,6 +80,37 @@ export async function refusingEndpoint(): Promise<Endpoint> {
   return closed.endpoint;
 }
 
+/** What carries a tunnel; see src/passthrough/leg-makers.ts. */
+export const legKinds = ['handles', 'sockets'] as const;
+export type LegKind = (typeof legKinds)[number];
+
+let legKind: LegKind = 'handles';
+let checked: Promise<FoundHandles> | undefined;
+
+/** The kind that the present test is about. */
+export function presentKindOfLegs(): LegKind {
+  return legKind;
+}
+
+/** Defines the tests of a file twice: both kinds of legs must do the same. */
+export function overBothKindsOfLegs(define: () => void): void {
+  describe.each(legKinds)('over %s', (kind) => {
+    beforeAll(() => {
+      legKind = kind;
+    });
+    define();
+  });
+}
+
+/** Makes `table` carry tunnels as the present tests want it. */
+export async function chooseLegs(table: ConnectionTable): Promise<void> {
+  if (legKind === 'sockets') return;
+  checked ??= checkNodeHandles();
+  const found = await checked;
+  if (!found.ok) throw new Error(`this Node's handles do not pass the check: ${found.problem}`);
+  table.useHandles(found.value);
+}
+
 export interface DataPath {
   readonly table: ConnectionTable;
   readonly outcomes: RecordedOutcomes;
@@ -111,6 +144,7 @@ export async function startDataPath(
   const outcomes = new RecordedOutcomes();
   const log = { ...recordingLog(), isLevelEnabled: (level: string) => level !== 'debug' || isDebug };
   const table = new ConnectionTable({ clock: systemClock, random, log, outcomes, options });
+  await chooseLegs(table);
   const clients: Socket[] = [];
   const picked = (): Pick => ({
     candidates: path.candidates,

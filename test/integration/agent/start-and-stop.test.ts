@@ -61,6 +61,13 @@ function refuses(address: string): Promise<boolean> {
 const said = (agent: AgentProcess) => agent.log.map(({ msg }) => msg);
 
 describe('starting', () => {
+  test('clients are carried on bare handles as soon as these have passed their check', async () => {
+    const agent = run([...loopback, '--log-level', 'debug']);
+    await agent.listening();
+    await eventually('the check has passed', () => said(agent).includes('bare TCP handles are used'));
+    expect(await (await open(agent)).ask()).toMatch(/^cp-/);
+  });
+
   test('with port 0 it takes free ports, and says which', async () => {
     const agent = run([...loopback, '--listen', '[::1]:0']);
     await agent.listening();

@@ -1,7 +1,7 @@
 // Who may use which read buffer when: a buffer is free again only when the kernel has taken every byte of it.
 import { zeroCounters } from '../../../src/passthrough/counters.ts';
 import { nobody } from '../../../src/passthrough/leg.ts';
-import { ReadBuffers, readBufferBytes } from '../../../src/passthrough/read-buffers.ts';
+import { ReadBuffers, readBufferBytes, smallReadBytes } from '../../../src/passthrough/read-buffers.ts';
 import { Tunnel } from '../../../src/passthrough/tunnel.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeLeg } from '../../support/fake-legs.ts';
@@ -71,7 +71,7 @@ test('small bytes are copied out of the shared buffer', () => {
   expect(upstream.ownBuffer).toBeUndefined();
 });
 
-test.each([4097, 16_384, readBufferBytes])(
+test.each([1, smallReadBytes, smallReadBytes + 1, 16_384, readBufferBytes])(
   '%i bytes that are not taken pause the reader and stay as they are',
   (size) => {
     const { buffers, client, upstream, read } = joined();
@@ -80,6 +80,7 @@ test.each([4097, 16_384, readBufferBytes])(
     expect(client.drainRequests).toBe(1);
     // Whatever other tunnels read and take meanwhile.
     buffers.shared.fill('x');
+    buffers.stage(smallReadBytes);
     for (let other = 0; other < 20; other += 1) buffers.take().fill('y');
     expect(Buffer.from(client.views[0] ?? []).equals(Buffer.alloc(size, 'a'))).toBe(true);
     client.drain();
