@@ -1,84 +1,178 @@
-// `fairlead cluster point`: prints, makes or takes back a change of what names the API server for all nodes.
+// `fairlead cluster point`: shows, makes or takes back what points a whole cluster's clients at Fairlead.
+import { isLoopback } from '../config/loopback.ts';
+import { calico } from '../install/cluster/calico.ts';
+import { cilium } from '../install/cluster/cilium.ts';
+import { kubeProxy } from '../install/cluster/kube-proxy.ts';
+import { kubeadm } from '../install/cluster/kubeadm.ts';
+import { judgeListeners, readCluster } from '../install/cluster/listeners.ts';
+import {
+  applyChange,
+  digestOf,
+  kubectlFor,
+  labelOf,
+  type ObjectChange,
+} from '../install/cluster/object-change.ts';
+import { restart } from '../install/cluster/restart.ts';
+import type { ClusterTarget, Wanted } from '../install/cluster/target.ts';
 import { knownEndpoints } from '../install/node/known-endpoints.ts';
-import { makeChange, planChange, planUndo } from '../install/cluster/change.ts';
-import { nodesWithoutListener } from '../install/cluster/every-node.ts';
-import { clusterTargets, type NewServer, type TargetName } from '../install/cluster/target.ts';
-import { chooseName, nameCandidates } from '../install/server-names.ts';
+import { chooseName } from '../install/server-names.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { type ApiCommandOptions, type Connection, connectApi } from './connect-api.ts';
 import { exitCodes } from './exit-codes.ts';
-import { parseServer } from './kubeconfig-point.ts';
+import { parseServer } from './server-option.ts';
 import type { Surroundings } from './surroundings.ts';
 
 interface ClusterPointOptions extends ApiCommandOptions {
-  readonly arguments?: readonly [TargetName];
+  readonly arguments?: readonly [string];
   readonly server?: string;
   readonly tlsServerName?: string;
-  readonly namespace?: string;
   readonly apply?: boolean;
   readonly undo?: boolean;
+  readonly print?: boolean;
+  readonly namespace?: string;
+  readonly restart?: boolean;
   readonly unchecked?: boolean;
 }
 
+const targets: Readonly<Record<string, ClusterTarget>> = { 'kube-proxy': kubeProxy, kubeadm, cilium, calico };
+
 const slices = { namespace: 'default', service: 'kubernetes', portName: 'https' };
+const maxListed = 10;
+
+const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
 
 export async function clusterPoint(
   options: ClusterPointOptions,
   surroundings: Surroundings,
 ): Promise<number> {
-  const name = options.arguments?.[0] ?? 'kube-proxy';
-  const target = clusterTargets[name];
-  const { print, printError } = surroundings;
+  const { apply = false, undo = false, print = false, arguments: [what] = [''] } = options;
+  const target = targets[what];
+  if (!target) throw usage(`there is nothing called "${what}" to point`);
+  if (apply && (undo || print)) throw usage('--apply excludes --undo and --print');
+  if (undo && options.server !== undefined) throw usage('--undo needs no --server: the annotation has it');
+  if (options.tlsServerName !== undefined && what !== 'kube-proxy')
+    throw usage(`--tls-server-name is for kube-proxy: ${what} has no such setting`);
+  if (options.namespace !== undefined && what !== 'cilium' && what !== 'calico')
+    throw usage(`--namespace is for cilium and calico: that of ${what} is always the same`);
+  const isMade = apply || (undo && !print);
+  if (options.restart && !isMade) throw usage('--restart needs --apply or --undo, and no --print');
   const connection = await connectApi(options, surroundings);
-  if (!connection) throw new FairleadError('CONFIG_INVALID', 'an API is needed: give --kubeconfig');
+  if (!connection) throw usage('no API is known: give --kubeconfig');
   const { api } = connection;
-  if (options.undo) {
-    const undo = await planUndo(api, target, options.namespace);
-    await makeChange(api, undo);
-    print(`${name}: ${undo.why}\n`);
-    return exitCodes.ok.code;
+
+  const changes = undo
+    ? await target.planUndo(api, options.namespace)
+    : await planPointing(target, options, connection, surroundings);
+  for (const change of changes) {
+    if (isMade) await applyChange(api, change);
+    surroundings.print(describe(change, { isMade, isUndone: undo }));
+    for (const warning of change.warnings)
+      surroundings.printError(`${labelOf(change.ref)}: warning: ${warning}\n`);
   }
-  const { address } = parseServer(options.server ?? 'https://127.0.0.1:6443');
-  const server = { address, ...(await tlsServerName(options, connection, address)) };
-  if (target.isForEveryNode) {
-    const missing = await nodesWithoutListener(api, address);
-    const list = missing.map((line) => `\n  ${line}`).join('');
-    const what = `${name} is the same on every node, and these have no listener on that address:${list}`;
-    if (missing.length > 0 && options.apply && !options.unchecked)
-      throw new FairleadError('INSTALL_REFUSED', `${what}\n  --unchecked applies it all the same`);
-    if (missing.length > 0) printError(`warning: ${what}\n`);
+  if (changes.every(({ fingerprint }) => fingerprint === '')) return exitCodes.ok.code;
+  if (!isMade && changes.some(({ action }) => action !== 'nothing')) {
+    surroundings.print(`Nothing was changed; ${undo ? 'without --print' : 'with --apply'} it is.\n`);
   }
-  const plan = await planChange(api, target, server, options.namespace);
-  if (plan.method === 'nothing') {
-    print(`${name}: ${plan.why}\n`);
-    return exitCodes.ok.code;
-  }
-  if (options.apply) {
-    await makeChange(api, plan);
-    print(`${name}: changed; --undo puts it back\n`);
-  } else {
-    print(`${plan.method} ${plan.path}\n${JSON.stringify(plan.body, null, 2)}\n`);
-  }
-  for (const note of target.notes(server)) print(`# ${note}\n`);
+  await restartReaders(
+    target,
+    changes,
+    { isAsked: options.restart === true, isMade },
+    connection,
+    surroundings,
+  );
+  if (!undo) for (const note of target.notes) surroundings.print(`Note: ${note}\n`);
   return exitCodes.ok.code;
 }
 
-/** As given, else as the certificates of all API servers need it. */
-async function tlsServerName(
-  { tlsServerName: given }: ClusterPointOptions,
-  { api, ca }: Connection,
-  { host }: NewServer['address'],
-): Promise<Pick<NewServer, 'tlsServerName'>> {
-  if (given !== undefined) return { tlsServerName: given };
-  const [first, ...others] = (await knownEndpoints(api, slices)).map(({ endpoint }) => endpoint);
-  if (!first) throw new FairleadError('API_REFUSED', 'the API lists no API servers; give --tls-server-name');
-  const candidates = nameCandidates(host);
-  const choice = await chooseName({
-    address: first,
-    endpoints: others,
-    candidates,
-    ...(ca !== undefined && { ca }),
+async function planPointing(
+  target: ClusterTarget,
+  options: ClusterPointOptions,
+  { api, servers, ca }: Connection,
+  { printError }: Surroundings,
+): Promise<readonly ObjectChange[]> {
+  const { server: url = 'https://127.0.0.1:6443', tlsServerName, namespace } = options;
+  const { address, server } = parseServer(url);
+  // What is only shown need not work yet: what --apply would refuse is said all the same.
+  const isForced = options.unchecked === true || options.apply !== true;
+  const endpoints: HostPort[] = (await knownEndpoints(api, slices)).map(({ endpoint }) => ({
+    host: endpoint.host,
+    port: endpoint.port,
+  }));
+  const { missing, doubts } = isLoopback(address.host)
+    ? judgeListeners(address, await readCluster(api, endpoints))
+    : { missing: [], doubts: [] };
+  for (const doubt of doubts) printError(`warning: ${doubt}\n`);
+  if (missing.length > 0) {
+    const problem =
+      `this is one setting for all nodes, and on these nobody answers on ${formatHostPort(address)}:` +
+      `${listed(missing)}\n  --unchecked applies it all the same, for listeners that the API does not show`;
+    if (!isForced) throw new FairleadError('CLUSTER_REFUSED', problem);
+    printError(`warning: ${problem}\n`);
+  }
+  const verifiedName: Wanted['verifiedName'] = async (candidates) => {
+    const [first = ''] = candidates;
+    const [seen = address] = servers;
+    const choice = await chooseName({
+      address: seen,
+      endpoints,
+      candidates,
+      ...(ca !== undefined && { ca }),
+    });
+    if (choice.ok) return choice;
+    const problem =
+      `clients would verify ${candidates.join(' or ')}, for which not every certificate is good:\n  ${choice.problem}\n` +
+      '  docs/adopt.md says how to add a name to the certificates (certSANs)';
+    if (!isForced) throw new FairleadError('SERVER_UNVERIFIED', problem);
+    return { name: first, warnings: [problem] };
+  };
+  return target.plan(api, {
+    address,
+    server,
+    verifiedName,
+    isForced,
+    ...(tlsServerName !== undefined && { tlsServerName }),
+    ...(namespace !== undefined && { namespace }),
   });
-  if (!choice.ok) throw new FairleadError('SERVER_UNVERIFIED', choice.problem);
-  return choice.name === host ? {} : { tlsServerName: choice.name };
+}
+
+/** A line each; of a fleet without agents the first few say enough. */
+function listed(lines: readonly string[]): string {
+  const more = lines.length > maxListed ? [`and ${lines.length - maxListed} more`] : [];
+  return [...lines.slice(0, maxListed), ...more].map((line) => `\n  ${line}`).join('');
+}
+
+function describe(
+  change: ObjectChange,
+  { isMade, isUndone }: { isMade: boolean; isUndone: boolean },
+): string {
+  const label = labelOf(change.ref);
+  if (change.action === 'nothing') return `${label} ${change.why}: nothing to do\n`;
+  const done = isUndone ? 'is as it was before it was pointed' : 'is pointed at Fairlead';
+  if (isMade) return `${change.diff}${label} ${done}\n`;
+  const kubectl = kubectlFor(change) ?? '(the patch is not shown: the kubeconfig holds credentials)';
+  return `${change.diff}\n${kubectl}\n\n`;
+}
+
+async function restartReaders(
+  target: ClusterTarget,
+  changes: readonly ObjectChange[],
+  { isAsked, isMade }: { readonly isAsked: boolean; readonly isMade: boolean },
+  { api }: Connection,
+  { print }: Surroundings,
+): Promise<void> {
+  const fingerprint = digestOf({ all: changes.map((change) => change.fingerprint) });
+  for (const ref of target.readers(changes)) {
+    if (!isAsked || !isMade) {
+      const isChanged = changes.some(({ action }) => action !== 'nothing');
+      const when = isMade ? 'Its pods read it at their start' : 'Afterwards its pods need a restart';
+      if (isChanged) print(`${when}: kubectl -n ${ref.namespace} rollout restart ${ref.kind} ${ref.name}\n`);
+      continue;
+    }
+    const outcome = await restart(api, ref, { fingerprint, nowMs: Date.now() });
+    if (outcome !== 'absent')
+      print(
+        `${labelOf(ref)} ${outcome === 'restarted' ? 'restarts its pods' : 'has restarted for this already'}\n`,
+      );
+  }
 }

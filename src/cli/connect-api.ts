@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { KubeApi } from '../install/api.ts';
 import { defaultServiceAccountDir, loadCredentials } from '../kubernetes/load-credentials.ts';
-import { parseHostPort } from '../model/endpoint.ts';
+import { type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -13,6 +13,8 @@ export interface ApiCommandOptions {
 
 export interface Connection {
   readonly api: KubeApi;
+  /** Where the API answers. */
+  readonly servers: readonly HostPort[];
   /** The CA that the credentials brought, PEM. */
   readonly ca?: string;
 }
@@ -39,5 +41,5 @@ export async function connectApi(
   }
   const { ca } = credentials;
   const api = new KubeApi({ servers, credentials, userAgent: `fairlead/${version}` });
-  return { api, ...(ca !== undefined && { ca }) };
+  return { api, servers, ...(ca !== undefined && { ca }) };
 }

@@ -38,5 +38,6 @@ export const exitCodeOf: Readonly<Record<ErrorCode, number>> = {
   FILE_NOT_WRITTEN: exitCodes.refused.code,
   INSTALL_REFUSED: exitCodes.refused.code,
   INSTALL_FAILED: exitCodes.notReady.code,
+  CLUSTER_REFUSED: exitCodes.refused.code,
   API_REFUSED: exitCodes.noAgent.code,
 };

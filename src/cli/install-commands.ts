@@ -1,5 +1,5 @@
 // The commands that put Fairlead on nodes and take it off them.
-import { Argument, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { Doing } from './action.ts';
 
 export function addInstallCommands(program: Command, doing: Doing): void {
@@ -68,39 +68,5 @@ the grace; then a proxy's static pod that was set aside comes back, and Fairlead
 Examples:
   fairlead uninstall
   fairlead uninstall --root /host --restart-kubelet --stay`,
-    );
-
-  const cluster = program
-    .command('cluster')
-    .description('Change what names the API server for all nodes at once.')
-    .helpCommand(false);
-  cluster
-    .command('point')
-    .description(
-      'Point kube-proxy, kubeadm or a network plugin at the address that every node has; print it first.',
-    )
-    .addArgument(
-      new Argument('<TARGET>', 'What to point.').choices(['kube-proxy', 'kubeadm', 'cilium', 'calico']),
-    )
-    .option('--server <URL>', 'The address. Default: https://127.0.0.1:6443.')
-    .option('--tls-server-name <NAME>', 'Name to verify. Default: one is written only where it is needed.')
-    .option('--namespace <NAMESPACE>', 'Where the object is, if not in kube-system.')
-    .option('--print', 'Print the patch, and change nothing. This is the default.')
-    .option('--apply', 'Make the change.')
-    .option('--undo', 'Put back what was there.')
-    .option('--unchecked', 'Apply it although some nodes have no listener there.')
-    .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
-    .action(doing(async () => (await import('./cluster-point.ts')).clusterPoint))
-    .addHelpText(
-      'after',
-      `
-Refused where a node has neither an agent that serves nor, on the control plane, an API server on that port of its
-loopback. What was there is kept in an annotation of the object.
-
-Examples:
-  fairlead cluster point kube-proxy --kubeconfig ~/.kube/config
-  fairlead cluster point kube-proxy --apply && kubectl -n kube-system rollout restart daemonset/kube-proxy
-  fairlead cluster point calico --namespace tigera-operator --apply
-  fairlead cluster point kube-proxy --undo`,
     );
 }

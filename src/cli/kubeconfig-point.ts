@@ -6,9 +6,10 @@ import { bootSeedsMend, hasBootSeeds } from '../install/boot-seeds.ts';
 import { refuseDaemonSet } from '../install/daemonset-listener.ts';
 import { nodePaths, nodeRole } from '../install/node-paths.ts';
 import { applyPlan, backupSuffix, type FilePlan, planPointing, planRestoring } from '../install/point.ts';
-import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
+import { type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
+import { parseServer, urlOf } from './server-option.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fetchStatus, type ShownStatus } from './fetch-status.ts';
 import { problemsError } from './load-or-fail.ts';
@@ -81,22 +82,6 @@ async function planFrom(
     tlsServerName: options.tlsServerName === undefined ? 'auto' : { name: options.tlsServerName },
     clusters: options.allClusters ? 'all' : (options.cluster ?? 'current'),
   });
-}
-
-function urlOf(address: HostPort): { address: HostPort; server: string } {
-  return { address, server: `https://${formatHostPort(address)}` };
-}
-
-export function parseServer(text: string): { address: HostPort; server: string } {
-  // A bare IPv6 address would be read as an address and no port: 443 is not what was meant.
-  const bare = /^(?:https:\/\/)?(\[[^\]]*\](?::\d+)?|[^/:]+(?::\d+)?)\/?$/.exec(text)?.[1] ?? '';
-  const parsed = parseHostPort(bare, { defaultPort: 443 });
-  if (parsed.ok) return urlOf(parsed.value);
-  const found = JSON.stringify(text);
-  throw new FairleadError(
-    'CONFIG_INVALID',
-    `--server must be https://HOST:PORT, with an IPv6 address in brackets; found ${found}`,
-  );
 }
 
 /** Where the agent's configuration makes it listen. */

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { FairleadError } from '../model/errors.ts';
 import type { Doing } from './action.ts';
 import { addAdoptionCommands } from './adoption-commands.ts';
+import { addClusterCommands } from './cluster-commands.ts';
 import { addInstallCommands } from './install-commands.ts';
 import { addConfigOptions } from './config-options.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
@@ -79,6 +80,7 @@ Examples:
 
   addAdoptionCommands(program, doing);
   addInstallCommands(program, doing);
+  addClusterCommands(program, doing);
   return program;
 }
 

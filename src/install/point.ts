@@ -255,7 +255,7 @@ async function caOf(root: string, file: string, { name, caData, caFile }: Kubeco
 }
 
 /** The clusters of `current` with the addresses that they have in `original`. */
-function changesBack(original: KubeconfigText, current: KubeconfigText): ClusterChange[] {
+export function changesBack(original: KubeconfigText, current: KubeconfigText): ClusterChange[] {
   return current.clusters.flatMap((cluster) => {
     const before = original.clusters.find(({ name }) => name === cluster.name);
     const isSame =

@@ -95,6 +95,13 @@ export const errorKinds = {
     summary: 'What was installed on the node does not serve; what served before still does.',
     mend: "Read the agent's log (`kubectl -n fairlead-system logs fairlead-a-NODE`, or crictl logs on the node), then run the same command again.",
   },
+  CLUSTER_REFUSED: {
+    origin: 'config',
+    isRetrySafe: true,
+    summary:
+      'What was to be changed for the whole cluster would not work, is not there, or was changed by somebody else meanwhile.',
+    mend: 'The object that the message names is as it was. Mend what the message says, then run the same command again.',
+  },
   API_REFUSED: {
     origin: 'kubernetes',
     isRetrySafe: true,

@@ -210,6 +210,10 @@ function describeOverlays(program: string): void {
     expect(kinds('rbac-zones')).toEqual(['ClusterRole', 'ClusterRoleBinding']);
     const monitored = [...agent, 'PodMonitor', 'PrometheusRule'].sort();
     expect(kinds('daemonset-agent-podmonitor')).toEqual(monitored);
+    const binding = ['Role', 'RoleBinding'];
+    const pointing = ['ClusterRole', 'ClusterRoleBinding', 'Job', 'Namespace', 'ServiceAccount'];
+    for (const overlay of ['cluster-point-kube-proxy', 'cluster-point-kube-proxy-undo'])
+      expect(kinds(overlay)).toEqual([...pointing, ...binding, ...binding, ...binding].sort());
   });
 
   const agents = [
@@ -273,6 +277,27 @@ function describeOverlays(program: string): void {
     expect(Number.parseInt(requests.cpu, 10)).toBeGreaterThan(0);
     // A limit would end the node's connections at the worst moment.
     expect(limits).toBeUndefined();
+  });
+
+  test.each([
+    ['cluster-point-kube-proxy', '--apply'],
+    ['cluster-point-kube-proxy-undo', '--undo'],
+  ])('%s: the Job runs the command, as a user without rights on the node', (overlay, does) => {
+    const [job] = objects(overlay).filter(({ kind }) => kind === 'Job');
+    expect(job?.metadata.name).toBe(`fairlead-${overlay.replace('cluster-', '')}`);
+    const { spec } = job?.spec.template ?? {};
+    const [container] = spec.containers;
+    expect(container.args).toEqual(
+      expect.arrayContaining(['cluster', 'point', 'kube-proxy', does, '--restart']),
+    );
+    expect(container.securityContext).toEqual(containerOf('static-pod').securityContext);
+    expect(spec).toMatchObject({ securityContext: { runAsNonRoot: true }, restartPolicy: 'Never' });
+    expect([spec.hostNetwork, spec.volumes]).toEqual([undefined, undefined]);
+    // Or it would count as an agent that serves its node.
+    const components = agents.map((agent) => podOf(agent).metadata.labels?.['app.kubernetes.io/component']);
+    const { labels } = job?.spec.template.metadata ?? {};
+    expect(components).not.toContain(labels['app.kubernetes.io/component']);
+    expect(new Set(components)).toEqual(new Set(['static-pod', 'daemonset-agent']));
   });
 
   test.each(['static-pod', 'static-pod-nonroot', 'static-pod-metrics'])(

@@ -28,6 +28,7 @@ export interface Kind extends ResourceName {
 }
 
 const core = { group: '', version: 'v1' } as const;
+const apps = { group: 'apps', version: 'v1' } as const;
 
 function sizeOf(value: unknown): number {
   return typeof value === 'object' && value !== null ? Object.keys(value).length : 0;
@@ -89,6 +90,26 @@ export const kinds: readonly Kind[] = [
     isNamespaced: true,
     columns: [],
     emptyFields: { spec: {}, status: { loadBalancer: {} } },
+  },
+  {
+    ...apps,
+    resource: 'daemonsets',
+    kind: 'DaemonSet',
+    singular: 'daemonset',
+    shortNames: ['ds'],
+    isNamespaced: true,
+    hasGeneration: true,
+    columns: [],
+  },
+  {
+    ...apps,
+    resource: 'deployments',
+    kind: 'Deployment',
+    singular: 'deployment',
+    shortNames: ['deploy'],
+    isNamespaced: true,
+    hasGeneration: true,
+    columns: [],
   },
   {
     group: 'coordination.k8s.io',
