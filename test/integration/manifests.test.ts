@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { formatHostPort } from '../../src/model/endpoint.ts';
+import { renderStaticPod } from '../../src/install/node/static-pod.ts';
 import { metricDefinitions } from '../../src/observe/metrics.ts';
 import { findKubectl } from '../support/kubectl.ts';
 import { type KubeObject, schemaProblems } from '../support/kubernetes-schemas.ts';
@@ -389,6 +390,17 @@ function describeOverlays(program: string): void {
       const result = await loadConfig({ flags: {}, env, hostname: 'n' });
       expect(result).toMatchObject({ ok: true, config: { metrics: { host, port: Number(port) } } });
     }
+  });
+
+  test('the installer takes the static pod with metrics as its template', () => {
+    const pod = renderStaticPod({
+      template: stringify(podOf('static-pod-metrics')),
+      ...{ slot: 'b', image: 'f@sha256:1', config: Buffer.from('x'), adminPort: 6441, admin: false },
+    });
+    const { metadata, spec } = parse(pod) as KubeObject;
+    expect(metadata).toMatchObject({ name: 'fairlead-b', annotations: { 'fairlead/metrics-port': '6439' } });
+    expect(spec.containers[0].env).toContainEqual({ name: 'FAIRLEAD_METRICS', value: '[$(HOST_IP)]:6439' });
+    expect(spec.containers[0].readinessProbe.httpGet.port).toBe(6441);
   });
 
   test.each(overlays)('%s: what uses the node’s network is in a namespace that says so', (overlay) => {

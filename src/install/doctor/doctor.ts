@@ -94,6 +94,7 @@ export async function examine(input: DoctorInput): Promise<Examination> {
     role,
     listeners,
     isAgentRunning: agent !== undefined,
+    isDaemonSet: agent?.deployment === 'daemonset',
     isPortHeld: addresses.some(({ purpose, port }) => purpose === 'listener' && port.state === 'held'),
   });
 

@@ -105,6 +105,8 @@ export interface KubeconfigContext {
   readonly role: NodeRole;
   readonly listeners: readonly HostPort[];
   readonly isAgentRunning: boolean;
+  /** The agent is a DaemonSet's pod, which a rebooted node could not start without an API server. */
+  readonly isDaemonSet?: boolean;
   /** Something answers on the listeners, if only another proxy. */
   readonly isPortHeld: boolean;
 }
@@ -115,7 +117,7 @@ export function judgeKubeconfigs(found: readonly FoundKubeconfig[], context: Kub
 
 function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Generator<Finding> {
   const { file, client, url, server, problem } = kubeconfig;
-  const { role, listeners, isAgentRunning, isPortHeld } = context;
+  const { role, listeners, isAgentRunning, isDaemonSet, isPortHeld } = context;
   if (problem !== undefined) {
     yield finding(
       'kubeconfig',
@@ -129,7 +131,14 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
   const where = server ? formatHostPort(server) : url;
   switch (leadsTo(server, listeners)) {
     case 'to Fairlead': {
-      if (isAgentRunning || role === 'control-plane')
+      if (isKubelet && isDaemonSet)
+        yield finding(
+          'kubeconfig',
+          'error',
+          `${file} (${client}) leads to ${where}, which a DaemonSet serves: after a reboot kubelet could not learn of that pod`,
+          `Serve kubelet by the static pod or the systemd unit (docs/manifests.md), or: fairlead kubeconfig point --undo ${file}`,
+        );
+      else if (isAgentRunning || role === 'control-plane')
         yield finding('kubeconfig', 'ok', `${file} (${client}) leads to ${where}`);
       else if (isPortHeld)
         yield finding(

@@ -11,6 +11,8 @@ import { apiServerAddress, otherLoadBalancers, type StaticPod } from './static-p
 export interface AgentFacts {
   readonly listeners: readonly string[];
   readonly isReady: boolean;
+  /** What started it; missing in an older agent. */
+  readonly deployment?: string | undefined;
   readonly admin: string;
   /** Where its endpoints come from. */
   readonly sources: readonly string[];

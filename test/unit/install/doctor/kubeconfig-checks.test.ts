@@ -37,6 +37,12 @@ test.each<[string, string, Partial<KubeconfigContext>, string]>([
   ['past Fairlead, before there is one', 'https://10.0.0.1:6443', {}, 'info'],
   ['past Fairlead, which runs', 'https://10.0.0.1:6443', { isAgentRunning: true }, 'warning'],
   ['to Fairlead, which runs', 'https://localhost:6443', { isAgentRunning: true }, 'ok'],
+  [
+    'to Fairlead, which a DaemonSet runs',
+    'https://localhost:6443',
+    { isAgentRunning: true, isDaemonSet: true },
+    'error',
+  ],
   ['to Fairlead by IPv6', 'https://[::1]:6443', { isAgentRunning: true }, 'ok'],
   ['to another proxy on the port', 'https://127.0.0.1:6443', { isPortHeld: true }, 'info'],
   ['where nobody listens', 'https://127.0.0.1:6443', {}, 'error'],
@@ -51,6 +57,12 @@ test.each<[string, string, Partial<KubeconfigContext>, string]>([
   ['to no https address', 'http://10.0.0.1:8080', {}, 'info'],
 ])('kubelet.conf that leads %s', async (_, server, more, severity) => {
   expect(await judged(kubelet, to(server), more)).toMatchObject([{ check: 'kubeconfig', severity }]);
+});
+
+test('for clients other than kubelet an agent of a DaemonSet is as good as another', async () => {
+  const more = { isAgentRunning: true, isDaemonSet: true };
+  const found = await judged('/root/.kube/config', to('https://localhost:6443'), more);
+  expect(found).toMatchObject([{ severity: 'ok' }]);
 });
 
 test('the mend is the command, with a restart where kubelet needs one', async () => {
