@@ -109,7 +109,7 @@ export async function runFaultBench(
     readonly keep: (result: FaultBenchResult) => Promise<void>;
   },
 ): Promise<FaultBenchResult> {
-  checkBundle();
+  if (options.peers.includes('fairlead')) checkBundle();
   const startedMs = performance.now();
   const host = await hostFacts(neededTools(options));
   const scenarios: ScenarioResult[] = [];
