@@ -15,10 +15,13 @@ export interface PortWaiterDeps {
   readonly failed: (error: unknown) => void;
 }
 
-/** Between two tries: soon in the first minute, when a take-over is expected, then seldom. */
-const soonMs = [10, 20, 50, 100] as const;
+/**
+ * Between two tries: soon in the first minute, when a take-over is expected, then seldom. As long may clients be refused
+ * when the holder goes, so seldom is not long: kubelet tries again after a second.
+ */
+const soonMs = [10, 20, 50] as const;
 const takeOverMs = 60_000;
-const laterMs = 1_000;
+const laterMs = 250;
 /** How often the log says that it still waits. */
 const remindMs = 60_000;
 
@@ -95,7 +98,7 @@ export class PortWaiter {
   #plan(where: string, bind: () => Promise<void>, wait: Wait): void {
     const { clock } = this.#deps;
     const waitedMs = clock.nowMs() - wait.sinceMs;
-    const delayMs = waitedMs < takeOverMs ? (soonMs[wait.tries] ?? soonMs[3]) : laterMs;
+    const delayMs = waitedMs < takeOverMs ? (soonMs[wait.tries] ?? soonMs[2]) : laterMs;
     this.#timers.set(
       where,
       clock.schedule(delayMs, () => void this.#try(where, bind, { ...wait, tries: wait.tries + 1 })),

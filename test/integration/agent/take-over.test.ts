@@ -1,0 +1,245 @@
+// The move on a running node: the proxy that Kubespray installs (the real one, with its configuration) holds the port,
+// a waiting agent takes it over when the proxy is told to stop as kubelet does it, and clients go on.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AgentProcess, buildAgent, freePort } from '../../support/agent-process.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { eventually } from '../../support/eventually.ts';
+import { H2Tunnel } from '../../support/h2-tunnel.ts';
+import { skipLoudly } from '../../support/skip-loudly.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+interface Ports {
+  readonly port: number;
+  readonly healthPort: number;
+}
+
+interface Proxy {
+  readonly name: string;
+  readonly isInstalled: boolean;
+  /** What kubelet sends: the STOPSIGNAL of the proxy's image. */
+  readonly stopSignal: NodeJS.Signals;
+  /** Starts it with the configuration of Kubespray's pod. */
+  start(directory: string, ports: Ports): ChildProcess;
+}
+
+const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so';
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+const servers = /^ *server .*(?:10\.0\.0\.\d|\[fd00::3\]):6443.*\n/gm;
+
+const scratch = tempDir();
+let plane: ControlPlane;
+const ended: Promise<unknown>[] = [];
+
+/** The fixture with other addresses; nothing else is changed. */
+function placed(fixture: string, { port, healthPort }: Ports, line: (endpoint: string) => string): string {
+  const lines = plane.endpoints.map((endpoint) => `${line(endpoint)}\n`).join('');
+  let isFirst = true;
+  return readFileSync(`test/fixtures/${fixture}`, 'utf8')
+    .replace(servers, () => {
+      const text = isFirst ? lines : '';
+      isFirst = false;
+      return text;
+    })
+    .replaceAll(/(127\.0\.0\.1|\[::1\]):6443/g, `$1:${port}`)
+    .replaceAll('8081', String(healthPort));
+}
+
+const proxies: readonly Proxy[] = [
+  {
+    name: 'nginx-proxy',
+    isInstalled: existsSync(streamModule),
+    stopSignal: 'SIGQUIT',
+    start(directory, ports) {
+      const file = join(directory, 'nginx.conf');
+      const config = placed('nginx-proxy.conf', ports, (endpoint) => `    server ${endpoint};`);
+      writeFileSync(
+        file,
+        `load_module ${streamModule};\n${config.replace('shutdown_timeout 10s', 'shutdown_timeout 1s')}`,
+      );
+      const more = `daemon off; pid ${directory}/pid;`;
+      return spawn('nginx', ['-p', directory, '-c', file, '-g', more], { env, stdio: 'ignore' });
+    },
+  },
+  {
+    name: 'haproxy',
+    isInstalled: spawnSync('haproxy', ['-v'], { env }).error === undefined,
+    stopSignal: 'SIGUSR1',
+    start(directory, ports) {
+      const file = join(directory, 'haproxy.cfg');
+      const config = placed(
+        'haproxy-proxy.cfg',
+        ports,
+        (endpoint) => `    server ${endpoint} ${endpoint} check check-ssl verify none`,
+      );
+      // Its soft stop waits for clients without end; so that the test ends.
+      writeFileSync(file, config.replace('global\n', 'global\n    hard-stop-after 1s\n'));
+      return spawn('haproxy', ['-W', '-db', '-f', file], { env, stdio: 'ignore' });
+    },
+  },
+];
+
+beforeAll(async () => {
+  if (!proxies.some(({ isInstalled }) => isInstalled)) return;
+  buildAgent();
+  plane = await startControlPlane({ servers: 2 });
+});
+
+afterAll(async () => {
+  await Promise.all(ended);
+  await plane?.stop();
+});
+
+interface Dial {
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly isConnected: boolean;
+}
+
+/** Dials every 20 ms, without waiting for the one before. */
+function dialler(port: number) {
+  const dials: Promise<Dial>[] = [];
+  let isOn = true;
+  const dial = () =>
+    new Promise<Dial>((resolve) => {
+      const startedMs = performance.now();
+      const socket = connect({ host: '127.0.0.1', port });
+      const end = (isConnected: boolean) => {
+        socket.destroy();
+        resolve({ startedMs, endedMs: performance.now(), isConnected });
+      };
+      socket.once('connect', () => end(true));
+      socket.once('error', () => end(false));
+    });
+  const loop = (async () => {
+    while (isOn) {
+      dials.push(dial());
+      await sleep(20);
+    }
+  })();
+  return {
+    async stop(): Promise<Dial[]> {
+      isOn = false;
+      await loop;
+      return Promise.all(dials);
+    },
+  };
+}
+
+/** As kubelet: one connection for everything; when it ends or is refused, the next one. */
+function longLived(address: string) {
+  const used: string[] = [];
+  let [isOn, refusedInARow, mostRefused, reconnects] = [true, 0, 0, -1];
+  const loop = (async () => {
+    while (isOn) {
+      const tunnel = await H2Tunnel.open(address, plane.pki).catch(() => undefined);
+      refusedInARow = tunnel ? 0 : refusedInARow + 1;
+      mostRefused = Math.max(mostRefused, refusedInARow);
+      if (!tunnel) await sleep(20);
+      else reconnects += 1;
+      while (isOn && tunnel?.isOpen) {
+        await tunnel.ask().then(
+          (server) => used.push(server),
+          () => {},
+        );
+        await sleep(20);
+      }
+      tunnel?.destroy();
+    }
+  })();
+  return {
+    get answers() {
+      return used.length;
+    },
+    get reconnects() {
+      return reconnects;
+    },
+    async stop() {
+      isOn = false;
+      await loop;
+      return { mostRefused, reconnects };
+    },
+  };
+}
+
+async function health(port: number): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${port}/healthz`).catch(() => undefined);
+  return answer?.status ?? 0;
+}
+
+const missing = proxies.filter(({ isInstalled }) => !isInstalled);
+for (const { name } of missing) skipLoudly(`taking over from ${name}`, `${name} is not installed`);
+const installed = proxies.filter(({ isInstalled }) => isInstalled);
+if (installed.length > 0) {
+  test.each(installed.map((proxy) => [proxy.name, proxy] as const))(
+    'a waiting agent takes port and health port of %s over, and no client has more than one reconnect to make',
+    async (name, proxy) => {
+      const directory = join(scratch, name);
+      mkdirSync(directory);
+      const ports = { port: await freePort(), healthPort: await freePort() };
+      const old = proxy.start(directory, ports);
+      ended.push(once(old, 'exit'));
+      let agent: AgentProcess | undefined;
+      try {
+        const address = `127.0.0.1:${ports.port}`;
+        await eventually('the proxy serves', async () => (await health(ports.healthPort)) === 200);
+        const client = longLived(address);
+        await eventually('an answer through the proxy', () => client.answers > 0);
+
+        const takenOver = new Map<string, number>();
+        agent = new AgentProcess(
+          [
+            ...['--listen', address, '--admin', `127.0.0.1:${ports.healthPort}`, '--wait-for-port'],
+            ...['--endpoints', plane.endpoints.join(','), '--kubeconfig', await plane.writeKubeconfig()],
+          ],
+          {
+            onLog: ({ msg, address: at }) => {
+              if (msg === 'address taken over') takenOver.set(String(at), performance.now());
+            },
+          },
+        );
+        await eventually('the agent waits', () =>
+          agent?.log.some(({ msg }) => msg === 'address is in use: waiting for it'),
+        );
+        const running = dialler(ports.port);
+        await eventually('dials through the proxy', async () => (await health(ports.healthPort)) === 200);
+        const [before, answersBefore] = [client.answers, client.reconnects];
+
+        old.kill(proxy.stopSignal);
+        await eventually('both addresses are taken over', () => takenOver.size === 2);
+        await once(old, 'exit');
+        // The one connection of the client was the proxy's until now.
+        await eventually('answers through the agent', () => client.reconnects > answersBefore);
+        const served = client.answers;
+        await eventually('the client goes on', () => client.answers > served + 3);
+        expect(before).toBeGreaterThan(0);
+        const dials = await running.stop();
+        const { mostRefused, reconnects } = await client.stop();
+
+        const refused = dials.filter(({ isConnected }) => !isConnected);
+        const firstAfter = dials.find(
+          ({ isConnected, startedMs }) => isConnected && startedMs > (refused[0]?.startedMs ?? 0),
+        );
+        const gapMs = refused[0] && firstAfter ? firstAfter.endedMs - refused[0].startedMs : 0;
+        // Tried every 50 ms: the bounds are for a machine that has other things to do.
+        expect(refused.length).toBeLessThan(50);
+        expect(gapMs).toBeLessThan(1_000);
+        // Not one after the agent has said that it listens.
+        const listensMs = takenOver.get(address) ?? 0;
+        expect(listensMs).toBeGreaterThan(0);
+        expect(refused.filter(({ startedMs }) => startedMs > listensMs)).toEqual([]);
+        expect(reconnects).toBe(1);
+        expect(mostRefused).toBeLessThanOrEqual(1);
+        expect(await health(ports.healthPort)).toBe(200);
+        expect((await fetch(`http://127.0.0.1:${ports.healthPort}/status`)).status).toBe(200);
+      } finally {
+        old.kill('SIGKILL');
+        await agent?.kill();
+      }
+    },
+  );
+}
