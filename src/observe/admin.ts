@@ -21,9 +21,11 @@ export type AdminServer = ReadOnlyServer;
 async function answer(path: string, deps: AdminDeps): Promise<Answer> {
   switch (path) {
     case '/livez':
+    // As nginx-proxy and HAProxy answer it on Kubespray's health port: whoever asks it as liveness must not have the
+    // agent restarted because the API servers are away.
+    case '/healthz':
       return { status: 200, body: 'ok\n' };
-    case '/readyz':
-    case '/healthz': {
+    case '/readyz': {
       const { isReady, waitingFor } = deps.status();
       if (isReady) return { status: 200, body: 'ok\n' };
       const why = waitingFor ? `waiting for ${waitingFor.join(', ')}` : 'no usable endpoint';

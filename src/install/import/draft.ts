@@ -173,7 +173,7 @@ export class Draft {
       'changed',
       line,
       directive,
-      `${moved}for liveness ask /livez, as /healthz answers 503 while no API server is usable`,
+      `${moved}for readiness ask /readyz, as /healthz answers 200 whatever the API servers do`,
     );
   }
 
