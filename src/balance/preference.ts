@@ -35,7 +35,7 @@ export function preferenceOf(
     const isUntried = health === undefined || health.verdict === 'unknown';
     const isReady = health?.verdict === 'ready';
     const hasProved = isReady && nowMs - health.sinceMs >= returnAfterMs;
-    if (isUntried ? !before.has(id) : isReady && (!before.has(id) || hasProved)) favoured.add(id);
+    if (isUntried || (isReady && (!before.has(id) || hasProved))) favoured.add(id);
     else fallen.add(id);
   }
   return { fallen, favoured };

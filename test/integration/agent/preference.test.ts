@@ -2,6 +2,7 @@
 import { rendezvousOrder } from '../../../src/balance/pick-order.ts';
 import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import type { KubeObject } from '../../support/apiserver/objects.ts';
 import { eventually } from '../../support/eventually.ts';
 import { H2Tunnel } from '../../support/h2-tunnel.ts';
@@ -55,19 +56,23 @@ const allReady = async (agent: AgentProcess, count = 3) =>
   (await agent.status()).endpoints.filter(({ verdict }) => verdict === 'ready').length === count;
 const first = async (agent: AgentProcess) => (await agent.status()).endpoints[0]?.id;
 
+/** The name of a node whose own order has `server` at `rank`. */
+function nodeWith(plane: ControlPlane, rank: number, server: ApiServer | undefined): string {
+  for (let index = 0; ; index += 1) {
+    const order = rendezvousOrder(`node-${index}`, plane.endpoints);
+    if (order[rank] === server?.address) return `node-${index}`;
+  }
+}
+
 test('prefer: local keeps to the own API server while it is ready, goes elsewhere and comes back', async () => {
   // Of 127.0.0.0/8 an interface has the first address only: the others are other hosts as far as that goes.
   const plane = await newPlane(['127.61.0.2', '127.0.0.1', '127.61.0.3']);
   const local = plane.servers[1];
   const env = { FAIRLEAD_BALANCE_PREFER: 'local', FAIRLEAD_BALANCE_RETURN_AFTER: '2s' };
   // Nodes that would have it second and last.
-  const names = [1, 2].map((rank) =>
-    Array.from({ length: 1_000 }, (_, index) => `node-${index}`).find(
-      (name) => rendezvousOrder(name, plane.endpoints)[rank] === local?.address,
-    ),
-  );
+  const names = [1, 2].map((rank) => nodeWith(plane, rank, local));
   const agents: AgentProcess[] = [];
-  for (const name of names) agents.push(await start(plane, env, { name: name ?? '' }));
+  for (const name of names) agents.push(await start(plane, env, { name }));
   for (const agent of agents) {
     await eventually('all are ready', () => allReady(agent));
     expect(await ask(agent, plane)).toBe('cp-2');
@@ -105,21 +110,23 @@ const zoned = (name: string, zone: string, address?: string): KubeObject =>
 describe('prefer: zone', () => {
   const hosts = ['127.62.0.1', '127.62.0.2', '127.62.0.3'];
 
-  async function zonedPlane(): Promise<ControlPlane> {
+  async function zonedPlane(): Promise<{ plane: ControlPlane; name: string }> {
     const plane = await newPlane(hosts);
     for (const [index, host] of hosts.entries()) {
       const name = `cp-${index + 1}`;
       await plane.store.put(`/registry/core/nodes/${name}`, zoned(name, `zone-${index + 1}`, host));
     }
-    await plane.store.put('/registry/core/nodes/node-1', zoned('node-1', 'zone-3'));
-    return plane;
+    // A node that would have the first one first.
+    const name = nodeWith(plane, 0, plane.servers[0]);
+    await plane.store.put(`/registry/core/nodes/${name}`, zoned(name, 'zone-3'));
+    return { plane, name };
   }
 
   test('reads the zones of the nodes, and its own, and follows a zone that is configured instead', async () => {
-    const plane = await zonedPlane();
+    const { plane, name } = await zonedPlane();
     const env = { FAIRLEAD_BALANCE_PREFER: 'zone' };
-    const read = await start(plane, env);
-    const told = await start(plane, { ...env, NODE_ZONE: 'zone-2' });
+    const read = await start(plane, env, { name });
+    const told = await start(plane, { ...env, NODE_ZONE: 'zone-2' }, { name });
     await eventually('its own zone goes first', async () => (await first(read)) === plane.endpoints[2]);
     await eventually('the told zone goes first', async () => (await first(told)) === plane.endpoints[1]);
     await eventually('all are ready', () => allReady(told));
@@ -131,8 +138,8 @@ describe('prefer: zone', () => {
   });
 
   test('without the right to list nodes says so, once, and serves as without a preference', async () => {
-    const plane = await zonedPlane();
-    const agent = await start(plane, { FAIRLEAD_BALANCE_PREFER: 'zone' }, { user: 'fairlead' });
+    const { plane, name } = await zonedPlane();
+    const agent = await start(plane, { FAIRLEAD_BALANCE_PREFER: 'zone' }, { user: 'fairlead', name });
     const warnings = () =>
       agent.log.filter(({ msg }) => msg === 'zones of the control-plane nodes cannot be read');
     await eventually('it says so', () => warnings().length === 1);
