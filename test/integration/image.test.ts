@@ -112,7 +112,8 @@ function describeImage(): void {
     const mounted = join(directory, 'mounted/config/kubeconfig');
     writeFileSync(mounted, readFileSync(kubeconfig), { mode: 0o600 });
     ok('chmod', '-R', 'a+X', directory);
-  }, 120_000);
+    // The first time it downloads 120 MB of Node.
+  }, 300_000);
 
   afterEach(async () => {
     await agent?.kill();
