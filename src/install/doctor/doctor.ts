@@ -2,7 +2,7 @@
 // it sends reads, and reviews of its own rights, to API servers.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Config, defaultGroupName } from '../../config/config.ts';
+import { type Config, defaultGroupName, usedGroups } from '../../config/config.ts';
 import { isLoopback } from '../../config/loopback.ts';
 import { parseSlice, readSlices } from '../../discovery/endpointslices.ts';
 import { ownListenerCheck } from '../../discovery/own-listener.ts';
@@ -79,13 +79,15 @@ export async function examine(input: DoctorInput): Promise<Examination> {
     addresses.push({ address, purpose: 'admin', isOptional: false, port: await portState(address, procDir) });
   }
   const healthPort = await portState(proxyHealthAddress, procDir);
+  // On a host whose listeners lead to etcd alone, say, nothing about API servers is amiss.
+  const isForApiServers = usedGroups(config).has(defaultGroupName);
   const node = judgeNode({
     role,
     pods,
     addresses,
     healthPort,
     agent,
-    hasBootSeeds: hasBootSeeds(config, agent?.sources),
+    hasBootSeeds: !isForApiServers || hasBootSeeds(config, agent?.sources),
   });
   const listeners = config.listeners
     .filter(({ group }) => group === defaultGroupName)
@@ -98,6 +100,8 @@ export async function examine(input: DoctorInput): Promise<Examination> {
     isPortHeld: addresses.some(({ purpose, port }) => purpose === 'listener' && port.state === 'held'),
   });
 
+  if (!isForApiServers)
+    return { role, endpoints: [], findings: [...node, ...pointing, ...judgeHosts(hosts)] };
   const { credentials, server, findings: credentialFindings } = await readCredentials(input);
   const originals = await findOriginals(root, kubeconfigs);
   const known = knownEndpoints(input, [...kubeconfigs, ...originals], server);

@@ -9,7 +9,10 @@ import { type Line, parseHaproxy, parseHaproxyTime, type Section } from './hapro
 /** Directives whose purpose Fairlead serves without being told, by their first words. */
 const covered: readonly (readonly [start: string, text: string])[] = [
   ['mode tcp', 'Fairlead relays TCP'],
-  ['option log-health-checks', 'every change of a verdict is logged, with its reason'],
+  [
+    'option log-health-checks',
+    'every change of a verdict is logged, with its reason; each check with health.logChecks',
+  ],
   ['option redispatch', 'a refused or failed dial goes on to the next API server'],
   ['retries', 'every API server is tried within dial.deadline'],
   ['timeout connect', 'the next API server is dialled beside a slow one after dial.raceDelay (250ms)'],

@@ -249,3 +249,18 @@ test('a file that is missing is a finding', async () => {
     expect.stringContaining('error credentials: /etc/kubernetes/none.conf'),
   );
 });
+
+test('on a host whose listeners lead elsewhere nothing about API servers is amiss', async () => {
+  const root = join(directory, 'elsewhere');
+  mkdirSync(root, { recursive: true });
+  const file = join(root, 'fairlead.yaml');
+  const listeners = `listeners: [{ address: "127.0.0.1:${await freePort()}", group: etcd }]`;
+  writeFileSync(
+    file,
+    `${listeners}\nadmin: "127.0.0.1:${await freePort()}"\ngroups: { etcd: { type: etcd, endpoints: [10.0.0.1] } }\n`,
+  );
+  const { code, out } = await runCommand(['doctor', '--config', file, '--root', root, '--json']);
+  const { findings } = JSON.parse(out) as { findings: Finding[] };
+  expect(findings.filter(({ severity }) => severity !== 'ok').map(({ check }) => check)).toEqual(['agent']);
+  expect(code).toBe(0);
+});
