@@ -13,7 +13,7 @@ export function addAdoptionCommands(program: Command, doing: Doing): void {
   addConfigOptions(kubeconfig.command('point'), ['admin'])
     .description('Make kubeconfigs name Fairlead as their server, after checking that it will work.')
     .argument('[FILE...]', 'Kubeconfigs. Default: /etc/kubernetes/kubelet.conf.')
-    .option('--server <URL>', "New server. Default: the configuration's first listener.")
+    .option('--server <URL>', "New server. Default: the configuration's first passthrough listener.")
     .option('--tls-server-name <NAME>', 'Name to verify. Default: one is written only where it is needed.')
     .option('--cluster <NAME>', "Cluster to change. Repeatable. Default: the current context's.", collect)
     .option('--all-clusters', 'Change every cluster of the file.')

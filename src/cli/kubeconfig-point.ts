@@ -87,7 +87,10 @@ async function planFrom(
 /** Where the agent's configuration makes it listen. */
 async function firstListener(options: ConfigOptions, surroundings: Surroundings): Promise<HostPort> {
   const result = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
-  const listener = result.values.listeners?.[0];
+  // kubelet brings a certificate, which cannot pass an http listener.
+  const listener = result.values.listeners?.find(({ type }) => type === 'passthrough');
+  if (result.ok && !listener)
+    throw new FairleadError('CONFIG_INVALID', 'the configuration has no passthrough listener; give --server');
   if (!listener) throw problemsError(result.ok ? [] : result.problems);
   const { host, port } = listener;
   if (!isWildcard(host)) return { host, port };

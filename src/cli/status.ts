@@ -76,8 +76,10 @@ export function formatStatus(status: ShownStatus): string {
   return `${lines.join('\n')}\n`;
 }
 
-const shownListener = ({ address, group }: ShownStatus['listeners'][number]) =>
-  group === undefined ? address : `${address} (${group})`;
+const shownListener = ({ address, type, group }: ShownStatus['listeners'][number]) => {
+  const what = type === 'http' ? type : group;
+  return what === undefined ? address : `${address} (${what})`;
+};
 
 function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): string[] {
   if (endpoints.length === 0) return ['no endpoints are known'];

@@ -69,7 +69,6 @@ export class ProxyCore implements ExchangeHome {
     this.proxy.on('error', (error) =>
       this.log.debug({ error: error.message }, 'a request failed outside its exchange'),
     );
-    this.proxy.on('econnreset', () => {}); // the client has gone
     this.proxy.on('proxyReq', (upstream, request, _response, _options, socket) =>
       this.#exchanges.get(request)?.assigned(upstream, socket),
     );

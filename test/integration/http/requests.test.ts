@@ -153,7 +153,7 @@ describe.each(['HTTP/1.1', 'HTTP/2'])('%s', (version) => {
     expect(path.core.counters.cut).toBe(2);
   });
 
-  test('the head of a watch comes before its first event, and quiet watches stay', async () => {
+  test('a watch without events stays, and is counted as one', async () => {
     const opened = Promise.withResolvers<{ end(text: string): void }>();
     backend.onRequest = (_request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
@@ -202,6 +202,22 @@ describe.each(['HTTP/1.1', 'HTTP/2'])('%s', (version) => {
     const answer = await it.ask({ path: '/big' });
     expect(answer.body.length).toBe(sent);
   });
+});
+
+test('the head of a watch comes before its first event', async () => {
+  backend.onRequest = (_request, response) => {
+    response.writeHead(200);
+    response.flushHeaders();
+  };
+  const client = await rawClient(path, 'GET /a?watch=1 HTTP/1.1\r\nHost: x\r\n\r\n');
+  await eventually('the head', () => /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n$/.test(client.text));
+  client.socket.destroy();
+  const { session, close } = await http2Client(path);
+  const stream = session.request({ ':path': '/a?watch=1' });
+  stream.on('error', () => {});
+  const status = await new Promise((resolve) => stream.once('response', (head) => resolve(head[':status'])));
+  expect(status).toBe(200);
+  await close();
 });
 
 test('a reader that stops stops the endpoint, too', async () => {

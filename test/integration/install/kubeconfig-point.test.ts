@@ -228,7 +228,10 @@ test('the server comes from the configuration when no other is given', async () 
   const { root, conf } = makeRoot();
   const server = await apiServer(kubeadmNames);
   const config = join(directory, 'fairlead.yaml');
-  writeFileSync(config, `listeners: ["0.0.0.0:${server.port}"]\nallowNonLoopback: true\nadmin: false\n`);
+  // A client certificate cannot pass the http listener that stands before it.
+  const http = '{ address: "127.0.0.1:1", type: http, tls: { certFile: /a, keyFile: /b } }';
+  const listeners = `listeners: [${http}, "0.0.0.0:${server.port}"]`;
+  writeFileSync(config, `${listeners}\nallowNonLoopback: true\nadmin: false\ncredentials: { caFile: /ca }\n`);
   const { code, err } = await runCommand(['kubeconfig', 'point', '--root', root, '--config', config]);
   expect({ code, err }).toMatchObject({ code: 0, err: expect.stringContaining('admin server is off') });
   expect(clusterOf(conf)).toHaveProperty('server', `https://${server.address}`);

@@ -78,3 +78,14 @@ test('an agent without endpoints, and one whose watch is not synced', () => {
   expect(text).toContain('discovery: connecting (refused); credentials');
   expect(text).toContain('no endpoints are known\n');
 });
+
+test('listeners of another kind or group say so', () => {
+  const listeners = [
+    { address: '127.0.0.1:6443', type: 'passthrough' },
+    { address: '127.0.0.1:6444', type: 'http' },
+    { address: '127.0.0.1:2379', type: 'passthrough', group: 'etcd' },
+  ] as const;
+  expect(formatStatus({ ...status, listeners: [...listeners] })).toContain(
+    'listening on 127.0.0.1:6443, 127.0.0.1:6444 (http), 127.0.0.1:2379 (etcd)\n',
+  );
+});
