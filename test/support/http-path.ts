@@ -38,6 +38,8 @@ export interface HttpPathOptions {
   readonly clientCa?: string;
   readonly frontProxy?: FrontProxyHeaders & FrontProxyPair;
   readonly passthroughAddresses?: readonly string[];
+  readonly allowFrom?: readonly string[];
+  readonly maxConnections?: number;
 }
 
 export function endpointOf({ host, port }: { host: string; port: number }): Endpoint {
@@ -55,6 +57,8 @@ export async function startHttpPath(
     clientCa,
     frontProxy,
     passthroughAddresses = ['127.0.0.1:6443'],
+    allowFrom,
+    maxConnections,
   }: HttpPathOptions,
 ): Promise<HttpPath> {
   count += 1;
@@ -91,6 +95,8 @@ export async function startHttpPath(
     clock: systemClock,
     log,
     ...(frontProxy && { frontProxy }),
+    ...(allowFrom && { allowFrom }),
+    ...(maxConnections !== undefined && { maxConnections }),
     passthroughAddresses: () => passthroughAddresses,
   });
   if (!listener) throw new Error('the listener was left out');

@@ -330,3 +330,32 @@ test('nothing of a path, a token or a body is logged', async () => {
   await ask(path, { method: 'POST', path: '/secret-path', body: 'secret-body' });
   expect(JSON.stringify(path.log.lines)).not.toContain('secret');
 });
+
+describe('who may come', () => {
+  const start = (more: { allowFrom?: string[]; maxConnections?: number }) =>
+    startHttpPath([backend.endpoint], { directory, trust: { ca: clusterCa.cert }, ...more });
+
+  test('clients of other networks than those allowed are closed at once', async () => {
+    const [closed, open] = [
+      await start({ allowFrom: ['10.0.0.0/8'] }),
+      await start({ allowFrom: ['127.0.0.0/8'] }),
+    ];
+    await expect(ask(closed)).rejects.toThrow();
+    expect((await ask(open)).status).toBe(200);
+    await Promise.all([closed.stop(), open.stop()]);
+  });
+
+  test('no more connections than allowed', async () => {
+    const bounded = await start({ maxConnections: 1 });
+    const first = await rawClient(bounded);
+    await expect(ask(bounded)).rejects.toThrow();
+    first.socket.destroy();
+    await eventually('room again', () =>
+      ask(bounded).then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    await bounded.stop();
+  });
+});

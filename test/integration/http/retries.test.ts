@@ -1,6 +1,6 @@
 // What happens to a request whose endpoint fails: tried elsewhere where that is safe, told plainly where it is not.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { type Backend, startBackend } from '../../support/https-backend.ts';
 import { ask, http2Client, rawClient } from '../../support/http-clients.ts';
 import { endpointOf, type HttpPath, startHttpPath } from '../../support/http-path.ts';
@@ -122,7 +122,11 @@ describe('an endpoint that cannot be reached', () => {
   });
 
   test('one that accepts TCP and is silent is left after the time for a connection', async () => {
-    const silent = createServer().listen(0, '127.0.0.1');
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => sockets.push(socket.on('error', () => {}))).listen(
+      0,
+      '127.0.0.1',
+    );
     await new Promise((resolve) => silent.once('listening', resolve));
     const endpoint = endpointOf({ host: '127.0.0.1', port: (silent.address() as { port: number }).port });
     path.endpoints = [endpoint, good.endpoint];
@@ -130,6 +134,7 @@ describe('an endpoint that cannot be reached', () => {
     expect(path.outcomes.lines).toEqual(
       expect.arrayContaining([`unanswered ${endpoint.id}`, `dialed ${endpoint.id} timeout`]),
     );
+    for (const socket of sockets) socket.destroy();
     silent.close();
   });
 
