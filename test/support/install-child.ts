@@ -1,7 +1,8 @@
 // Changes a scratch node, and kills itself with SIGKILL before the step that it is told. Whether the agents
 // serve is not asked: every one does at once.
 // Usage: node install-child.ts ROOT install|update|take-over|uninstall STEP
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
 import { NodeFiles } from '../../src/install/node/node-files.ts';
 import { reconcile, type Wish } from '../../src/install/node/reconcile.ts';
@@ -38,7 +39,7 @@ export async function change(root: string, what: Change, onStep: () => void = ()
       ...common,
       view,
       onStep,
-      restartKubelet: async () => {},
+      restartKubelet: async () => writeFileSync(join(root, 'kubelet-restarted'), ''),
       say: () => {},
     });
     if (!result.isDone) throw new Error(result.why);
