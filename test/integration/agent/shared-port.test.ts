@@ -41,7 +41,21 @@ test('two agents share listener and admin address; each answers for itself on it
     ((await (await get(`127.0.0.1:${at}`, '/status')).json()) as { pid: number }).pid;
   expect([await pidAt(one), await pidAt(two)]).toEqual([first.pid, second.pid]);
 
+  // Connections that last keep the first one alive for its grace; who asks at the shared address gets the second.
+  const held: H2Tunnel[] = [];
+  while (
+    (await ((await get(`127.0.0.1:${one}`, '/status')).json() as Promise<{ tunnels: { active: number } }>))
+      .tunnels.active === 0
+  )
+    held.push(await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki));
   first.signal('SIGTERM');
+  await eventually('stopping', () => first.log.some(({ msg }) => msg === 'stopping'));
+  await eventually('the second alone', async () => {
+    const pids = await Promise.all(Array.from({ length: 12 }, () => pidAt(admin).catch(() => 0)));
+    return pids.every((pid) => pid === second.pid);
+  });
+  expect(await pidAt(one)).toBe(first.pid);
+  for (const tunnel of held) tunnel.destroy();
   await first.exited;
   expect(await pidAt(admin)).toBe(second.pid);
   const tunnel = await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki);

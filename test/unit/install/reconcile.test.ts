@@ -1,0 +1,92 @@
+// What the installer concludes from what agents say of themselves; the files are real, below a scratch root.
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AgentView } from '../../../src/install/node/agent-view.ts';
+import { NodeFiles } from '../../../src/install/node/node-files.ts';
+import { type Outcome, reconcile } from '../../../src/install/node/reconcile.ts';
+import { wish } from '../../support/install-child.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const scratch = tempDir();
+const podDirectory = '/etc/kubernetes/manifests';
+const agent: AgentView = {
+  version: '',
+  startedAtMs: Number.POSITIVE_INFINITY,
+  isReady: true,
+  waitingFor: [],
+  hasUsableEndpoint: true,
+  tunnels: 0,
+  endpoints: [],
+};
+
+function makeNode(name: string) {
+  const root = join(scratch, name);
+  mkdirSync(join(root, podDirectory), { recursive: true });
+  let nowMs = Date.now();
+  return {
+    root,
+    pods: () => readdirSync(join(root, podDirectory)),
+    run: (
+      version: string,
+      view: (port: number) => AgentView | undefined,
+      replaceProxy = false,
+    ): Promise<Outcome> =>
+      reconcile(wish(version, replaceProxy), {
+        files: new NodeFiles(root),
+        view: async (port) => view(port),
+        pause: async (ms) => {
+          nowMs += ms;
+        },
+        nowMs: () => nowMs,
+        log: { info() {}, warn() {} },
+        serveWithinMs: 5_000,
+        leaveWithinMs: 1_000,
+      }),
+  };
+}
+
+test('an agent that was started before the manifest was written is the one that is ending', async () => {
+  const node = makeNode('old');
+  const outcome = await node.run('1', () => ({ ...agent, startedAtMs: Date.now() - 60_000 }));
+  expect(outcome).toMatchObject({
+    state: 'failed',
+    message: expect.stringContaining('kubelet has not started it'),
+  });
+});
+
+test("another proxy's pod stays until the agent has an API server to offer", async () => {
+  const node = makeNode('proxy');
+  const proxy = join(node.root, podDirectory, 'nginx-proxy.yml');
+  writeFileSync(proxy, 'metadata: {name: nginx-proxy}\nspec: {containers: [{image: nginx}]}\n');
+  const waiting = { ...agent, isReady: false, waitingFor: ['127.0.0.1:6443'] };
+  await node.run('1', () => ({ ...waiting, hasUsableEndpoint: false }), true);
+  expect(existsSync(proxy)).toBe(true);
+  await node.run('1', () => waiting, true);
+  // It was set aside, nothing came of it, and it was given back.
+  expect(node.pods()).toEqual(['nginx-proxy.yml']);
+});
+
+test('an outage of all API servers takes away nothing', async () => {
+  const node = makeNode('outage');
+  await node.run('1', () => agent);
+  const outcome = await node.run('1', () => ({ ...agent, isReady: false, hasUsableEndpoint: false }));
+  expect(outcome).toMatchObject({
+    state: 'failed',
+    message: expect.stringContaining('no usable API server'),
+  });
+  expect(node.pods()).toEqual(['fairlead-a.yaml']);
+});
+
+test('of two pods that an update left behind, the one that serves stays until the next one does', async () => {
+  const node = makeNode('two');
+  await node.run('1', () => agent);
+  writeFileSync(join(node.root, podDirectory, 'fairlead-b.yaml'), 'half an update');
+  const seen: string[][] = [];
+  const outcome = await node.run('3', () => {
+    seen.push(node.pods());
+    return agent;
+  });
+  expect(outcome).toMatchObject({ state: 'serving', slot: 'b' });
+  expect(seen[0]).toEqual(['fairlead-a.yaml', 'fairlead-b.yaml']);
+  expect(node.pods()).toEqual(['fairlead-b.yaml']);
+});
