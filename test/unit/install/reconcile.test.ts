@@ -59,17 +59,29 @@ test("another proxy's pod stays until the agent has an API server to offer", asy
   const proxy = join(node.root, podDirectory, 'nginx-proxy.yml');
   writeFileSync(proxy, 'metadata: {name: nginx-proxy}\nspec: {containers: [{image: nginx}]}\n');
   const waiting = { ...agent, isReady: false, waitingFor: ['127.0.0.1:6443'] };
-  await node.run('1', () => ({ ...waiting, hasUsableEndpoint: false }), true);
-  expect(existsSync(proxy)).toBe(true);
+  const seen = new Set<boolean>();
+  await node.run(
+    '1',
+    () => {
+      seen.add(existsSync(proxy));
+      return { ...waiting, hasUsableEndpoint: false };
+    },
+    true,
+  );
+  expect([...seen]).toEqual([true]);
   await node.run('1', () => waiting, true);
   // It was set aside, nothing came of it, and it was given back.
   expect(node.pods()).toEqual(['nginx-proxy.yml']);
 });
 
-test('an outage of all API servers takes away nothing', async () => {
+test('an outage of all API servers takes away nothing, and brings back no proxy', async () => {
   const node = makeNode('outage');
-  await node.run('1', () => agent);
-  const outcome = await node.run('1', () => ({ ...agent, isReady: false, hasUsableEndpoint: false }));
+  const proxy = join(node.root, podDirectory, 'nginx-proxy.yml');
+  writeFileSync(proxy, 'metadata: {name: nginx-proxy}\nspec: {containers: [{image: nginx}]}\n');
+  const taken = () =>
+    existsSync(proxy) ? { ...agent, isReady: false, waitingFor: ['127.0.0.1:6443'] } : agent;
+  expect(await node.run('1', taken, true)).toMatchObject({ state: 'serving' });
+  const outcome = await node.run('1', () => ({ ...agent, isReady: false, hasUsableEndpoint: false }), true);
   expect(outcome).toMatchObject({
     state: 'failed',
     message: expect.stringContaining('no usable API server'),
