@@ -5,11 +5,18 @@ import { recordingLog } from '../support/recording-log.ts';
 
 const address = { host: '127.0.0.1', port: 6443 };
 
+/** Stopped after each test, also one that fails: what waits holds the process. */
+const started: PortWaiter[] = [];
+afterEach(() => {
+  for (const ports of started.splice(0)) ports.stop();
+});
+
 function waiter(limitMs: number) {
   const clock = new FakeClock();
   const log = recordingLog();
   const failures: unknown[] = [];
   const ports = new PortWaiter({ clock, log, limitMs, failed: (error) => failures.push(error) });
+  started.push(ports);
   let isHeld = true;
   let tries = 0;
   const bind = async () => {

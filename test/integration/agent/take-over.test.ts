@@ -122,6 +122,9 @@ function dialler(port: number) {
     }
   })();
   return {
+    get count() {
+      return dials.length;
+    },
     async stop(): Promise<Dial[]> {
       isOn = false;
       await loop;
@@ -182,7 +185,8 @@ if (installed.length > 0) {
       mkdirSync(directory);
       const ports = { port: await freePort(), healthPort: await freePort() };
       const old = proxy.start(directory, ports);
-      ended.push(once(old, 'exit'));
+      const hasEnded = once(old, 'exit');
+      ended.push(hasEnded);
       let agent: AgentProcess | undefined;
       try {
         const address = `127.0.0.1:${ports.port}`;
@@ -206,14 +210,15 @@ if (installed.length > 0) {
           agent?.log.some(({ msg }) => msg === 'address is in use: waiting for it'),
         );
         const running = dialler(ports.port);
-        await eventually('dials through the proxy', async () => (await health(ports.healthPort)) === 200);
-        const [before, answersBefore] = [client.answers, client.reconnects];
+        // By then the agent has tried for a while, and tries at its usual pace.
+        await eventually('dials through the proxy', () => running.count > 10);
+        const [before, reconnectsBefore] = [client.answers, client.reconnects];
 
         old.kill(proxy.stopSignal);
         await eventually('both addresses are taken over', () => takenOver.size === 2);
-        await once(old, 'exit');
+        await hasEnded;
         // The one connection of the client was the proxy's until now.
-        await eventually('answers through the agent', () => client.reconnects > answersBefore);
+        await eventually('answers through the agent', () => client.reconnects > reconnectsBefore);
         const served = client.answers;
         await eventually('the client goes on', () => client.answers > served + 3);
         expect(before).toBeGreaterThan(0);
