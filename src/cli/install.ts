@@ -41,7 +41,9 @@ const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
 
 export async function install(options: InstallOptions, surroundings: Surroundings): Promise<number> {
   const { env, hostname, version, signals, isTerminal } = surroundings;
-  const connection = await connectApi(options, surroundings);
+  const connection = await connectApi(options, surroundings, {
+    nodeRoot: resolve(options.root ?? '/'),
+  });
   if (options.report) {
     if (!connection) throw usage('--report needs an API: give --kubeconfig');
     const reports = await readReports(connection.api);

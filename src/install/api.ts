@@ -38,6 +38,8 @@ export const mergePatch = 'application/merge-patch+json';
 
 export class KubeApi {
   readonly #options: ApiOptions;
+  /** The one that answered last goes first: a dead one costs its time-out once, not for every request. */
+  #last = 0;
 
   constructor(options: ApiOptions) {
     this.#options = options;
@@ -47,9 +49,14 @@ export class KubeApi {
   async ask(request: ApiRequest): Promise<ApiAnswer> {
     const { servers, credentials, userAgent } = this.#options;
     const problems: string[] = [];
-    for (const endpoint of servers) {
+    for (let offset = 0; offset < servers.length; offset += 1) {
+      const index = (this.#last + offset) % servers.length;
+      const endpoint = servers[index] as HostPort;
       const answer = await askApiServer({ ...request, endpoint, credentials, userAgent });
-      if (answer.ok) return { status: answer.status, object: parseObject(answer.body) };
+      if (answer.ok) {
+        this.#last = index;
+        return { status: answer.status, object: parseObject(answer.body) };
+      }
       problems.push(`${formatHostPort(endpoint)}: ${answer.problem}`);
     }
     throw new FairleadError(

@@ -1,0 +1,35 @@
+// The installer's client of the API, with servers that do not answer.
+import { KubeApi } from '../../../src/install/api.ts';
+import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
+import type { ApiServer } from '../../support/apiserver/api-server.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+
+let plane: ControlPlane;
+beforeAll(async () => {
+  plane = await startControlPlane({ servers: 2 });
+});
+afterAll(() => plane.stop());
+
+test('one that does not answer costs its time-out once: the one that answered last is asked first', async () => {
+  const [one, two] = plane.servers as readonly [ApiServer, ApiServer];
+  const kubeconfig = await plane.writeKubeconfig();
+  const { credentials } = await loadCredentials({ kubeconfig }, new Set());
+  const servers = [one, two].map(({ host, port }) => ({ host, port }));
+  const api = new KubeApi({ servers, credentials, userAgent: 'test' });
+  /** Who answers a request: the stand-ins count theirs. */
+  const asked = async () => {
+    for (const server of [one, two]) server.resetStats();
+    expect((await api.ask({ path: '/version' })).status).toBe(200);
+    return [one, two].map((server) => server.stats().connectionsAccepted);
+  };
+  expect(await asked()).toEqual([1, 0]);
+  one.kill();
+  expect(await asked()).toEqual([0, 1]);
+  await one.start();
+  await one.ready();
+  expect(await asked()).toEqual([0, 1]);
+  two.kill();
+  expect(await asked()).toEqual([1, 0]);
+  one.kill();
+  await expect(api.ask({ path: '/version' })).rejects.toMatchObject({ code: 'API_REFUSED' });
+});
