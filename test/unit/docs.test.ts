@@ -40,6 +40,33 @@ test.each(examples)('an example of the pages is a good configuration: %j', async
   });
 });
 
+test('the recipes for new nodes join at a control-plane node, with files that are valid', async () => {
+  const blocks = [
+    ...readFileSync('docs/adopt.md', 'utf8').matchAll(/```yaml\n(#cloud-config\n[\s\S]*?)```/g),
+  ];
+  expect(blocks).toHaveLength(2);
+  for (const [, block = ''] of blocks) {
+    const { write_files: files, runcmd } = parse(block);
+    for (const { path, content } of files) {
+      const written = parse(content);
+      if (path === '/etc/kubernetes/join.yaml') {
+        expect(written).toMatchObject({ apiVersion: 'kubeadm.k8s.io/v1beta4', kind: 'JoinConfiguration' });
+        expect(written.discovery.bootstrapToken.apiServerEndpoint).toMatch(/^10\./);
+      } else {
+        const file = join(directory, 'node.yaml');
+        writeFileSync(file, content);
+        // Without the kubeconfig's server an agent must know API servers, or the node is lost at its next boot.
+        expect(await loadConfig({ file, env: {}, hostname: 'node' })).toMatchObject({
+          ok: true,
+          config: { discovery: { cacheFile: expect.any(String) } },
+        });
+      }
+    }
+    const [first] = runcmd;
+    expect(first).toBe('kubeadm join --config /etc/kubernetes/join.yaml');
+  }
+});
+
 test('docs/kubespray.md names every trap that `fairlead endpoint` knows', () => {
   const page = readFileSync('docs/kubespray.md', 'utf8');
   const rows = [...page.matchAll(/^\| `([a-z0-9]+-[a-z0-9-]+)` +\| /gm)].map(([, name]) => name);
