@@ -1,12 +1,14 @@
 // What the installer's manifests ship: kustomize reads each overlay, and the program knows what they ask of it.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { buildProgram } from '../../src/cli/program.ts';
 import type { Surroundings } from '../../src/cli/surroundings.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { findKubectl } from '../support/kubectl.ts';
 import { skipLoudly } from '../support/skip-loudly.ts';
+import { tempDir } from '../support/temp-dir.ts';
 
 const kubectl = findKubectl();
 if (kubectl === undefined) skipLoudly("the installer's overlays", 'no kubectl on PATH');
@@ -28,7 +30,7 @@ const installer = (overlay: string) => {
   expect({ status, stderr }).toMatchObject({ status: 0 });
   const objects = parseAllDocuments(stdout).map((document) => document.toJS());
   const daemonSet = objects.find(({ kind }) => kind === 'DaemonSet');
-  return { objects, pod: daemonSet.spec.template.spec };
+  return { objects, daemonSet, pod: daemonSet.spec.template.spec };
 };
 
 (kubectl === undefined ? test.skip : test).each([
@@ -57,9 +59,61 @@ const installer = (overlay: string) => {
   expect(container.securityContext).toMatchObject({
     allowPrivilegeEscalation: false,
     readOnlyRootFilesystem: true,
-    capabilities: { drop: ['ALL'] },
+    capabilities: { drop: ['ALL'], add: expect.arrayContaining(['DAC_OVERRIDE']) },
   });
   // The generated name reaches the volume, so that another configuration is rolled out.
   const maps = objects.filter(({ kind }) => kind === 'ConfigMap').map(({ metadata }) => metadata.name);
   expect(maps).toContain(pod.volumes.find(({ name }: { name: string }) => name === 'config').configMap.name);
+});
+
+(kubectl === undefined ? test.skip : test).each(['installer-point-kubelets', 'installer-remove'])(
+  '%s may send to D-Bus where AppArmor is on, and keeps the owner of kubeconfigs',
+  (overlay) => {
+    const { daemonSet, pod } = installer(`manifests/${overlay}`);
+    const [{ name, securityContext }] = pod.containers;
+    expect(securityContext.appArmorProfile).toEqual({ type: 'Unconfined' });
+    // A pod with both is refused where they differ.
+    expect(daemonSet.spec.template.metadata.annotations).toEqual({
+      [`container.apparmor.security.beta.kubernetes.io/${name}`]: 'unconfined',
+    });
+    expect(securityContext.capabilities.add).toEqual(['DAC_OVERRIDE', 'CHOWN', 'FOWNER']);
+  },
+);
+
+describe('as user 0 with the capabilities of the pod', () => {
+  const reason =
+    kubectl === undefined
+      ? 'no kubectl on PATH'
+      : process.getuid?.() !== 0
+        ? 'giving up capabilities needs root'
+        : spawnSync('setpriv', ['--version']).error && 'no setpriv on PATH';
+  if (reason) {
+    skipLoudly('the installer writes below directories of another user', reason);
+    return;
+  }
+  const root = tempDir();
+  const nodeFiles = JSON.stringify(resolve('src/install/node/node-files.ts'));
+
+  function write(capabilities: readonly string[]) {
+    // Kubespray's: /etc/kubernetes and its manifests are kube's, mode 0755.
+    const directory = join(root, 'etc/kubernetes/manifests');
+    mkdirSync(directory, { recursive: true });
+    for (const each of [directory, join(directory, '..')]) chownSync(each, 1000, 1000);
+    const kept = ['-all', ...capabilities.map((one) => `+${one.toLowerCase()}`)].join(',');
+    const program = `const { NodeFiles } = await import(${nodeFiles});
+      await new NodeFiles(${JSON.stringify(root)}).put('/etc/kubernetes/manifests/fairlead-a.yaml', Buffer.from('x'));`;
+    const words = [`--bounding-set=${kept}`, '--inh-caps=-all', process.execPath, '--input-type=module'];
+    const { status, stderr } = spawnSync('setpriv', [...words, '--eval', program], { encoding: 'utf8' });
+    return { status, stderr, files: readdirSync(directory) };
+  }
+
+  test('the installer writes below directories of another user', () => {
+    const bare = write([]);
+    expect(bare).toMatchObject({ status: 1, files: [] });
+    expect(bare.stderr).toContain('EACCES');
+    const { pod } = installer('manifests/daemonset-installer');
+    const { add } = pod.containers[0].securityContext.capabilities;
+    expect(add).toEqual(['DAC_OVERRIDE']);
+    expect(write(add)).toMatchObject({ status: 0, files: ['fairlead-a.yaml'] });
+  });
 });
