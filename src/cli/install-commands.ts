@@ -28,6 +28,10 @@ export function addInstallCommands(program: Command, doing: Doing): void {
     .option('--serve-within <SECONDS>', 'How long a new pod may take to serve. Default: 120.')
     .option('--point-kubelets <COUNT>', 'Once it serves, point kubelet at it: so many nodes at a time.')
     .option('--confirm-within <SECONDS>', "How long kubelet's Lease may take to be renewed. Default: 90.")
+    .option(
+      '--ready-address <ADDRESS>',
+      'Answer /readyz there: ready when the last pass found the agent serving.',
+    )
     .option('--report', 'Show what every node has reported, and do nothing else.')
     .option('--json', 'With --report: print JSON.')
     .action(doing(async () => (await import('./install.ts')).install))
@@ -58,6 +62,7 @@ Examples:
     .option('--restart-kubelet', 'Restart kubelet (through systemd) when its kubeconfig was put back.')
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
     .option('--stay', 'Stay when all is done, until SIGTERM: for a DaemonSet.')
+    .option('--ready-address <ADDRESS>', 'Answer /readyz there: ready when all is done.')
     .action(doing(async () => (await import('./uninstall.ts')).uninstall))
     .addHelpText(
       'after',

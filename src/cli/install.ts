@@ -16,6 +16,7 @@ import { FairleadError } from '../model/errors.ts';
 import { createLog } from '../observe/log.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type ApiCommandOptions, connectApi } from './connect-api.ts';
+import { type Readiness, startReadiness } from './readiness.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export interface InstallOptions extends ApiCommandOptions {
@@ -35,6 +36,7 @@ export interface InstallOptions extends ApiCommandOptions {
   readonly json?: boolean;
   readonly pointKubelets?: string;
   readonly confirmWithin?: string;
+  readonly readyAddress?: string;
 }
 
 const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
@@ -57,7 +59,9 @@ export async function install(options: InstallOptions, surroundings: Surrounding
   const stop = new AbortController();
   const onStop = () => stop.abort();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, onStop);
+  let readiness: Readiness | undefined;
   try {
+    if (options.readyAddress !== undefined) readiness = await startReadiness(options.readyAddress, logger);
     const files = new NodeFiles(resolve(options.root ?? '/'));
     const pause = (ms: number) => sleep(ms, undefined, { signal: stop.signal }).catch(() => {});
     const isStopped = () => stop.signal.aborted;
@@ -79,6 +83,7 @@ export async function install(options: InstallOptions, surroundings: Surrounding
         ...(options.pointKubelets !== undefined && {
           afterwards: await pointingAfterwards(options, connection?.api, pointing),
         }),
+        onResult: ({ state, message }) => readiness?.set(state === 'serving', message),
       },
       {
         files,
@@ -98,6 +103,7 @@ export async function install(options: InstallOptions, surroundings: Surrounding
     return outcomeOf(await installer.pass(), surroundings);
   } finally {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.off(signal, onStop);
+    await readiness?.stop();
     await close();
   }
 }

@@ -12,6 +12,7 @@ import { FairleadError } from '../model/errors.ts';
 import { type ApiCommandOptions, connectApi } from './connect-api.ts';
 import { exitCodes } from './exit-codes.ts';
 import { parsePorts, seconds } from './install.ts';
+import { startReadiness } from './readiness.ts';
 import type { Surroundings } from './surroundings.ts';
 
 interface UninstallOptions extends ApiCommandOptions {
@@ -22,11 +23,44 @@ interface UninstallOptions extends ApiCommandOptions {
   readonly cacheFile?: string;
   readonly grace?: string;
   readonly stay?: boolean;
+  readonly readyAddress?: string;
   readonly restartKubelet?: boolean;
 }
 
+/** Until SIGTERM. A signal handler alone does not keep a process, so a timer does. */
+function stay(signals: Surroundings['signals']): { readonly ended: Promise<void>; stop(): void } {
+  const { promise, resolve: end } = Promise.withResolvers<void>();
+  const onSignal = () => end();
+  const keeping = setInterval(() => {}, 1 << 30);
+  signals.on('SIGTERM', onSignal);
+  const stop = () => {
+    clearInterval(keeping);
+    signals.off('SIGTERM', onSignal);
+  };
+  return { ended: promise, stop };
+}
+
 export async function uninstall(options: UninstallOptions, surroundings: Surroundings): Promise<number> {
-  const { env, hostname, print, printError, signals } = surroundings;
+  const { printError, signals } = surroundings;
+  const warn = (_fields: object, message: string) => printError(`warning: ${message}\n`);
+  const readiness =
+    options.readyAddress === undefined ? undefined : await startReadiness(options.readyAddress, { warn });
+  // From the beginning: what is begun is brought to its end, also when the pod is to go meanwhile.
+  const staying = options.stay ? stay(signals) : undefined;
+  try {
+    await takeOffAndForget(options, surroundings);
+    readiness?.set(true);
+    // A DaemonSet starts again whatever ends.
+    await staying?.ended;
+  } finally {
+    staying?.stop();
+    await readiness?.stop();
+  }
+  return exitCodes.ok.code;
+}
+
+async function takeOffAndForget(options: UninstallOptions, surroundings: Surroundings): Promise<void> {
+  const { env, hostname, print, printError } = surroundings;
   const root = resolve(options.root ?? '/');
   const result = await takeOff(
     {
@@ -47,13 +81,10 @@ export async function uninstall(options: UninstallOptions, surroundings: Surroun
   if (!result.isDone) throw new FairleadError('INSTALL_REFUSED', result.why);
   print('Fairlead is off this node\n');
   try {
-    const connection = await connectApi(options, surroundings);
+    const connection = await connectApi(options, surroundings, { nodeRoot: root });
     if (connection)
       await removeReport(connection.api, options.node ?? env.NODE_NAME ?? hostname.toLowerCase());
   } catch (error) {
     printError(`warning: the report of this node stays: ${messageOf(error)}\n`);
   }
-  // A DaemonSet starts again whatever ends.
-  if (options.stay) await new Promise<void>((end) => signals.on('SIGTERM', () => end()));
-  return exitCodes.ok.code;
 }

@@ -95,7 +95,13 @@ function parseObject(text: string): KubeObject {
   }
 }
 
+/** Of the agents, the installer and what they are to have. */
 export const installNamespace = 'fairlead-system';
+/**
+ * Of what installers write: reports, turns and the halt. Apart from the other, because the token of every node may
+ * change what is here, and what the others install as root comes from there.
+ */
+export const reportsNamespace = 'fairlead-reports';
 
 export const configMapPath = (namespace: string, name = '') =>
   `/api/v1/namespaces/${namespace}/configmaps${name && `/${name}`}`;

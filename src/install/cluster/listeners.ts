@@ -2,7 +2,7 @@
 // the agent, or, on a control-plane node, its own API server. Reading and judging are apart; judging is pure.
 import { isWildcard } from '../../config/loopback.ts';
 import { formatHostPort, type HostPort } from '../../model/endpoint.ts';
-import { configMapPath, installNamespace, type KubeApi, type KubeObject } from '../api.ts';
+import { configMapPath, installNamespace, type KubeApi, type KubeObject, reportsNamespace } from '../api.ts';
 
 export interface SeenNode {
   readonly name: string;
@@ -86,7 +86,7 @@ export async function readCluster(api: KubeApi, endpoints: readonly HostPort[]):
     ),
     listAll(
       api,
-      `${configMapPath(installNamespace)}?${label('fairlead/report=node,fairlead/state=serving')}`,
+      `${configMapPath(reportsNamespace)}?${label('fairlead/report=node,fairlead/state=serving')}`,
       500,
     ),
   ]);

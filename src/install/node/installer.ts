@@ -33,6 +33,8 @@ export interface InstallerOptions {
   readonly api?: KubeApi;
   /** What comes after a node serves; its answer goes into the report. */
   readonly afterwards?: () => Promise<string>;
+  /** Told how each pass went, before what comes afterwards. */
+  readonly onResult?: (result: PassResult) => void;
 }
 
 export interface PassResult {
@@ -78,6 +80,7 @@ export class Installer {
       this.#deps.log.warn({ code: error.code, reason: error.message }, 'nothing is installed');
       result = { state, message: error.message, changed: [], error };
     }
+    this.#options.onResult?.(result);
     const kubelet = result.state === 'serving' ? await this.#afterwards() : '';
     await this.#report(result, image, kubelet);
     return kubelet === '' ? result : { ...result, kubelet };

@@ -1,6 +1,6 @@
 // What the installer says of a node: a ConfigMap for each, with the short facts as labels, so that kubectl shows the
-// fleet: kubectl -n fairlead-system get configmaps -l fairlead/report=node -L fairlead/state,fairlead/slot
-import { configMapPath, installNamespace, type KubeApi, type KubeObject, mergePatch } from '../api.ts';
+// fleet: kubectl -n fairlead-reports get configmaps -l fairlead/report=node -L fairlead/state,fairlead/slot
+import { configMapPath, reportsNamespace, type KubeApi, type KubeObject, mergePatch } from '../api.ts';
 import { refusal } from '../api.ts';
 
 export interface NodeReport {
@@ -38,18 +38,18 @@ const bodyOf = (report: NodeReport, nowMs: number) => ({
 /** Rejects with API_REFUSED. */
 export async function writeReport(api: KubeApi, report: NodeReport, nowMs: number): Promise<void> {
   const body = bodyOf(report, nowMs);
-  const path = configMapPath(installNamespace, reportName(report.node));
+  const path = configMapPath(reportsNamespace, reportName(report.node));
   const request = { method: 'PATCH', path, body, contentType: mergePatch } as const;
   const patched = await api.ask(request);
   if (patched.status === 404) {
-    await api.must({ method: 'POST', path: configMapPath(installNamespace), body });
+    await api.must({ method: 'POST', path: configMapPath(reportsNamespace), body });
   } else if (patched.status !== 200) {
     throw refusal('PATCH', path, patched);
   }
 }
 
 export async function removeReport(api: KubeApi, node: string): Promise<void> {
-  await api.ask({ method: 'DELETE', path: configMapPath(installNamespace, reportName(node)) });
+  await api.ask({ method: 'DELETE', path: configMapPath(reportsNamespace, reportName(node)) });
 }
 
 /** A table for people. */
@@ -74,7 +74,7 @@ export function formatReports(reports: readonly Readonly<Record<string, string>>
 
 /** Every node that has reported, by name. */
 export async function readReports(api: KubeApi): Promise<Readonly<Record<string, string>>[]> {
-  const path = `${configMapPath(installNamespace)}?labelSelector=${selector}`;
+  const path = `${configMapPath(reportsNamespace)}?labelSelector=${selector}`;
   const list = await api.must({ path });
   const items = Array.isArray(list.items) ? (list.items as KubeObject[]) : [];
   return items

@@ -2,7 +2,7 @@
 // ends them all until somebody removes it. Both are in the API, so that a node that dies holds nobody up for long.
 import {
   configMapPath,
-  installNamespace,
+  reportsNamespace,
   type KubeApi,
   type KubeObject,
   leasePath,
@@ -37,7 +37,7 @@ export class Turns {
 
   /** Why nobody goes on, or undefined. */
   async halted(): Promise<string | undefined> {
-    const map = await this.#api.find(configMapPath(installNamespace, rolloutName));
+    const map = await this.#api.find(configMapPath(reportsNamespace, rolloutName));
     const { halted } = (map?.data ?? {}) as { halted?: string };
     return halted;
   }
@@ -50,14 +50,14 @@ export class Turns {
       metadata: { name: rolloutName, labels: { 'app.kubernetes.io/name': 'fairlead' } },
       data: { halted: reason, node: this.#node, at: new Date(this.#nowMs()).toISOString() },
     };
-    const answer = await this.#api.ask({ method: 'POST', path: configMapPath(installNamespace), body });
+    const answer = await this.#api.ask({ method: 'POST', path: configMapPath(reportsNamespace), body });
     if (answer.status !== 201 && answer.status !== 409) throw refusal('POST', rolloutName, answer);
   }
 
   /** The turn that this node has now, or undefined when `count` others are at it. */
   async take(count: number): Promise<string | undefined> {
     const names = Array.from({ length: count }, (_, index) => turnName(index));
-    const leases = await Promise.all(names.map((name) => this.#api.find(leasePath(installNamespace, name))));
+    const leases = await Promise.all(names.map((name) => this.#api.find(leasePath(reportsNamespace, name))));
     // One that was interrupted goes on with the turn that it had.
     const own = leases.findIndex((lease) => lease && leaseSpec(lease).holderIdentity === this.#node);
     for (const index of own >= 0 ? [own] : names.keys()) {
@@ -70,7 +70,7 @@ export class Turns {
   }
 
   async giveBack(name: string): Promise<void> {
-    const lease = await this.#api.find(leasePath(installNamespace, name));
+    const lease = await this.#api.find(leasePath(reportsNamespace, name));
     if (lease && leaseSpec(lease).holderIdentity === this.#node) await this.#write(name, '', lease);
   }
 
@@ -89,15 +89,15 @@ export class Turns {
       kind: 'Lease',
       metadata: {
         name,
-        namespace: installNamespace,
+        namespace: reportsNamespace,
         labels: { 'app.kubernetes.io/name': 'fairlead' },
         ...(lease && { resourceVersion: lease.metadata?.resourceVersion }),
       },
       spec: { holderIdentity: holder, renewTime: now, acquireTime: now, leaseDurationSeconds: turnSeconds },
     };
     const answer = lease
-      ? await this.#api.ask({ method: 'PUT', path: leasePath(installNamespace, name), body })
-      : await this.#api.ask({ method: 'POST', path: leasePath(installNamespace), body });
+      ? await this.#api.ask({ method: 'PUT', path: leasePath(reportsNamespace, name), body })
+      : await this.#api.ask({ method: 'POST', path: leasePath(reportsNamespace), body });
     if (answer.status === 409) return false;
     if (answer.status >= 300) throw refusal(lease ? 'PUT' : 'POST', name, answer);
     return true;

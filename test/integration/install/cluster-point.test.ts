@@ -45,7 +45,7 @@ beforeAll(async () => {
   admin = await plane.writeKubeconfig({ user: 'admin' });
   const { credentials, server } = await loadCredentials({ kubeconfig: admin }, new Set());
   api = new KubeApi({ servers: server ? [server] : [], credentials, userAgent: 'test' });
-  for (const name of ['kube-system', 'fairlead-system']) {
+  for (const name of ['kube-system', 'fairlead-system', 'fairlead-reports']) {
     await api.ask({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name } } });
   }
 });

@@ -1,11 +1,13 @@
 // The installer on a scratch node: a real kubelet-like process runs what it writes, a stand-in control plane answers.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { installNamespace, KubeApi } from '../../../src/install/api.ts';
+import { reportsNamespace, KubeApi } from '../../../src/install/api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
-import { buildAgent, freePort, runFairlead } from '../../support/agent-process.ts';
+import { buildAgent, builtProgram, freePort, runFairlead } from '../../support/agent-process.ts';
 import { defaultGrants } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -63,7 +65,7 @@ beforeAll(async () => {
   );
   const { credentials, server } = await loadCredentials({ kubeconfig: admin }, new Set());
   const api = new KubeApi({ servers: server ? [server] : [], credentials, userAgent: 'test' });
-  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: installNamespace } };
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: reportsNamespace } };
   await api.must({ method: 'POST', path: '/api/v1/namespaces', body: namespace });
   for (const set of [0, 1, 2, 3]) {
     const free = await freePort();
@@ -227,6 +229,32 @@ test('an update that does not serve is taken back, and the one before it goes on
   expect(slotsPresent()).toBe('b');
   expect(readFileSync(manifest('b'), 'utf8')).toContain(digest('4'));
   expect(await report()).toEqual([expect.objectContaining({ state: 'failed' })]);
+});
+
+test('an installer that stays is ready only while its own agent serves', async () => {
+  const probe = await freePort();
+  const watching = async (image: string, status: number) => {
+    const args = [
+      ...['install', '--watch', '--root', root, '--node', 'worker-1', '--kubeconfig', admin],
+      ...['--config', join(source, 'config.yaml'), '--template', template, '--image', image],
+      ...['--admin-ports', `${a},${b}`, '--serve-within', '2', '--ready-address', `127.0.0.1:${probe}`],
+    ];
+    const child = spawn(process.execPath, [builtProgram, ...args], { stdio: 'ignore' });
+    const ended = once(child, 'close');
+    const ask = () => fetch(`http://127.0.0.1:${probe}/readyz`).catch(() => undefined);
+    const answer = await eventually('an answer of a pass', async () => {
+      const found = await ask();
+      const text = (await found?.text()) ?? '';
+      return found && !text.startsWith('at it') ? { status: found.status, text } : undefined;
+    });
+    expect(answer.status).toBe(status);
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    return answer.text;
+  };
+  // The agent before it serves all the while.
+  expect(await watching('registry.example/broken:1', 503)).toContain('fairlead-b stays');
+  await watching(digest('4'), 200);
 });
 
 describe('drift is repaired', () => {

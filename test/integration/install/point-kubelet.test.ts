@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { installNamespace, KubeApi, leasePath } from '../../../src/install/api.ts';
+import { reportsNamespace, KubeApi, leasePath } from '../../../src/install/api.ts';
 import { NodeFiles } from '../../../src/install/node/node-files.ts';
 import {
   type PointKubeletDeps,
@@ -33,7 +33,7 @@ beforeAll(async () => {
   ]);
   const { credentials, server } = await loadCredentials({ kubeconfig }, new Set());
   api = new KubeApi({ servers: server ? [server] : [], credentials, userAgent: 'test' });
-  for (const name of [installNamespace, 'kube-node-lease']) {
+  for (const name of [reportsNamespace, 'kube-node-lease']) {
     const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
     await api.ask({ method: 'POST', path: '/api/v1/namespaces', body });
   }
@@ -43,7 +43,7 @@ afterEach(async () => {
   for (const kubelet of kubelets.splice(0)) kubelet.stop();
   await api.ask({
     method: 'DELETE',
-    path: `/api/v1/namespaces/${installNamespace}/configmaps/${rolloutName}`,
+    path: `/api/v1/namespaces/${reportsNamespace}/configmaps/${rolloutName}`,
   });
 });
 
@@ -193,7 +193,7 @@ test('a kubelet that does not come back is put back, and nobody else is pointed 
   expect(readFileSync(good.conf, 'utf8')).toBe(good.original);
   await api.ask({
     method: 'DELETE',
-    path: `/api/v1/namespaces/${installNamespace}/configmaps/${rolloutName}`,
+    path: `/api/v1/namespaces/${reportsNamespace}/configmaps/${rolloutName}`,
   });
   expect(await good.point()).toBe('pointed');
 });
