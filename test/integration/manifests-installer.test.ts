@@ -39,7 +39,7 @@ const installer = (overlay: string) => {
   ['manifests/installer-point-kubelets', ['install', '--point-kubelets']],
   ['manifests/installer-remove', ['uninstall', '--restart-kubelet', '--stay']],
 ])('%s runs on workers only, with arguments that the program knows', (overlay, expected) => {
-  const { objects, pod } = installer(overlay);
+  const { objects, daemonSet, pod } = installer(overlay);
   const [container] = pod.containers;
   expect(container.args).toEqual(expect.arrayContaining(expected));
   const program = buildProgram(
@@ -62,8 +62,12 @@ const installer = (overlay: string) => {
     capabilities: { drop: ['ALL'], add: expect.arrayContaining(['DAC_OVERRIDE']) },
   });
   // The generated name reaches the volume, so that another configuration is rolled out.
-  const maps = objects.filter(({ kind }) => kind === 'ConfigMap').map(({ metadata }) => metadata.name);
-  expect(maps).toContain(pod.volumes.find(({ name }: { name: string }) => name === 'config').configMap.name);
+  const mounted = pod.volumes.find(({ name }: { name: string }) => name === 'config').configMap.name;
+  const map = objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === mounted);
+  // Every installer writes what is in it as root.
+  expect(map).toMatchObject({ immutable: true, metadata: { namespace: 'fairlead-system' } });
+  // Nodes that are down count: a number would let a few of them stop the rollout of a large cluster.
+  expect(daemonSet.spec.updateStrategy.rollingUpdate.maxUnavailable).toMatch(/^\d+%$/);
 });
 
 (kubectl === undefined ? test.skip : test).each(['installer-point-kubelets', 'installer-remove'])(

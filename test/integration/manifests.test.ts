@@ -286,6 +286,8 @@ function describeOverlays(program: string): void {
   ])('%s: the Job runs the command, as a user without rights on the node', (overlay, does) => {
     const [job] = objects(overlay).filter(({ kind }) => kind === 'Job');
     expect(job?.metadata.name).toBe(`fairlead-${overlay.replace('cluster-', '')}`);
+    // As long as it is there it cannot be run again.
+    expect(job?.spec.ttlSecondsAfterFinished).toBeLessThanOrEqual(600);
     const { spec } = job?.spec.template ?? {};
     const [container] = spec.containers;
     expect(container.args).toEqual(
