@@ -2,13 +2,15 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { loadConfig } from '../config/load.ts';
+import { decodeCache } from '../discovery/cache-format.ts';
 import { isLoopback } from '../config/loopback.ts';
-import { KubeApi } from '../install/api.ts';
+import { type ApiOptions, KubeApi } from '../install/api.ts';
 import { resolveBelow } from '../install/below-root.ts';
 import { readKubeconfigText } from '../install/kubeconfig-text.ts';
 import { nodePaths } from '../install/node-paths.ts';
 import { defaultServiceAccountDir, loadCredentials } from '../kubernetes/load-credentials.ts';
-import { type HostPort, parseHostPort } from '../model/endpoint.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -28,25 +30,32 @@ export interface PodSurroundings {
   readonly serviceAccountDir?: string;
   /** Where the node's file system is: the API server that kubelet uses is asked where the ClusterIP does not answer. */
   readonly nodeRoot?: string;
+  /** Of the agent: the API servers that it names are asked last. */
+  readonly configFile?: string;
 }
 
 /** Undefined where there is neither. */
 export async function connectApi(
   { kubeconfig }: ApiCommandOptions,
   { env, version }: Pick<Surroundings, 'env' | 'version'>,
-  { serviceAccountDir = defaultServiceAccountDir, nodeRoot }: PodSurroundings = {},
+  { serviceAccountDir = defaultServiceAccountDir, nodeRoot, configFile }: PodSurroundings = {},
 ): Promise<Connection | undefined> {
   const isInPod = existsSync(join(serviceAccountDir, 'token'));
   if (kubeconfig === undefined && !isInPod) return undefined;
-  const { credentials, server } = await loadCredentials(
-    kubeconfig === undefined ? { serviceAccountDir } : { kubeconfig },
-    new Set(),
-  );
   const { KUBERNETES_SERVICE_HOST: host = '', KUBERNETES_SERVICE_PORT: port = '443' } = env;
   const inCluster = parseHostPort(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
-  const servers = server ? [server] : inCluster.ok ? [inCluster.value] : [];
-  // On a new node kube-proxy, which makes the ClusterIP work, may wait for the very agent that is to be installed.
-  if (!server && nodeRoot !== undefined) servers.push(...(await kubeletServer(nodeRoot)));
+  const read = async (): Promise<ApiOptions> => {
+    const { credentials, server } = await loadCredentials(
+      kubeconfig === undefined ? { serviceAccountDir } : { kubeconfig },
+      new Set(),
+    );
+    const servers = server ? [server] : inCluster.ok ? [inCluster.value] : [];
+    // On a new node kube-proxy, which makes the ClusterIP work, may wait for the very agent that is to be installed.
+    if (!server && nodeRoot !== undefined) servers.push(...(await nodeServers(nodeRoot, configFile)));
+    return { servers: distinct(servers), credentials, userAgent: `fairlead/${version}` };
+  };
+  const options = await read();
+  const { servers, credentials } = options;
   if (servers.length === 0) {
     throw new FairleadError(
       'CONFIG_INVALID',
@@ -54,15 +63,42 @@ export async function connectApi(
     );
   }
   const { ca } = credentials;
-  const api = new KubeApi({ servers, credentials, userAgent: `fairlead/${version}` });
+  const api = new KubeApi(options, read);
   return { api, servers, ...(ca !== undefined && { ca }) };
 }
 
-/** None where kubelet's kubeconfig cannot be read, or names an address of the node itself. */
-async function kubeletServer(root: string): Promise<HostPort[]> {
-  const text = await resolveBelow(root, nodePaths.kubeletKubeconfig)
+const distinct = (servers: readonly HostPort[]) => [
+  ...new Map(servers.map((server) => [formatHostPort(server), server])).values(),
+];
+
+/** The API servers that the node itself knows of: by kubelet, by the agent's configuration, by the agent's list. */
+async function nodeServers(root: string, configFile: string | undefined): Promise<HostPort[]> {
+  const servers = [
+    ...(await kubeletServer(root, nodePaths.kubeletKubeconfig)),
+    ...(await kubeletServer(root, nodePaths.bootstrapKubeconfig)),
+  ];
+  if (configFile === undefined) return servers;
+  const loaded = await loadConfig({ file: configFile, env: {}, hostname: 'node', mustFindEndpoints: false });
+  if (!loaded.ok) return servers; // installing says what is wrong with it
+  const { endpoints, discovery } = loaded.config;
+  const cache = decodeCache(await readBelow(root, discovery.cacheFile));
+  const cached = cache.ok
+    ? cache.value.endpoints.map(({ endpoint: { host, port } }) => ({ host, port }))
+    : [];
+  return [...servers, ...endpoints, ...cached];
+}
+
+/** Empty where it cannot be read. */
+async function readBelow(root: string, path: string | undefined): Promise<string> {
+  if (path === undefined) return '';
+  return resolveBelow(root, path)
     .then((file) => readFile(file, 'utf8'))
     .catch(() => '');
+}
+
+/** None where the kubeconfig cannot be read, or names an address of the node itself. */
+async function kubeletServer(root: string, path: string): Promise<HostPort[]> {
+  const text = await readBelow(root, path);
   const reading = readKubeconfigText(text);
   if (!reading.ok) return [];
   const { clusters, currentCluster } = reading.value;

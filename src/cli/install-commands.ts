@@ -8,7 +8,10 @@ export function addInstallCommands(program: Command, doing: Doing): void {
     .description('Put the agent on this node as a static pod, wait until it serves, and keep it so.')
     .option('--config <FILE>', 'Configuration that the agent is to have.')
     .option('--template <FILE>', 'The static pod. Default: static-pod.yaml beside the configuration.')
-    .option('--image <IMAGE>', "The agent's image, by digest. Default: that of this very pod.")
+    .option(
+      '--image <IMAGE>',
+      "The agent's image, by digest. Default: $FAIRLEAD_IMAGE, else that of this very pod.",
+    )
     .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
     .option('--node <NAME>', 'Name of this node. Default: $NODE_NAME, else the host name.')
     .option(

@@ -45,6 +45,7 @@ export async function install(options: InstallOptions, surroundings: Surrounding
   const { env, hostname, version, signals, isTerminal } = surroundings;
   const connection = await connectApi(options, surroundings, {
     nodeRoot: resolve(options.root ?? '/'),
+    ...(options.config !== undefined && { configFile: options.config }),
   });
   if (options.report) {
     if (!connection) throw usage('--report needs an API: give --kubeconfig');
@@ -73,12 +74,11 @@ export async function install(options: InstallOptions, surroundings: Surrounding
         version,
         configFile: config,
         templateFile: options.template ?? join(dirname(config), 'static-pod.yaml'),
-        image: imageReader(options, connection?.api, env.POD_NAME),
+        image: imageReader(options.image ?? env.FAIRLEAD_IMAGE, connection?.api, env.POD_NAME),
         ...(options.podManifestPath !== undefined && { podDirectory: options.podManifestPath }),
         adminPorts,
         replaceProxy: options.replaceProxy ?? false,
         controlPlane: options.controlPlane ?? false,
-        ...(connection?.ca !== undefined && { ca: connection.ca }),
         ...(connection && { api: connection.api }),
         ...(options.pointKubelets !== undefined && {
           afterwards: await pointingAfterwards(options, connection?.api, pointing),
@@ -162,8 +162,9 @@ async function pointingAfterwards(
 }
 
 /** As given, else as this very pod has it. */
-function imageReader({ image }: InstallOptions, api: KubeApi | undefined, podName: string | undefined) {
-  let known: string | undefined = image;
+function imageReader(image: string | undefined, api: KubeApi | undefined, podName: string | undefined) {
+  // An empty one is a variable that nobody has set.
+  let known = image || undefined;
   return async () => {
     if (known !== undefined || !api || podName === undefined) return known;
     const namespace = await readFile('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8');

@@ -1,5 +1,6 @@
 // The few requests that installing needs of the cluster's API, sent to the first API server that answers. Not
 // @kubernetes/client-node: its generated clients cost the installer's pod, which is on every node, 38 MB.
+import { isDeepStrictEqual } from 'node:util';
 import type { Credentials } from '../kubernetes/credentials.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -37,16 +38,43 @@ export interface ApiOptions {
 export const mergePatch = 'application/merge-patch+json';
 
 export class KubeApi {
-  readonly #options: ApiOptions;
+  #options: ApiOptions;
+  readonly #read: (() => Promise<ApiOptions>) | undefined;
   /** The one that answered last goes first: a dead one costs its time-out once, not for every request. */
   #last = 0;
 
-  constructor(options: ApiOptions) {
+  /** `read` reads the options again: tokens, CAs and API servers change while a process stays. */
+  constructor(options: ApiOptions, read?: () => Promise<ApiOptions>) {
     this.#options = options;
+    this.#read = read;
+  }
+
+  /** The cluster's CA, PEM, as the credentials have it now. */
+  get ca(): string | undefined {
+    return this.#options.credentials.ca;
+  }
+
+  /** True when something is another one now. What cannot be read leaves what there is. */
+  async renew(): Promise<boolean> {
+    const read = await this.#read?.().catch(() => undefined);
+    if (!read || isDeepStrictEqual(read, this.#options)) return false;
+    this.#options = read;
+    return true;
   }
 
   /** Rejects with API_REFUSED when no API server answers; every status is an answer. */
   async ask(request: ApiRequest): Promise<ApiAnswer> {
+    let answer = await this.#askAny(request);
+    // A token has run out, or a CA or an address has changed.
+    const isRefused = answer.ok ? answer.status === 401 : true;
+    if (isRefused && (await this.renew())) answer = await this.#askAny(request);
+    if (answer.ok) return answer;
+    throw new FairleadError('API_REFUSED', `no API server answers: ${answer.problem}`);
+  }
+
+  async #askAny(
+    request: ApiRequest,
+  ): Promise<({ readonly ok: true } & ApiAnswer) | { readonly ok: false; readonly problem: string }> {
     const { servers, credentials, userAgent } = this.#options;
     const problems: string[] = [];
     for (let offset = 0; offset < servers.length; offset += 1) {
@@ -55,14 +83,11 @@ export class KubeApi {
       const answer = await askApiServer({ ...request, endpoint, credentials, userAgent });
       if (answer.ok) {
         this.#last = index;
-        return { status: answer.status, object: parseObject(answer.body) };
+        return { ok: true, status: answer.status, object: parseObject(answer.body) };
       }
       problems.push(`${formatHostPort(endpoint)}: ${answer.problem}`);
     }
-    throw new FairleadError(
-      'API_REFUSED',
-      `no API server answers: ${problems.join('; ') || 'none is known'}`,
-    );
+    return { ok: false, problem: problems.join('; ') || 'none is known' };
   }
 
   /** The object, or undefined when there is none; rejects with API_REFUSED for anything else. */

@@ -4,6 +4,8 @@ import { resolveBelow } from './below-root.ts';
 
 export const nodePaths = {
   kubeletKubeconfig: '/etc/kubernetes/kubelet.conf',
+  /** Gone, or left behind, once kubelet has its certificate. */
+  bootstrapKubeconfig: '/etc/kubernetes/bootstrap-kubelet.conf',
   apiServerManifest: '/etc/kubernetes/manifests/kube-apiserver.yaml',
 } as const;
 

@@ -28,7 +28,6 @@ export interface InstallerOptions {
   readonly adminPorts: { readonly [S in Slot]: number };
   readonly replaceProxy: boolean;
   readonly controlPlane: boolean;
-  readonly ca?: string;
   /** Undefined: this node is installed without the API. */
   readonly api?: KubeApi;
   /** What comes after a node serves; its answer goes into the report. */
@@ -103,7 +102,10 @@ export class Installer {
   }
 
   async #wish(): Promise<Wish> {
-    const { configFile, templateFile, replaceProxy, adminPorts, ca } = this.#options;
+    const { configFile, templateFile, replaceProxy, adminPorts, api } = this.#options;
+    // The pod stays for months: its token and CA are rotated meanwhile.
+    await api?.renew();
+    const ca = api?.ca;
     const { root } = this.#deps.files;
     if (!this.#options.controlPlane && (await nodeRole(root)) === 'control-plane') {
       throw new FairleadError(

@@ -33,3 +33,32 @@ test('one that does not answer costs its time-out once: the one that answered la
   one.kill();
   await expect(api.ask({ path: '/version' })).rejects.toMatchObject({ code: 'API_REFUSED' });
 });
+
+test('a token that has run out, and an API server that has moved, are read again; what is unreadable is kept', async () => {
+  const [one] = plane.servers as readonly [ApiServer, ApiServer];
+  await one.start();
+  await one.ready();
+  const kubeconfig = await plane.writeKubeconfig({ user: 'token' });
+  const { credentials } = await loadCredentials({ kubeconfig }, new Set());
+  const server = { host: one.host, port: one.port };
+  const good = { servers: [server], credentials, userAgent: 'test' };
+  let reads = 0;
+  const ask = async (options: typeof good, read: () => Promise<typeof good>) => {
+    reads = 0;
+    const api = new KubeApi(options, () => {
+      reads += 1;
+      return read();
+    });
+    return api.ask({ path: '/apis' }).then(({ status }) => status);
+  };
+  const expired = { ...good, credentials: { ...credentials, token: 'expired' } };
+  expect(await ask(expired, async () => good)).toBe(200);
+  expect(await ask({ ...good, servers: [{ host: '127.0.0.1', port: 1 }] }, async () => good)).toBe(200);
+  // Nothing else is there to try with: it is not tried twice.
+  expect(await ask(expired, async () => expired)).toBe(401);
+  expect(reads).toBe(1);
+  const unreadable = () => Promise.reject(new Error('gone'));
+  expect(await ask(expired, unreadable)).toBe(401);
+  expect(await ask(good, unreadable)).toBe(200);
+  expect(reads).toBe(0);
+});
