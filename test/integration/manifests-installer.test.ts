@@ -2,11 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { chownSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { buildProgram } from '../../src/cli/program.ts';
 import type { Surroundings } from '../../src/cli/surroundings.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { reportsNamespace } from '../../src/install/api.ts';
 import { findKubectl } from '../support/kubectl.ts';
+import type { KubeObject } from '../support/kubernetes-schemas.ts';
 import { skipLoudly } from '../support/skip-loudly.ts';
 import { tempDir } from '../support/temp-dir.ts';
 
@@ -81,6 +84,42 @@ const installer = (overlay: string) => {
       [`container.apparmor.security.beta.kubernetes.io/${name}`]: 'unconfined',
     });
     expect(securityContext.capabilities.add).toEqual(['DAC_OVERRIDE', 'CHOWN', 'FOWNER']);
+  },
+);
+
+const installers = ['daemonset-installer', 'installer-replace-proxy', 'installer-remove'];
+(kubectl === undefined ? test.skip : test).each([...installers, 'installer-point-kubelets'])(
+  '%s: the token that every worker holds changes nothing that installers go by',
+  (overlay) => {
+    const { objects, pod } = installer(`manifests/${overlay}`);
+    const subject = {
+      kind: 'ServiceAccount',
+      name: pod.serviceAccountName,
+      namespace: 'fairlead-system',
+    };
+    const bound = objects.filter(({ subjects }) =>
+      subjects?.some((one: object) => isDeepStrictEqual(one, subject)),
+    );
+    const granted = bound.map(({ roleRef, metadata: { namespace } }) => {
+      const isRole = ({ kind, metadata }: KubeObject) =>
+        [kind, metadata.name, metadata.namespace].join() === ['Role', roleRef.name, namespace].join();
+      return [namespace, objects.find(isRole)?.rules] as const;
+    });
+    const slices = [
+      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
+    ];
+    const lease = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] };
+    const points = overlay === 'installer-point-kubelets';
+    expect(Object.fromEntries(granted)).toEqual({
+      default: slices,
+      'fairlead-system': [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }],
+      // What src/install/node asks for (report.ts, turns.ts).
+      [reportsNamespace]: [
+        { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'create', 'patch', 'delete'] },
+        { ...lease, verbs: ['get', 'create', 'update'] },
+      ],
+      ...(points && { 'kube-node-lease': [{ ...lease, verbs: ['get'] }] }),
+    });
   },
 );
 

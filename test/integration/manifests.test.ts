@@ -212,9 +212,9 @@ function describeOverlays(program: string): void {
     const monitored = [...agent, 'PodMonitor', 'PrometheusRule'].sort();
     expect(kinds('daemonset-agent-podmonitor')).toEqual(monitored);
     const binding = ['Role', 'RoleBinding'];
-    const pointing = ['ClusterRole', 'ClusterRoleBinding', 'Job', 'Namespace', 'ServiceAccount'];
+    const pointing = ['ClusterRole', 'ClusterRoleBinding', 'Job', 'Namespace', 'Namespace', 'ServiceAccount'];
     for (const overlay of ['cluster-point-kube-proxy', 'cluster-point-kube-proxy-undo'])
-      expect(kinds(overlay)).toEqual([...pointing, ...binding, ...binding, ...binding].sort());
+      expect(kinds(overlay)).toEqual([...pointing, ...binding, ...binding, ...binding, ...binding].sort());
   });
 
   const agents = [
@@ -403,6 +403,16 @@ function describeOverlays(program: string): void {
     expect(metadata).toMatchObject({ name: 'fairlead-b', annotations: { 'fairlead/metrics-port': '6439' } });
     expect(spec.containers[0].env).toContainEqual({ name: 'FAIRLEAD_METRICS', value: '[$(HOST_IP)]:6439' });
     expect(spec.containers[0].readinessProbe.httpGet.port).toBe(6441);
+  });
+
+  const withRoles = overlays.filter((overlay) => kinds(overlay).includes('Role'));
+  const clusterOwn = ['default', 'kube-system', 'kube-node-lease'];
+  test.each(withRoles)('%s: brings the namespaces of Fairlead that it writes to', (overlay) => {
+    const named = objects(overlay).flatMap(({ metadata }) => metadata.namespace ?? []);
+    const brought = objects(overlay).filter(({ kind }) => kind === 'Namespace');
+    expect([...clusterOwn, ...brought.map(({ metadata }) => metadata.name)]).toEqual(
+      expect.arrayContaining([...new Set(named)]),
+    );
   });
 
   test.each(overlays)('%s: what uses the node’s network is in a namespace that says so', (overlay) => {
