@@ -51,7 +51,13 @@ const installer = (overlay: string) => {
   );
   const command = program.commands.find((one) => one.name() === container.args[0]);
   const flags = container.args.filter((word: string) => word.startsWith('--'));
-  for (const flag of flags) expect(command?.options.map(({ long }) => long)).toContain(flag);
+  for (const flag of flags) expect(command?.options.map(({ long }) => long)).toContain(flag.split('=')[0]);
+  // The command itself says when it is done; the agent's own ports are not its to take.
+  const { host, port, path } = container.readinessProbe.httpGet;
+  expect(container.args).toContain(`--ready-address=${host}:${port}`);
+  expect([host, path]).toEqual(['127.0.0.1', '/readyz']);
+  expect([6439, 6440, 6441, 6442, 6443, 7442, 7443, 7439]).not.toContain(port);
+  expect(daemonSet.spec.updateStrategy.type).toBe('RollingUpdate');
 
   const [term] = pod.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms;
   for (const role of ['control-plane', 'master'])
@@ -122,6 +128,12 @@ const installers = ['daemonset-installer', 'installer-replace-proxy', 'installer
     });
   },
 );
+
+(kubectl === undefined ? test.skip : test)('a removal that is under way is brought to its end', () => {
+  const { pod } = installer('manifests/installer-remove');
+  // It waits for clients, then for kubelet to end the pod.
+  expect(pod.terminationGracePeriodSeconds).toBe(180);
+});
 
 describe('as user 0 with the capabilities of the pod', () => {
   const reason =

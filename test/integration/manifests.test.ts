@@ -361,8 +361,8 @@ function describeOverlays(program: string): void {
       ...(listeners ?? []).map(({ port }) => port),
       ...(at ? [at.port] : []),
     ];
-    // Those of the installer's two slots, and those of the metrics, as well.
-    const taken = new Set([...ports(standard), 6440, 6441, 6439]);
+    // Those of the installer and its two slots, and those of the metrics, as well.
+    const taken = new Set([...ports(standard), 6438, 6440, 6441, 6439]);
     expect(ports(values).filter((port) => taken.has(port))).toEqual([]);
     expect(podOf('daemonset-agent').spec.securityContext).toMatchObject({
       runAsNonRoot: true,
