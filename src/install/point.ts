@@ -117,12 +117,18 @@ async function openKubeconfig(root: string, file: string): Promise<OpenedFile> {
   }
 }
 
-async function openBackup(target: string): Promise<{ bytes: Buffer; reading: KubeconfigText } | undefined> {
+/** Undefined when there is none; or when it is spoilt, unless it is needed. */
+async function openBackup(
+  target: string,
+  { isNeeded }: { readonly isNeeded: boolean },
+): Promise<{ bytes: Buffer; reading: KubeconfigText } | undefined> {
   const path = `${target}${backupSuffix}`;
   try {
     const { bytes } = await readBounded(path);
     const reading = readKubeconfigText(decode(bytes));
-    return reading.ok ? { bytes, reading: reading.value } : undefined;
+    if (reading.ok) return { bytes, reading: reading.value };
+    if (!isNeeded) return undefined;
+    throw new Error(`${reading.problem}, so that there is nothing to go back to`);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw kubeconfigError(`${path} ${absence[codeOf(error) ?? ''] ?? messageOf(error)}`, error);
@@ -180,7 +186,7 @@ async function planPoint(file: string, options: PointOptions): Promise<FilePlan>
   if (edits.length === 0) {
     return { ...plan, action: 'nothing', diff: '', why: `already points at ${options.server}` };
   }
-  const backup = await openBackup(target);
+  const backup = await openBackup(target, { isNeeded: false });
   // A backup that differs in more than the address is older than a rewrite by somebody else: it is stale.
   const isCurrent = backup !== undefined && isPointingOf(backup.reading, reading);
   return {
@@ -279,7 +285,7 @@ export function planRestoring({ files, root }: Pick<PointOptions, 'files' | 'roo
 
 async function planRestore(file: string, root: string): Promise<FilePlan> {
   const { target, bytes, attributes, reading } = await openKubeconfig(root, file);
-  const backup = await openBackup(target);
+  const backup = await openBackup(target, { isNeeded: true });
   const plan = { file, target, clusters: [], warnings: [] as string[] };
   if (!backup)
     return { ...plan, action: 'nothing', diff: '', why: 'has not been pointed (it has no backup)' };

@@ -3,25 +3,41 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { resolveBelow } from '../below-root.ts';
-import { otherLoadBalancers, readStaticPods } from '../doctor/static-pods.ts';
+import { readStaticPods } from '../doctor/static-pods.ts';
 import type { NodeFiles } from './node-files.ts';
 
 /** Not below the directory of the static pods: kubelet reads every file there. */
 export const replacedDirectory = '/etc/kubernetes/fairlead-replaced';
 
-/** Manifests of other load balancers, as the node names them. */
+/** There while an agent that has taken a proxy's place has not served yet: who finds it gives the place back. */
+export const takingOverPath = '/var/lib/fairlead/taking-over';
+
+/** As Kubespray names its pods. Others that run nginx or HAProxy may do anything, and stay. */
+const proxyNames: readonly string[] = ['nginx-proxy', 'haproxy'];
+
+/** Manifests of these load balancers, as the node names them. */
 export async function proxyManifests(root: string): Promise<string[]> {
-  return otherLoadBalancers(await readStaticPods(root)).map(({ file }) => file);
+  const pods = await readStaticPods(root);
+  return pods.filter(({ name }) => proxyNames.includes(name)).map(({ file }) => file);
 }
 
 export async function setAside(files: NodeFiles, manifests: readonly string[]): Promise<void> {
   for (const manifest of manifests) await files.move(manifest, join(replacedDirectory, basename(manifest)));
 }
 
+async function replacedNames({ root }: NodeFiles): Promise<string[]> {
+  const names = await readdir(await resolveBelow(root, replacedDirectory)).catch(() => []);
+  return names.filter((name) => !name.startsWith('.'));
+}
+
+/** Whether another load balancer is on the node, or comes back when Fairlead goes. */
+export async function isProxyThere(files: NodeFiles): Promise<boolean> {
+  return (await replacedNames(files)).length > 0 || (await proxyManifests(files.root)).length > 0;
+}
+
 /** The names of what was given back. */
 export async function giveBack(files: NodeFiles, podDirectory: string): Promise<string[]> {
-  const directory = await resolveBelow(files.root, replacedDirectory);
-  const names = (await readdir(directory).catch(() => [])).filter((name) => !name.startsWith('.'));
+  const names = await replacedNames(files);
   for (const name of names) await files.move(join(replacedDirectory, name), join(podDirectory, name));
   await files.removeEmpty(replacedDirectory);
   return names;

@@ -8,9 +8,10 @@ import { decodeCache, encodeCache } from '../../discovery/cache-format.ts';
 import { FairleadError } from '../../model/errors.ts';
 import { bootSeedsMend } from '../boot-seeds.ts';
 import type { AgentView } from './agent-view.ts';
+import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
 import { putBack, switchOn } from './hand-over-setting.ts';
 import type { NodeFiles } from './node-files.ts';
-import { proxyManifests, setAside, giveBack } from './proxy-pod.ts';
+import { giveBack, proxyManifests, setAside, takingOverPath } from './proxy-pod.ts';
 import {
   caPath,
   configPath,
@@ -28,7 +29,7 @@ export interface Wish {
   readonly image: string;
   /** The agent's configuration: its bytes, and what they mean. */
   readonly configText: Uint8Array;
-  readonly config: Pick<Config, 'endpoints' | 'discovery' | 'admin'>;
+  readonly config: Pick<Config, 'listeners' | 'endpoints' | 'discovery' | 'admin'>;
   /** The cluster's CA, PEM. */
   readonly ca?: string;
   /** API servers, as far as the API told them: what the agent's cache begins with. */
@@ -79,7 +80,6 @@ class Pass {
   readonly #wish: Wish;
   readonly #deps: ReconcileDeps;
   readonly #changed: string[] = [];
-  #hasSetAside = false;
 
   constructor(wish: Wish, deps: ReconcileDeps) {
     this.#wish = wish;
@@ -91,6 +91,7 @@ class Pass {
     const rendered = { a: this.#render('a'), b: this.#render('b') };
     const cache = await this.#cacheToWrite();
     const present = await this.#present();
+    await this.#refuseToStrand(present);
     const isAsWished = async (slot: Slot) =>
       (await files.read(this.#manifest(slot)))?.equals(rendered[slot]) ?? false;
     const good: Slot[] = [];
@@ -105,6 +106,7 @@ class Pass {
 
     const problem = await this.#served(target);
     if (problem !== undefined) return this.#gaveUp(target, problem);
+    await files.remove(takingOverPath);
     await this.#retire(otherSlot(target));
     if (this.#changed.length > 0)
       this.#deps.log.info({ slot: slotName(target) }, 'the agent of this node serves');
@@ -165,6 +167,20 @@ class Pass {
     );
   }
 
+  /** What names the agent that is there must find the next one at the same address. */
+  async #refuseToStrand(present: readonly Slot[]): Promise<void> {
+    const next = forKubeconfigs(this.#wish.config);
+    const clients = await clientsOf(this.#deps.files, present);
+    const stranded = clients.filter(({ address }) => !isServedBy(address, next));
+    if (stranded.length === 0) return;
+    const list = stranded.map(({ file, server }) => `${file} (${server})`).join(', ');
+    throw new FairleadError(
+      'INSTALL_REFUSED',
+      `the configuration has no passthrough listener any more at the API server's address of ${list}; keep that ` +
+        'listener beside the new one, point the file at the new one (fairlead kubeconfig point), then drop the old one',
+    );
+  }
+
   /** The slot that is to stay. */
   async #choose(present: readonly Slot[], good: readonly Slot[]): Promise<Slot> {
     const [only] = good;
@@ -206,8 +222,8 @@ class Pass {
         // Only now: the agent is up and has an API server, and needs nothing but the port.
         if (holders.length > 0 && view.hasUsableEndpoint) {
           log.info({ manifests: holders }, 'static pod of another load balancer set aside');
+          await files.put(takingOverPath, Buffer.from(''));
           await setAside(files, holders);
-          this.#hasSetAside = true;
           this.#changed.push(...holders);
         }
       }
@@ -225,7 +241,9 @@ class Pass {
     if (!isStopped()) {
       const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
       // What an earlier pass has set aside stays there: an outage of all API servers is no reason to go back.
-      const givenBack = this.#hasSetAside ? await giveBack(files, this.#wish.podDirectory) : [];
+      const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
+      const givenBack = isTakingOver ? await giveBack(files, this.#wish.podDirectory) : [];
+      await files.remove(takingOverPath);
       if (hasOther || givenBack.length > 0) {
         await files.remove(this.#manifest(slot));
         await files.remove(configPath(slot));

@@ -1,5 +1,6 @@
 // Takes Fairlead off a node: first the clients go back to what they had, then the agent, then its files. Every
 // step is done only where there is something to do, so that a run that was cut short is gone on with by the next.
+import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../model/error-text.ts';
@@ -9,10 +10,11 @@ import { managedHosts } from '../hosts-text.ts';
 import { applyPlan, backupSuffix, planRestoring } from '../point.ts';
 import { noStep, type OnStep } from '../replace-file.ts';
 import type { AgentView } from './agent-view.ts';
+import { clientsOf, kubeconfigDirectories } from './agent-clients.ts';
 import { putBack } from './hand-over-setting.ts';
 import type { NodeFiles } from './node-files.ts';
 import { pointingPath } from './point-kubelet.ts';
-import { giveBack } from './proxy-pod.ts';
+import { giveBack, isProxyThere, takingOverPath } from './proxy-pod.ts';
 import {
   caPath,
   configDirectory,
@@ -47,8 +49,6 @@ export type Uninstalled = { readonly isDone: true } | { readonly isDone: false; 
 
 const pollMs = 200;
 const leaveWithinMs = 90_000;
-/** Where kubeconfigs are that were pointed; those elsewhere are undone by `fairlead kubeconfig point --undo`. */
-const kubeconfigDirectories = ['/etc/kubernetes', '/root/.kube'];
 /** Written before kubelet is restarted, so that a run that is cut short there restarts it again. */
 export const restartPath = '/etc/kubernetes/fairlead-restart-kubelet';
 
@@ -56,6 +56,8 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   const { files, view, pause, nowMs, say } = deps;
   const kubelet = await undoKubeconfigs(deps);
   if (kubelet !== undefined) return { isDone: false, why: kubelet };
+  const stranded = await strandedClients(options, files);
+  if (stranded !== undefined) return { isDone: false, why: stranded };
   await undoHosts(deps);
 
   const views = () => Promise.all(slots.map((slot) => view(options.adminPorts[slot])));
@@ -76,6 +78,7 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   await files.remove(caPath);
   await files.remove(options.cacheFile);
   await files.remove(pointingPath);
+  await files.remove(takingOverPath);
   for (const directory of [configDirectory, dirname(options.cacheFile)]) await files.removeEmpty(directory);
   return { isDone: true };
 }
@@ -84,17 +87,18 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
 async function undoKubeconfigs(deps: UninstallDeps): Promise<string | undefined> {
   const { files, restartKubelet, nowMs, onStep = noStep, say } = deps;
   const found: string[] = [];
-  for (const directory of kubeconfigDirectories) {
-    const names = await readdir(await resolveBelow(files.root, directory)).catch(() => []);
-    for (const name of names) {
-      if (name.endsWith(backupSuffix)) found.push(join(directory, name.slice(0, -backupSuffix.length)));
-    }
+  for (const file of await pointedFiles(files)) {
+    if ((await files.stat(file)) !== undefined) found.push(file);
+    else say(`warning: ${file}${backupSuffix} stays: there is no ${file} any more`);
   }
-  const plans = await planRestoring({ files: found, root: files.root });
+  const plans = (await planRestoring({ files: found, root: files.root })).filter(
+    ({ action }) => action === 'restore',
+  );
   if (plans.length > 0) await files.put(restartPath, Buffer.from(''));
   for (const plan of plans) {
     await applyPlan(plan, { nowMs: nowMs(), onStep });
-    say(`${plan.file} is as it was before it was pointed`);
+    const isWhole = plan.write?.backup === 'return';
+    say(`${plan.file} ${isWhole ? 'is as it was before it was pointed' : 'names its API server again'}`);
   }
   if ((await files.read(restartPath)) === undefined) return undefined;
   if (!restartKubelet) {
@@ -109,6 +113,43 @@ async function undoKubeconfigs(deps: UninstallDeps): Promise<string | undefined>
   await files.remove(restartPath);
   say('kubelet restarted');
   return undefined;
+}
+
+/** Those with a backup beside them, or beside the file that a symlink leads to. */
+async function pointedFiles({ root }: NodeFiles): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const directory of kubeconfigDirectories) {
+    const entries = await readdir(await resolveBelow(root, directory), { withFileTypes: true }).catch(
+      () => [],
+    );
+    for (const entry of entries) {
+      const path = join(directory, entry.name);
+      if (entry.name.endsWith(backupSuffix)) found.add(path.slice(0, -backupSuffix.length));
+      else if (entry.isSymbolicLink() && existsSync(`${await resolveBelow(root, path)}${backupSuffix}`))
+        found.add(path);
+    }
+  }
+  return found;
+}
+
+/** Undefined unless somebody would find nobody at its API server's address once the agent is gone. */
+async function strandedClients(
+  { podDirectory }: UninstallOptions,
+  files: NodeFiles,
+): Promise<string | undefined> {
+  // The address is that of the proxy which was there before, and comes back.
+  if (await isProxyThere(files)) return undefined;
+  const present: Slot[] = [];
+  for (const slot of slots) {
+    if ((await files.stat(join(podDirectory, manifestName(slot)))) !== undefined) present.push(slot);
+  }
+  const clients = await clientsOf(files, present);
+  if (clients.length === 0) return undefined;
+  const list = clients.map(({ file, server }) => `${file} (${server})`).join(', ');
+  return (
+    `the agent stays, as there would be nobody at the API server's address of ${list}, and there is no backup to go ` +
+    'back to: write an API server there, restart its client (systemctl restart kubelet), then run this again'
+  );
 }
 
 async function undoHosts({ files, nowMs, onStep = noStep, say }: UninstallDeps): Promise<void> {

@@ -1,6 +1,7 @@
 // What the installer concludes from what agents say of themselves; the files are real, below a scratch root.
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ListenerConfig } from '../../../src/config/config.ts';
 import type { AgentView } from '../../../src/install/node/agent-view.ts';
 import { NodeFiles } from '../../../src/install/node/node-files.ts';
 import { type Outcome, reconcile } from '../../../src/install/node/reconcile.ts';
@@ -30,8 +31,10 @@ function makeNode(name: string) {
       version: string,
       view: (port: number) => AgentView | undefined,
       replaceProxy = false,
-    ): Promise<Outcome> =>
-      reconcile(wish(version, replaceProxy), {
+      listeners?: readonly ListenerConfig[],
+    ): Promise<Outcome> => {
+      const wished = wish(version, replaceProxy);
+      return reconcile(listeners ? { ...wished, config: { ...wished.config, listeners } } : wished, {
         files: new NodeFiles(root),
         view: async (port) => view(port),
         pause: async (ms) => {
@@ -41,7 +44,8 @@ function makeNode(name: string) {
         log: { info() {}, warn() {} },
         serveWithinMs: 5_000,
         leaveWithinMs: 1_000,
-      }),
+      });
+    },
   };
 }
 
@@ -72,6 +76,65 @@ test("another proxy's pod stays until the agent has an API server to offer", asy
   await node.run('1', () => waiting, true);
   // It was set aside, nothing came of it, and it was given back.
   expect(node.pods()).toEqual(['nginx-proxy.yml']);
+});
+
+test('a proxy that a killed installer had set aside comes back when the agent never serves', async () => {
+  const node = makeNode('killed');
+  const proxy = join(node.root, podDirectory, 'nginx-proxy.yml');
+  writeFileSync(proxy, 'metadata: {name: nginx-proxy}\nspec: {containers: [{image: nginx}]}\n');
+  const waiting = { ...agent, isReady: false, waitingFor: ['127.0.0.1:6443'] };
+  const killed = node.run(
+    '1',
+    () => {
+      if (!existsSync(proxy)) throw new Error('killed');
+      return waiting;
+    },
+    true,
+  );
+  await expect(killed).rejects.toThrow('killed');
+  expect(node.pods()).toEqual(['fairlead-a.yaml']);
+  const outcome = await node.run('1', () => ({ ...agent, isReady: false, hasUsableEndpoint: false }), true);
+  expect(outcome).toMatchObject({
+    state: 'failed',
+    message: expect.stringContaining('nginx-proxy.yml stays'),
+  });
+  expect(node.pods()).toEqual(['nginx-proxy.yml']);
+});
+
+test('only the proxies that Kubespray makes are set aside', async () => {
+  const node = makeNode('others');
+  for (const name of ['haproxy', 'my-nginx'])
+    writeFileSync(
+      join(node.root, podDirectory, `${name}.yml`),
+      `metadata: {name: ${name}}\nspec: {containers: [{image: nginx}]}\n`,
+    );
+  const proxy = join(node.root, podDirectory, 'haproxy.yml');
+  const taken = () =>
+    existsSync(proxy) ? { ...agent, isReady: false, waitingFor: ['127.0.0.1:6443'] } : agent;
+  expect(await node.run('1', taken, true)).toMatchObject({ state: 'serving' });
+  expect(node.pods()).toEqual(['fairlead-a.yaml', 'my-nginx.yml']);
+});
+
+test('a configuration that drops the listener which kubelet uses is refused, and nothing is written', async () => {
+  const node = makeNode('moved');
+  const conf = join(node.root, 'etc/kubernetes/kubelet.conf');
+  writeFileSync(conf, "clusters: [{name: k, cluster: {server: 'https://127.0.0.1:6443'}}]\n");
+  await node.run('1', () => agent);
+  const before = readFileSync(join(node.root, podDirectory, 'fairlead-a.yaml'), 'utf8');
+  const [listener] = wish('2', false).config.listeners;
+  const moved = listener && [{ ...listener, port: 7443 }];
+  const refused = node.run('2', () => agent, false, moved);
+  await expect(refused).rejects.toMatchObject({
+    code: 'INSTALL_REFUSED',
+    message: expect.stringContaining(conf.slice(node.root.length)),
+  });
+  expect(node.pods()).toEqual(['fairlead-a.yaml']);
+  expect(readFileSync(join(node.root, podDirectory, 'fairlead-a.yaml'), 'utf8')).toBe(before);
+  // Both, or a kubelet that goes elsewhere.
+  const both = listener && [listener, { ...listener, port: 7443 }];
+  expect(await node.run('2', () => agent, false, both)).toMatchObject({ state: 'serving' });
+  writeFileSync(conf, "clusters: [{name: k, cluster: {server: 'https://10.0.0.1:6443'}}]\n");
+  expect(await node.run('3', () => agent, false, moved)).toMatchObject({ state: 'serving' });
 });
 
 test('an outage of all API servers takes away nothing, and brings back no proxy', async () => {
