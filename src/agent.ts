@@ -208,6 +208,7 @@ class RunningAgent implements Agent {
     const { requestHeader } = this.#config;
     const deps = { http, config, tls, requestHeader, reusePort, log: this.#log, passthroughAddresses };
     const giveUp = await startGroupHttpListener(deps, (listener) => {
+      if (this.#isStopping) return void listener.destroy();
       this.#listeners.push(listener);
       this.#httpListeners.push(listener);
       const address = formatHostPort(listener.address);

@@ -69,12 +69,13 @@ export class ProxyCore implements ExchangeHome {
     this.proxy.on('error', (error) =>
       this.log.debug({ error: error.message }, 'a request failed outside its exchange'),
     );
-    this.proxy.on('proxyReq', (upstream, request, _response, _options, socket) =>
-      this.#exchanges.get(request)?.assigned(upstream, socket),
-    );
+    this.proxy.on('proxyReq', (upstream, request, _response, _options, socket) => {
+      const exchange = this.#exchanges.get(request);
+      this.#guard(exchange, () => exchange?.assigned(upstream, socket));
+    });
     this.proxy.on('proxyRes', (answer, request) => {
       const exchange = this.#exchanges.get(request);
-      if (exchange) exchange.answered(answer);
+      if (exchange) this.#guard(exchange, () => exchange.answered(answer));
       else answer.destroy();
     });
   }
@@ -98,13 +99,24 @@ export class ProxyCore implements ExchangeHome {
   ): void {
     const exchange = new Exchange(this, request, response, settings);
     this.#exchanges.set(request, exchange);
-    exchange.run().catch((error: unknown) => {
-      this.log.error(
-        { error: error instanceof Error ? error.stack : String(error) },
-        'a request broke the http listener',
-      );
-      (response as { destroy(): void }).destroy();
-    });
+    exchange.run().catch((error: unknown) => this.#broke(exchange, error));
+  }
+
+  /** What is thrown in an event of a socket would end the agent. */
+  #guard(exchange: Exchange | undefined, step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#broke(exchange, error);
+    }
+  }
+
+  #broke(exchange: Exchange | undefined, error: unknown): void {
+    this.log.error(
+      { error: error instanceof Error ? error.stack : String(error) },
+      'a request broke the http listener',
+    );
+    exchange?.broken();
   }
 
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer, settings: UpgradeSettings): void {

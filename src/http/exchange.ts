@@ -98,6 +98,9 @@ export class Exchange {
     const { counters, budget, options } = this.#core;
     const { method = '', headers } = this.#request;
     counters.inFlight += 1;
+    // Each attempt of http-proxy-3 listens to both, and an outage may take some dozen.
+    this.#request.setMaxListeners(0);
+    this.#response.setMaxListeners(0);
     this.#response.on('close', () => this.#finish());
     this.#response.on('error', () => {});
     this.#request.on('error', () => {});
@@ -216,6 +219,8 @@ export class Exchange {
   #pass(attempt: Attempt, answer: IncomingMessage, first: readonly Buffer[]): void {
     const response = this.#response;
     answer.on('close', () => {
+      // A client that left has ended it itself.
+      if (this.#isDone || attempt.isOver) return;
       // The endpoint died in the middle: the client must not take it for the end.
       if (!answer.complete && !response.writableEnded) this.#cut(attempt);
     });
@@ -225,9 +230,14 @@ export class Exchange {
     }
     const headers = cleanResponseHeaders(answer.rawHeaders);
     if (this.#core.isStopping && this.#request.httpVersionMajor === 1) headers.connection = 'close';
-    response.writeHead(answer.statusCode ?? 502, headers);
-    // A watch's client learns that it has begun before the first event.
-    response.flushHeaders();
+    try {
+      response.writeHead(answer.statusCode ?? 502, headers);
+      // A watch's client learns that it has begun before the first event.
+      response.flushHeaders();
+    } catch (error) {
+      this.#unfit(attempt, answer, error as Error);
+      return;
+    }
     for (const chunk of first) response.write(chunk);
     if (answer.readableEnded) response.end();
     else answer.pipe(response);
@@ -301,6 +311,27 @@ export class Exchange {
       const message = `the API server ${endpoint} closed the connection without an answer; the request may have been executed`;
       this.#refuse({ code: 502, reason: 'InternalError', message });
     }
+  }
+
+  /** An answer that HTTP does not allow to be sent: a status of 999, say. */
+  #unfit(attempt: Attempt, answer: IncomingMessage, error: Error): void {
+    this.#over(attempt);
+    answer.destroy();
+    this.#core.failed(attempt.endpoint.id, { verb: this.#verb, kind: 'unfit', code: codeOf(error) });
+    if (this.#response.headersSent) {
+      (this.#response as { destroy(): void }).destroy();
+      return;
+    }
+    // Over HTTP/2 those that were set stay set.
+    for (const name of this.#response.getHeaderNames()) this.#response.removeHeader(name);
+    const message = `the API server ${attempt.endpoint.id} gave an answer that cannot be passed on: ${error.message}`;
+    this.#refuse({ code: 502, reason: 'InternalError', message });
+  }
+
+  /** An error of ours in the middle of an exchange ends this exchange, not the agent. */
+  broken(): void {
+    this.#attempt?.answer?.destroy();
+    (this.#response as { destroy(): void }).destroy();
   }
 
   #refuse(refusal: Refusal): void {

@@ -189,9 +189,15 @@ export class Upgrade {
     // pipe() ends the other side after the last byte, and keeps to its pace.
     client.pipe(upstream);
     upstream.pipe(client);
+    // One side has ended: the other may go on for as long as bytes come.
     const endOther = (other: Socket) => (): void => {
       const { clock, options } = this.#core;
-      this.#timer = clock.schedule(options.halfClosedTimeoutMs, () => other.destroy());
+      const seen = client.bytesRead + upstream.bytesRead;
+      this.#timer?.cancel();
+      this.#timer = clock.schedule(options.halfClosedTimeoutMs, () => {
+        if (client.bytesRead + upstream.bytesRead === seen) other.destroy();
+        else endOther(other)();
+      });
     };
     upstream.once('end', endOther(client));
     client.once('end', endOther(upstream));
@@ -212,7 +218,15 @@ export class Upgrade {
     this.#timer?.cancel();
     this.#code = answer.statusCode ?? 502;
     const response = answerOn(this.#request, this.#client);
-    response.writeHead(this.#code, { ...cleanResponseHeaders(answer.rawHeaders), connection: 'close' });
+    try {
+      response.writeHead(this.#code, { ...cleanResponseHeaders(answer.rawHeaders), connection: 'close' });
+    } catch (error) {
+      // An answer that HTTP does not allow to be sent, such as a status of 099.
+      this.#core.failed(this.#endpoint, { verb: 'CONNECT', kind: 'unfit', code: codeOf(error) });
+      answer.destroy();
+      this.#client.destroy();
+      return;
+    }
     answer.on('close', () => {
       if (!answer.complete) this.#client.destroy();
     });

@@ -186,6 +186,9 @@ export class Upstreams implements TrafficReader {
     if (upstream.activeTunnels > 0) return false;
     retire(upstream.plain);
     retire(upstream.fronted);
+    // It may come back before the next look.
+    upstream.plain = undefined;
+    upstream.fronted = undefined;
     if (upstream.sockets.size > 0) return false;
     this.#upstreams.delete(id);
     this.dials.delete(id);

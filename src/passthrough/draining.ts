@@ -75,6 +75,14 @@ export class Draining {
     const nowMs = this.#clock.nowMs();
     const quietMs = this.#quietMs();
     for (const tunnel of draining) {
+      const isHere = tunnel.opening ? tunnel.opening.uses(record) : tunnel.record === record;
+      if (!isHere) {
+        // It has moved on by itself while it opened.
+        draining.delete(tunnel);
+        const isElsewhere = tunnel.record && this.#drains.get(tunnel.record)?.has(tunnel);
+        if (!isElsewhere) tunnel.drainFromMs = tunnel.drainAtMs = Number.POSITIVE_INFINITY;
+        continue;
+      }
       const isDue =
         nowMs >= tunnel.drainAtMs || (nowMs >= tunnel.drainFromMs && tunnel.isQuiet(nowMs, quietMs));
       if (!isDue) continue;

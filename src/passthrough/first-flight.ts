@@ -55,7 +55,7 @@ export class FirstFlight {
   #judge(): void {
     const verdict = this.#verdict;
     if (verdict.kind === 'unsafe') return;
-    if (this.length > maxFirstFlightBytes) this.#verdict = { kind: 'unsafe', why: 'too-long' };
+    if (this.isFull) this.#verdict = { kind: 'unsafe', why: 'too-long' };
     else if (verdict.kind === 'complete' || this.length >= verdict.neededBytes) {
       this.#verdict = judgeFirstFlight(this.#all());
     }

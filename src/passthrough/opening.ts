@@ -406,6 +406,10 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     for (const { isConnected, leg } of this.#attempts) if (isConnected) this.#shared.keepAlive(leg);
   }
 
+  uses(record: TunnelRecord): boolean {
+    return this.#attempts.some((attempt) => attempt.record === record);
+  }
+
   leaveEndpoint(record: TunnelRecord): boolean {
     const leaving = this.#attempts.filter((attempt) => attempt.record === record);
     if (leaving.length === 0) return false;

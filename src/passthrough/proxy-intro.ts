@@ -80,6 +80,10 @@ export class ProxyIntro implements LegOwner, TunnelOpening {
     this.#end();
   }
 
+  uses(): boolean {
+    return false;
+  }
+
   leaveEndpoint(): boolean {
     return false;
   }

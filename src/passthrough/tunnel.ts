@@ -31,6 +31,8 @@ export interface TunnelHome {
 export interface TunnelOpening {
   /** Ends the dials and attempts; the client is left to the caller. */
   abort(): void;
+  /** An attempt of it goes to this endpoint. */
+  uses(record: TunnelRecord): boolean;
   /** Leaves an endpoint whose first byte has not come, if there is another to try. */
   leaveEndpoint(record: TunnelRecord): boolean;
   /** The tunnel has lived long enough for keepalive; see `isKeptAlive`. */
