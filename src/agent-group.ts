@@ -382,6 +382,13 @@ export class EndpointGroup {
     return this.#discovery?.watchState ?? { state: 'off', failures: 0 };
   }
 
+  /** One that a check has found usable; before the first verdict every endpoint counts as usable. */
+  get hasProvedEndpoint(): boolean {
+    return this.#snapshots.current.endpoints.some(
+      ({ isUsable, verdict }) => isUsable && verdict !== 'unknown',
+    );
+  }
+
   status(wallMs: number): GroupStatusInput {
     return {
       policy: this.#config.balance.policy,

@@ -23,7 +23,8 @@ import type { MetricSources } from './observe/metrics.ts';
 import { type MetricsListener, startMetricsListener } from './observe/metrics-listener.ts';
 import { makeStatus } from './observe/status.ts';
 import type { HttpListener } from './http/listener.ts';
-import { PortWaiter } from './port-waiter.ts';
+import { isHeld } from './passthrough/bind.ts';
+import { HeldBack, PortWaiter } from './port-waiter.ts';
 import { cachedHostAddresses, OwnAddresses } from './passthrough/own-addresses.ts';
 import { Gate } from './passthrough/gate.ts';
 import { checkNodeHandles } from './passthrough/handle-check.ts';
@@ -142,7 +143,12 @@ class RunningAgent implements Agent {
     const sockets = assignSockets(this.#options.inherited ?? [], passthrough);
     for (const listener of listeners) {
       const fd = sockets.get(formatHostPort(listener));
-      const bind = () => this.#startListener(listener, reusePort, fd);
+      const bind = async () => {
+        // An agent with nothing to offer would take half of the new clients away from one that serves.
+        const mayHoldBack = reusePort && fd === undefined && !this.#group(listener.group).hasProvedEndpoint;
+        if (mayHoldBack && (await isHeld(listener))) throw new HeldBack();
+        await this.#startListener(listener, reusePort, fd);
+      };
       await this.#ports.take(listener, bind, { mayLackAddress: listener.waitForAddress });
     }
     if (admin) {
@@ -325,6 +331,7 @@ class RunningAgent implements Agent {
       deployment,
       listeners: this.#shown,
       ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
+      ...(this.#ports.heldBack.length > 0 && { heldBack: this.#ports.heldBack }),
       ...(this.#ports.absent.length > 0 && { absentAddresses: this.#ports.absent }),
       discovery: {
         watch: state,

@@ -30,6 +30,9 @@ export interface TakeOptions {
   readonly mayLackAddress?: boolean;
 }
 
+/** What `bind` rejects with to be asked again later: the address could be shared, and is not to be yet. */
+export class HeldBack extends Error {}
+
 const isAbsent = (error: unknown) =>
   error instanceof FairleadError &&
   (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRNOTAVAIL';
@@ -40,6 +43,8 @@ export class PortWaiter {
   readonly #timers = new Map<string, Timer>();
   /** Those of them that the host does not have. */
   readonly #absent = new Set<string>();
+  /** Those of them that could be shared, and are not to be yet. */
+  readonly #heldBack = new Set<string>();
   #isStopped = false;
   /** The clock's timers let the process end; while it has no address yet, nothing else may hold it. */
   #hold: NodeJS.Timeout | undefined;
@@ -50,12 +55,17 @@ export class PortWaiter {
 
   /** Addresses that somebody else holds. */
   get waitingFor(): readonly string[] {
-    return [...this.#timers.keys()].filter((where) => !this.#absent.has(where));
+    return [...this.#timers.keys()].filter((where) => !this.#absent.has(where) && !this.#heldBack.has(where));
   }
 
   /** Addresses that the host does not have. */
   get absent(): readonly string[] {
     return [...this.#absent];
+  }
+
+  /** Addresses that are not taken yet, though they could be shared. */
+  get heldBack(): readonly string[] {
+    return [...this.#heldBack];
   }
 
   /** Resolves when `bind` has worked, or is tried again in the background; rejects when it failed for good. */
@@ -69,7 +79,13 @@ export class PortWaiter {
     } catch (error) {
       const { limitMs, clock, log } = this.#deps;
       const where = formatHostPort(address);
-      if (mayLackAddress && isAbsent(error)) {
+      if (error instanceof HeldBack) {
+        this.#heldBack.add(where);
+        log.info(
+          { address: where },
+          'another agent serves the address: not shared before an endpoint has passed a check',
+        );
+      } else if (mayLackAddress && isAbsent(error)) {
         this.#absent.add(where);
         log.info({ address: where }, 'this host does not have the address: waiting for it');
       } else {
@@ -92,6 +108,7 @@ export class PortWaiter {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
     this.#absent.clear();
+    this.#heldBack.clear();
     clearInterval(this.#hold);
   }
 
@@ -111,18 +128,22 @@ export class PortWaiter {
       await bind();
       this.#timers.delete(where);
       this.#absent.delete(where);
+      this.#heldBack.delete(where);
       if (this.#timers.size === 0) clearInterval(this.#hold);
       log.info({ address: where, waitedMs: Math.round(clock.nowMs() - wait.sinceMs) }, 'address taken over');
     } catch (error) {
       if (this.#isStopped) return;
+      // Without end: as long as it lasts, somebody else serves there.
+      if (error instanceof HeldBack) return this.#plan(where, bind, wait);
+      const wasHeldBack = this.#heldBack.delete(where);
       const nowMs = clock.nowMs();
       if (wait.mayLackAddress && isAbsent(error)) {
         this.#absent.add(where);
         this.#plan(where, bind, wait);
         return;
       }
-      // It has come to this host, and somebody else listens on it: from here on that is what is waited for.
-      if (this.#absent.delete(where) && isInUse(error) && limitMs > 0) {
+      // It has come to this host, or is not shared after all, and somebody else listens on it: from here on that is what is waited for.
+      if ((this.#absent.delete(where) || wasHeldBack) && isInUse(error) && limitMs > 0) {
         this.#plan(where, bind, { ...wait, sinceMs: nowMs, remindedMs: nowMs, tries: 0 });
         return;
       }

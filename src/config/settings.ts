@@ -53,7 +53,7 @@ const plainSettings = {
   }),
   reusePort: boolean({
     description:
-      'Share the ports of listeners and `admin` with other processes of the same user (SO_REUSEPORT), so that a new agent serves before the old one goes. Every process that shares a port must say so.',
+      'Share the ports of listeners and `admin` with other processes of the same user (SO_REUSEPORT), so that a new agent serves before the old one goes. A port that another agent serves is not shared before an endpoint has passed a check. Every process that shares a port must say so.',
     applies: 'restart',
     flag: '--reuse-port',
     default: false,

@@ -82,6 +82,8 @@ export interface Status {
   readonly listeners: readonly StatusListener[];
   /** Addresses that another process still holds (`waitForPort`). */
   readonly waitingFor?: readonly string[];
+  /** Addresses that another agent serves, and this one not before an endpoint has passed a check (`reusePort`). */
+  readonly heldBack?: readonly string[];
   /** Addresses that this host does not have now (`waitForAddress`); the agent is ready all the same. */
   readonly absentAddresses?: readonly string[];
   readonly snapshotVersion: number;

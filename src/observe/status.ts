@@ -75,7 +75,8 @@ export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput
     isReady:
       (!isUsed || snapshot.usableCount > 0) &&
       others.every(({ isReady }) => isReady) &&
-      rest.waitingFor === undefined,
+      rest.waitingFor === undefined &&
+      rest.heldBack === undefined,
     snapshotVersion: snapshot.version,
     endpoints: statusEndpoints(input),
     ...(others.length > 0 && { groups: others }),

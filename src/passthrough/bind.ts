@@ -1,5 +1,5 @@
 // Binds a server to an address, with errors that say what to do. For listeners of every kind.
-import type { Server } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 
@@ -42,6 +42,18 @@ export async function bind(
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address');
   return { host: bound.address, port: bound.port };
+}
+
+/** Whether another process has the address: only then can nobody bind it who does not share. */
+export async function isHeld({ host, port }: HostPort): Promise<boolean> {
+  const server = createServer();
+  const error = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    server.once('error', resolve);
+    server.listen({ host, port, ipv6Only: true }, () => resolve(undefined));
+  });
+  if (error) return error.code === 'EADDRINUSE';
+  await new Promise((resolve) => server.close(resolve));
+  return false;
 }
 
 function listenError(listen: HostPort, error: NodeJS.ErrnoException): FairleadError {

@@ -1,5 +1,5 @@
 import { FairleadError } from '../../src/model/errors.ts';
-import { PortWaiter } from '../../src/port-waiter.ts';
+import { HeldBack, PortWaiter } from '../../src/port-waiter.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { recordingLog } from '../support/recording-log.ts';
 
@@ -153,6 +153,52 @@ describe('an address that the host does not have', () => {
     await patient.pass(4_000);
     expect([patient.ports.absent, patient.ports.waitingFor]).toEqual([[], ['127.0.0.1:6443']]);
     await patient.pass(2_000);
+    expect(patient.failures).toHaveLength(1);
+  });
+});
+
+describe('an address that could be shared, and is not to be yet,', () => {
+  function shared(limitMs: number, after: () => Promise<void> = async () => {}) {
+    const made = waiter(limitMs);
+    let mayShare = false;
+    const bind = () => (mayShare ? after() : Promise.reject(new HeldBack()));
+    return {
+      ...made,
+      bind,
+      share: () => {
+        mayShare = true;
+      },
+    };
+  }
+  const inUse = () => Promise.reject(new FairleadError('LISTEN_IN_USE', 'held'));
+
+  test('is waited for without end, whatever the limit, and is not one that another process denies', async () => {
+    const { ports, bind, pass, share, failures } = shared(0);
+    await ports.take(address, bind);
+    await pass(61_000);
+    expect([ports.heldBack, ports.waitingFor, failures]).toEqual([['127.0.0.1:6443'], [], []]);
+    share();
+    await pass(250);
+    expect([ports.heldBack, ports.waitingFor, failures]).toEqual([[], [], []]);
+  });
+
+  test('is in use like any other when it turns out not to be shared', async () => {
+    const strict = shared(0, inUse);
+    await strict.ports.take(address, strict.bind);
+    strict.share();
+    await strict.pass(100);
+    expect(strict.failures).toMatchObject([{ code: 'LISTEN_IN_USE' }]);
+    const patient = shared(1_000, inUse);
+    await patient.ports.take(address, patient.bind);
+    await patient.pass(5_000);
+    patient.share();
+    await patient.pass(900);
+    expect([patient.ports.heldBack, patient.ports.waitingFor, patient.failures]).toEqual([
+      [],
+      ['127.0.0.1:6443'],
+      [],
+    ]);
+    await patient.pass(300);
     expect(patient.failures).toHaveLength(1);
   });
 });

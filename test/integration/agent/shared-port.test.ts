@@ -63,6 +63,36 @@ test('two agents share listener and admin address; each answers for itself on it
   tunnel.destroy();
 });
 
+test('an agent without a usable endpoint leaves the port to the other, until that one is gone', async () => {
+  const [port, admin] = [await freePort(), await freePort()];
+  const listen = ['--listen', `127.0.0.1:${port}`, '--reuse-port'];
+  const good = run([...listen, '--admin', 'false']);
+  await good.listening();
+  const bad = new AgentProcess([
+    ...['--endpoints', `127.0.0.1:${await freePort()}`],
+    ...[...listen, '--admin', `127.0.0.1:${admin}`],
+  ]);
+  agents.push(bad);
+  await bad.listening();
+  await eventually('a verdict', async () =>
+    (await bad.status()).endpoints.some(({ verdict }) => verdict === 'unready'),
+  );
+  expect(await bad.status()).toMatchObject({
+    isReady: false,
+    heldBack: [`127.0.0.1:${port}`],
+    listeners: [],
+  });
+  // A shared port would give it half of them.
+  for (let count = 0; count < 12; count += 1) {
+    const tunnel = await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki);
+    expect(await tunnel.ask()).toMatch(/^cp-/);
+    tunnel.destroy();
+  }
+  await good.kill();
+  await eventually('it has the port', async () => (await bad.status()).listeners.length === 1);
+  expect((await bad.status()).heldBack).toBeUndefined();
+});
+
 test('without --reuse-port a second agent is refused', async () => {
   const address = `127.0.0.1:${await freePort()}`;
   await run(['--listen', address, '--admin', '127.0.0.1:0']).listening();
