@@ -125,7 +125,7 @@ async function pointingAfterwards(
     adminPorts,
     files,
     ...deps
-  }: Omit<PointKubeletDeps, 'api' | 'turns' | 'restartKubelet' | 'tunnels' | 'nowMs'> & {
+  }: Omit<PointKubeletDeps, 'api' | 'turns' | 'seen' | 'restartKubelet' | 'tunnels' | 'nowMs'> & {
     readonly node: string;
     readonly adminPorts: { readonly a: number; readonly b: number };
   },
@@ -135,8 +135,9 @@ async function pointingAfterwards(
     throw usage(`--point-kubelets must be how many nodes at a time, 1 to 100; found ${pointKubelets}`);
   if (!api) throw usage('--point-kubelets needs an API: give --kubeconfig');
   const nowMs = () => Date.now();
-  const turns = new Turns(api, node, nowMs);
   const confirmWithinMs = seconds('--confirm-within', confirmWithin ?? '90');
+  const turns = new Turns(api, node, nowMs, Math.ceil(confirmWithinMs / 1000) + 120);
+  const seen = {};
   const views = async () =>
     (await Promise.all([viewAgent(adminPorts.a), viewAgent(adminPorts.b)])).filter(
       (one) => one !== undefined,
@@ -153,9 +154,10 @@ async function pointingAfterwards(
         files,
         api,
         turns,
+        seen,
         nowMs,
         restartKubelet: () => restartKubelet(files.root),
-        tunnels: async () => (await views()).reduce((sum, view) => sum + view.tunnels, 0),
+        tunnels: async () => (await views()).reduce((sum, view) => sum + view.totalTunnels, 0),
       },
     );
   };

@@ -22,7 +22,7 @@ export function wish(version: string, replaceProxy: boolean): Wish {
     configText: Buffer.from(`# ${version}\ndiscovery: {cacheFile: ${cacheFile}}\n`),
     config: { ...config, discovery: { ...config.discovery, cacheFile } },
     ca: 'the CA\n',
-    known: [{ endpoint: makeEndpoint('10.0.0.1', 6443), origin: 'watch' }],
+    known: async () => [{ endpoint: makeEndpoint('10.0.0.1', 6443), origin: 'watch' }],
     podDirectory,
     adminPorts,
     replaceProxy,
@@ -59,6 +59,7 @@ export async function change(root: string, what: Change, onStep: () => void = ()
         waitingFor: isWaiting ? ['127.0.0.1:6443'] : [],
         hasUsableEndpoint: true,
         tunnels: 0,
+        totalTunnels: 0,
         endpoints: [],
       };
     },

@@ -12,7 +12,7 @@ const viewSchema = v.pipe(
     isReady: v.boolean(),
     waitingFor: v.optional(v.array(v.string())),
     tunnels: v.looseObject({ active: v.number() }),
-    endpoints: v.array(v.looseObject({ id: v.string(), usable: v.boolean() })),
+    endpoints: v.array(v.looseObject({ id: v.string(), usable: v.boolean(), totalTunnels: v.number() })),
   }),
 );
 
@@ -25,6 +25,8 @@ export interface AgentView {
   readonly waitingFor: readonly string[];
   readonly hasUsableEndpoint: boolean;
   readonly tunnels: number;
+  /** Since it started, to the endpoints that it has now. */
+  readonly totalTunnels: number;
   readonly endpoints: readonly HostPort[];
 }
 
@@ -57,6 +59,7 @@ export async function viewAgent(port: number): Promise<AgentView | undefined> {
     isReady,
     waitingFor,
     tunnels: tunnels.active,
+    totalTunnels: endpoints.reduce((sum, { totalTunnels }) => sum + totalTunnels, 0),
     endpoints: endpoints.flatMap(({ id }) => {
       const parsed = parseHostPort(id);
       return parsed.ok ? [parsed.value] : [];

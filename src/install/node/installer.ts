@@ -46,19 +46,23 @@ export interface PassResult {
   readonly kubelet?: string;
 }
 
+export interface InstallerDeps extends ReconcileDeps {
+  readonly random?: () => number;
+}
+
 const reportAgainMs = 5 * 60_000;
 const longestRetryMs = 10 * 60_000;
 
 export class Installer {
   readonly #options: InstallerOptions;
-  readonly #deps: ReconcileDeps;
+  readonly #deps: InstallerDeps;
   #reported = '';
   #reportedMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #failedWish = '';
   #retryMs = 0;
 
-  constructor(options: InstallerOptions, deps: ReconcileDeps) {
+  constructor(options: InstallerOptions, deps: InstallerDeps) {
     this.#options = options;
     this.#deps = deps;
   }
@@ -87,7 +91,7 @@ export class Installer {
 
   /** Passes until it is stopped; a wish that failed is tried again ever more seldom, until it is another one. */
   async watch(intervalMs: number): Promise<void> {
-    const { isStopped = () => false, pause, nowMs } = this.#deps;
+    const { isStopped = () => false, pause, nowMs, random = Math.random } = this.#deps;
     while (!isStopped()) {
       const wish = await this.#wishKey();
       if (wish !== this.#failedWish || nowMs() >= this.#retryMs) {
@@ -96,7 +100,8 @@ export class Installer {
         this.#failedWish = state === 'serving' ? '' : wish;
         this.#retryMs = nowMs() + Math.min(intervalMs * 2 ** this.#failures, longestRetryMs);
       }
-      const untilMs = nowMs() + intervalMs;
+      // Not all nodes at once.
+      const untilMs = nowMs() + intervalMs * (0.9 + 0.2 * random());
       while (!isStopped() && nowMs() < untilMs) await pause(Math.min(500, untilMs - nowMs()));
     }
   }
@@ -129,7 +134,7 @@ export class Installer {
       configText,
       config: loaded.config,
       ...(ca !== undefined && { ca }),
-      known: await this.#known(loaded.config.discovery),
+      known: () => this.#known(loaded.config.discovery),
       podDirectory: this.#options.podDirectory ?? (await staticPodDirectory(root)),
       adminPorts,
       replaceProxy,

@@ -6,6 +6,7 @@ import { formatHostPort, type HostPort } from '../../model/endpoint.ts';
 import { type KubeApi, leasePath } from '../api.ts';
 import { nodePaths } from '../node-paths.ts';
 import { applyPlan, planPointing, planRestoring } from '../point.ts';
+import { readKubeconfigText } from '../kubeconfig-text.ts';
 import type { NameChoice, NameChoiceInput } from '../server-names.ts';
 import type { NodeFiles } from './node-files.ts';
 import { leaseSpec, type Turns } from './turns.ts';
@@ -29,7 +30,10 @@ export interface PointKubeletDeps {
   readonly api: KubeApi;
   readonly turns: Turns;
   readonly restartKubelet: () => Promise<void>;
-  /** Connections that the agent carries now. */
+  /** Kept between calls: the file that was last found pointed; until when the last answer holds. */
+  readonly seen: { pointed?: string; waits?: { readonly untilMs: number; readonly answer: string } };
+  readonly random?: () => number;
+  /** Connections that the agent has carried since it started, those of now with them. */
   readonly tunnels: () => Promise<number>;
   readonly pause: (ms: number) => Promise<void>;
   readonly nowMs: () => number;
@@ -38,43 +42,62 @@ export interface PointKubeletDeps {
   readonly chooseName?: (input: NameChoiceInput) => Promise<NameChoice>;
 }
 
+/** Half of the longest time between two looks whether it is a node's turn: thousands of nodes may wait. */
+const askAgainMs = 30_000;
 const stopped = 'the installer was stopped meanwhile; the next one begins again';
 
 /** Says where it stands: `pointed`, `waits for its turn`, or why not. */
 export async function pointKubelet(options: PointKubeletOptions, deps: PointKubeletDeps): Promise<string> {
   const { node, count, address, endpoints } = options;
-  const { files, turns, log, chooseName } = deps;
+  const { files, turns, log, chooseName, seen } = deps;
   if ((await files.read(pointingPath)) !== undefined) {
     // No failure of the node's: it has another try.
     await putBack('it was interrupted', deps);
     await files.remove(pointingPath);
   }
-  const [plan] = await planPointing({
-    files: [nodePaths.kubeletKubeconfig],
-    root: files.root,
-    address,
-    server: `https://${formatHostPort(address)}`,
-    endpoints,
-    tlsServerName: 'auto',
-    clusters: 'current',
-    ...(chooseName && { chooseName }),
-  });
-  if (!plan || plan.action === 'nothing') return 'pointed';
+  const server = `https://${formatHostPort(address)}`;
+  const text = (await files.read(nodePaths.kubeletKubeconfig))?.toString('utf8') ?? '';
+  if (text === seen.pointed) return 'pointed';
+  /** Connects to the listener and to every API server: not at each look, and not by every node at once. */
+  const plan = async () => {
+    const [found] = await planPointing({
+      files: [nodePaths.kubeletKubeconfig],
+      root: files.root,
+      address,
+      server,
+      endpoints,
+      tlsServerName: 'auto',
+      clusters: 'current',
+      ...(chooseName && { chooseName }),
+    });
+    if (found?.action === 'point') return found;
+    seen.pointed = text;
+    return undefined;
+  };
+  if (namesServer(text, server) && !(await plan())) return 'pointed';
+  if (seen.waits && deps.nowMs() < seen.waits.untilMs) return seen.waits.answer;
+  const { random = Math.random } = deps;
+  const waits = (answer: string) => {
+    seen.waits = { untilMs: deps.nowMs() + askAgainMs * (1 + random()), answer };
+    return answer;
+  };
   const halted = await turns.halted();
-  if (halted !== undefined) return `halted: ${halted}`;
+  if (halted !== undefined) return waits(`halted: ${halted}`);
   const turn = await turns.take(count);
-  if (turn === undefined) return 'waits for its turn';
+  if (turn === undefined) return waits('waits for its turn');
   try {
     // Somebody may have failed between the two looks.
     const haltedSince = await turns.halted();
     if (haltedSince !== undefined) return `halted: ${haltedSince}`;
+    const planned = await plan();
+    if (!planned) return 'pointed';
     log.info({ turn }, 'pointing kubelet at this node');
     await files.put(pointingPath, Buffer.from(`${turn}\n`));
-    const problem = await pointAndConfirm(plan, options, deps);
+    const problem = await pointAndConfirm(planned, options, deps);
     if (problem === stopped) return problem;
     if (problem !== undefined) return await takeBack(problem, node, deps);
     await files.remove(pointingPath);
-    log.info({}, "kubelet's Lease is renewed through the agent");
+    log.info({}, "kubelet's Lease is renewed, and the agent has new connections");
     return 'pointed';
   } finally {
     await turns
@@ -83,12 +106,21 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
   }
 }
 
+function namesServer(text: string, server: string): boolean {
+  const reading = readKubeconfigText(text);
+  if (!reading.ok) return false; // planning says what is wrong with it
+  const { clusters, currentCluster } = reading.value;
+  return clusters.find(({ name }) => name === currentCluster)?.server === server;
+}
+
 async function pointAndConfirm(
   plan: Parameters<typeof applyPlan>[0],
   { node, confirmWithinMs }: PointKubeletOptions,
   { api, restartKubelet, tunnels, pause, nowMs, isStopped = () => false }: PointKubeletDeps,
 ): Promise<string | undefined> {
+  let before = 0;
   try {
+    before = await tunnels();
     await applyPlan(plan, { nowMs: nowMs() });
     await restartKubelet();
   } catch (error) {
@@ -107,9 +139,10 @@ async function pointAndConfirm(
     try {
       const time = await renewed();
       if (time) seen.add(time);
-      if (seen.size >= 3 && (await tunnels()) > 0) return undefined;
+      // Whose they are nobody says; but without one kubelet's is not among them. Fewer: it is another agent by now.
+      if (seen.size >= 3 && (await tunnels()) !== before) return undefined;
       if (seen.size >= 3)
-        problem = 'its Lease is renewed, but not through the agent: it carries no connection';
+        problem = 'its Lease is renewed, but not through the agent: it has had no new connection';
     } catch (error) {
       problem = messageOf(error);
     }

@@ -32,8 +32,8 @@ export interface Wish {
   readonly config: Pick<Config, 'listeners' | 'endpoints' | 'discovery' | 'admin'>;
   /** The cluster's CA, PEM. */
   readonly ca?: string;
-  /** API servers, as far as the API told them: what the agent's cache begins with. */
-  readonly known: readonly CachedEndpoint[];
+  /** API servers, as far as the API tells them: what the agent's cache begins with. Asked where there is no cache yet. */
+  readonly known: () => Promise<readonly CachedEndpoint[]>;
   /** Where kubelet takes static pods from. */
   readonly podDirectory: string;
   readonly adminPorts: { readonly [S in Slot]: number };
@@ -147,7 +147,7 @@ class Pass {
 
   /** The cache belongs to the agent once it is there; before that it is what makes the first boot certain. */
   async #cacheToWrite(): Promise<{ path: string; text: string } | undefined> {
-    const { config, known } = this.#wish;
+    const { config } = this.#wish;
     const path = config.discovery.cacheFile;
     if (path === undefined) {
       const message = `the configuration keeps no list of API servers on disk (discovery.cacheFile). ${bootSeedsMend}`;
@@ -156,6 +156,7 @@ class Pass {
     const text = (await this.#deps.files.read(path))?.toString('utf8');
     const reading = text === undefined ? undefined : decodeCache(text);
     if (reading?.ok && reading.value.endpoints.length > 0) return undefined;
+    const known = await this.#wish.known();
     if (known.length > 0) {
       return { path, text: encodeCache({ endpoints: known, syncedAtMs: this.#deps.nowMs() }) };
     }
@@ -199,9 +200,15 @@ class Pass {
 
   /** The agent that this manifest has started; one that is older is still ending. */
   async #view(slot: Slot): Promise<AgentView | undefined> {
-    const view = await this.#deps.view(this.#wish.adminPorts[slot]);
-    const writtenMs = (await this.#deps.files.stat(this.#manifest(slot)))?.mtimeMs;
-    return view && writtenMs !== undefined && view.startedAtMs >= Math.floor(writtenMs) ? view : undefined;
+    const { view: ask, files, nowMs, leaveWithinMs } = this.#deps;
+    const view = await ask(this.#wish.adminPorts[slot]);
+    const writtenMs = (await files.stat(this.#manifest(slot)))?.mtimeMs;
+    if (!view || writtenMs === undefined) return undefined;
+    // What ends is gone after a while, and the node's clock may have been another one when it booted.
+    const ageMs = nowMs() - writtenMs;
+    const isSettled =
+      !this.#changed.includes(this.#manifest(slot)) && (ageMs < -leaveWithinMs || ageMs > leaveWithinMs);
+    return isSettled || view.startedAtMs >= Math.floor(writtenMs) ? view : undefined;
   }
 
   /** Undefined when the agent serves, else what keeps it from that. */

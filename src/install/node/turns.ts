@@ -11,8 +11,8 @@ import {
 
 export const rolloutName = 'fairlead-rollout';
 const turnName = (index: number) => `fairlead-turn-${index}`;
-/** Longer than a node needs; a holder that is gone loses its turn after that. */
-const turnSeconds = 600;
+/** Of a Lease that says nothing of it. */
+const defaultTurnSeconds = 600;
 
 /** `2026-11-21T15:00:00.000000Z`, as a MicroTime wants it. */
 const microTime = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z');
@@ -28,8 +28,11 @@ export class Turns {
   readonly #api: KubeApi;
   readonly #node: string;
   readonly #nowMs: () => number;
+  readonly #turnSeconds: number;
 
-  constructor(api: KubeApi, node: string, nowMs: () => number) {
+  /** `turnSeconds`: longer than a node needs, as it is not renewed; a holder that is gone loses its turn after that. */
+  constructor(api: KubeApi, node: string, nowMs: () => number, turnSeconds = defaultTurnSeconds) {
+    this.#turnSeconds = turnSeconds;
     this.#api = api;
     this.#node = node;
     this.#nowMs = nowMs;
@@ -77,7 +80,7 @@ export class Turns {
   #isFree(lease: KubeObject): boolean {
     const { holderIdentity, renewTime, leaseDurationSeconds } = leaseSpec(lease);
     if (!holderIdentity) return true;
-    const untilMs = Date.parse(renewTime ?? '') + (leaseDurationSeconds ?? turnSeconds) * 1000;
+    const untilMs = Date.parse(renewTime ?? '') + (leaseDurationSeconds ?? defaultTurnSeconds) * 1000;
     return !(untilMs > this.#nowMs());
   }
 
@@ -93,7 +96,12 @@ export class Turns {
         labels: { 'app.kubernetes.io/name': 'fairlead' },
         ...(lease && { resourceVersion: lease.metadata?.resourceVersion }),
       },
-      spec: { holderIdentity: holder, renewTime: now, acquireTime: now, leaseDurationSeconds: turnSeconds },
+      spec: {
+        holderIdentity: holder,
+        renewTime: now,
+        acquireTime: now,
+        leaseDurationSeconds: this.#turnSeconds,
+      },
     };
     const answer = lease
       ? await this.#api.ask({ method: 'PUT', path: leasePath(reportsNamespace, name), body })

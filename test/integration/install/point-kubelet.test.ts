@@ -137,7 +137,9 @@ async function makeNode(name: string, { isBroken = false } = {}): Promise<TestNo
           api,
           turns: new Turns(api, name, () => Date.now()),
           restartKubelet: async () => kubelet.start(isBroken && isPointed()),
-          tunnels: async () => (await agent.status()).tunnels.active,
+          tunnels: async () =>
+            (await agent.status()).endpoints.reduce((sum, { totalTunnels }) => sum + totalTunnels, 0),
+          seen: {},
           pause: (ms) => sleep(Math.min(ms, 50)),
           nowMs: () => Date.now(),
           log: { info() {}, warn() {} },
@@ -158,10 +160,12 @@ test('a kubelet is pointed, restarted and confirmed; the second time nothing is 
 test('one node at a time: who comes meanwhile waits for its turn', async () => {
   const [first, second] = [await makeNode('node-2'), await makeNode('node-3')];
   const inTurn: string[] = [];
+  let count = 0;
   const result = await first.point({
     tunnels: async () => {
       if (inTurn.length === 0) inTurn.push(await second.point());
-      return 1;
+      count += 1;
+      return count;
     },
   });
   expect([result, ...inTurn]).toEqual(['pointed', 'waits for its turn']);
@@ -170,7 +174,7 @@ test('one node at a time: who comes meanwhile waits for its turn', async () => {
 });
 
 test('a turn that its holder has not given back is free after its time', async () => {
-  const turns = (node: string, nowMs: number) => new Turns(api, node, () => nowMs);
+  const turns = (node: string, nowMs: number) => new Turns(api, node, () => nowMs, 600);
   const nowMs = Date.now();
   const taken = await turns('gone', nowMs).take(1);
   expect(taken).toBe('fairlead-turn-0');
@@ -200,8 +204,51 @@ test('a kubelet that does not come back is put back, and nobody else is pointed 
 
 test('a Lease that is renewed past the agent is no success', async () => {
   const node = await makeNode('node-6');
-  expect(await node.point({ tunnels: async () => 0 }, 1_000)).toContain('it carries no connection');
+  // Those of other clients, from before.
+  expect(await node.point({ tunnels: async () => 7 }, 1_000)).toContain('no new connection');
   expect(readFileSync(node.conf, 'utf8')).toBe(node.original);
+});
+
+test('a node asks for its turn once in a while, and looks at certificates in its turn only', async () => {
+  const node = await makeNode('node-9');
+  let [nowMs, asked, chosen] = [0, 0, 0];
+  const turns = {
+    halted: async () => undefined,
+    take: async () => {
+      asked += 1;
+      return undefined;
+    },
+  } as unknown as Turns;
+  const chooseName = async () => {
+    chosen += 1;
+    return { ok: false, problem: 'not asked for' } as const;
+  };
+  const more = { turns, chooseName, seen: {}, nowMs: () => nowMs, random: () => 0.5 };
+  for (nowMs = 0; nowMs < 90_000; nowMs += 10_000) expect(await node.point(more)).toBe('waits for its turn');
+  expect([asked, chosen]).toEqual([2, 0]);
+});
+
+test('one that is pointed asks the API and the listener nothing, until its file is another', async () => {
+  const node = await makeNode('node-10');
+  expect(await node.point()).toBe('pointed');
+  const name = /tls-server-name": "([^"\s]+)/.exec(readFileSync(node.conf, 'utf8'))?.[1] ?? '127.0.0.1';
+  let chosen = 0;
+  const more = {
+    seen: {},
+    turns: {} as Turns,
+    api: {} as KubeApi,
+    chooseName: async () => {
+      chosen += 1;
+      return { ok: true, name, warnings: [] } as const;
+    },
+  };
+  for (const count of [1, 1, 1]) {
+    expect(await node.point(more)).toBe('pointed');
+    expect(chosen).toBe(count);
+  }
+  writeFileSync(node.conf, `${readFileSync(node.conf, 'utf8')}\n`);
+  expect(await node.point(more)).toBe('pointed');
+  expect(chosen).toBe(2);
 });
 
 test('when kubelet cannot be restarted, its kubeconfig goes back', async () => {

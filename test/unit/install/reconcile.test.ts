@@ -1,5 +1,5 @@
 // What the installer concludes from what agents say of themselves; the files are real, below a scratch root.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ListenerConfig } from '../../../src/config/config.ts';
 import type { AgentView } from '../../../src/install/node/agent-view.ts';
@@ -17,6 +17,7 @@ const agent: AgentView = {
   waitingFor: [],
   hasUsableEndpoint: true,
   tunnels: 0,
+  totalTunnels: 0,
   endpoints: [],
 };
 
@@ -43,7 +44,7 @@ function makeNode(name: string) {
         nowMs: () => nowMs,
         log: { info() {}, warn() {} },
         serveWithinMs: 5_000,
-        leaveWithinMs: 1_000,
+        leaveWithinMs: 10_000,
       });
     },
   };
@@ -56,6 +57,40 @@ test('an agent that was started before the manifest was written is the one that 
     state: 'failed',
     message: expect.stringContaining('kubelet has not started it'),
   });
+});
+
+test('an agent of a node that booted with its clock behind is the one that its manifest has started', async () => {
+  const node = makeNode('clock');
+  await node.run('1', () => agent);
+  const manifest = join(node.root, podDirectory, 'fairlead-a.yaml');
+  const behind = { ...agent, startedAtMs: Date.now() - 3_600_000 };
+  // The clock is right again; then it is not.
+  for (const ageMs of [60_000, -60_000]) {
+    const written = new Date(Date.now() - ageMs);
+    utimesSync(manifest, written, written);
+    expect(await node.run('1', () => behind)).toMatchObject({ state: 'serving', changed: [] });
+  }
+});
+
+test('the API servers are listed only where the node has no list yet', async () => {
+  const root = join(scratch, 'known');
+  mkdirSync(join(root, podDirectory), { recursive: true });
+  let asked = 0;
+  const known = () => {
+    asked += 1;
+    return wish('1', false).known();
+  };
+  const deps = {
+    files: new NodeFiles(root),
+    view: async () => agent,
+    pause: async () => {},
+    nowMs: () => Date.now(),
+    log: { info() {}, warn() {} },
+    serveWithinMs: 1,
+    leaveWithinMs: 0,
+  };
+  for (const _ of [1, 2, 3]) await reconcile({ ...wish('1', false), known }, deps);
+  expect(asked).toBe(1);
 });
 
 test("another proxy's pod stays until the agent has an API server to offer", async () => {
