@@ -22,7 +22,7 @@ export async function startReadiness(
   if (!listen.ok) {
     throw new FairleadError(
       'CONFIG_INVALID',
-      `--ready-address must be HOST:PORT such as 127.0.0.1:6439: ${listen.problem}`,
+      `--ready-address must be HOST:PORT such as 127.0.0.1:6438: ${listen.problem}`,
     );
   }
   let state = { isReady: false, why: 'at it' };

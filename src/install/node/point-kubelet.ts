@@ -89,7 +89,10 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
     // Somebody may have failed between the two looks.
     const haltedSince = await turns.halted();
     if (haltedSince !== undefined) return `halted: ${haltedSince}`;
-    const planned = await plan();
+    const planned = await plan().catch((error: unknown) => {
+      waits(messageOf(error));
+      throw error;
+    });
     if (!planned) return 'pointed';
     log.info({ turn }, 'pointing kubelet at this node');
     await files.put(pointingPath, Buffer.from(`${turn}\n`));

@@ -228,6 +228,19 @@ test('a node asks for its turn once in a while, and looks at certificates in its
   expect([asked, chosen]).toEqual([2, 0]);
 });
 
+test('one whose certificates are refused leaves the turn to others for a while', async () => {
+  const node = await makeNode('node-11');
+  let chosen = 0;
+  const chooseName = async () => {
+    chosen += 1;
+    return { ok: false, problem: 'no name fits' } as const;
+  };
+  const more = { seen: {}, chooseName };
+  await expect(node.point(more)).rejects.toMatchObject({ code: 'SERVER_UNVERIFIED' });
+  expect(await node.point(more)).toContain('no name fits');
+  expect(chosen).toBe(1);
+});
+
 test('one that is pointed asks the API and the listener nothing, until its file is another', async () => {
   const node = await makeNode('node-10');
   expect(await node.point()).toBe('pointed');

@@ -18,7 +18,8 @@ beforeAll(() => {
   makeNode(root);
 });
 
-afterAll(() => {
+// Also when a test has failed.
+afterEach(() => {
   child.kill('SIGKILL');
 });
 

@@ -66,7 +66,7 @@ test('then come those of the bootstrap kubeconfig, of the configuration and of t
   writeFileSync(bootstrap, naming('https://10.0.0.11:6443'));
   const configFile = join(directory, 'config.yaml');
   writeFileSync(configFile, 'endpoints: ["10.0.0.12:6443"]\ndiscovery: {cacheFile: /endpoints.json}\n');
-  const known = ['10.0.0.12', '10.0.0.13'].map(
+  const known = ['10.0.0.11', '10.0.0.13'].map(
     (host) => ({ endpoint: makeEndpoint(host, 6443), origin: 'watch' }) as const,
   );
   writeFileSync(join(nodeRoot, 'endpoints.json'), encodeCache({ endpoints: known }));
