@@ -271,7 +271,7 @@ function describeOverlays(program: string): void {
 
   test.each(agents)('%s: requests are what was measured', (overlay) => {
     const { requests, limits } = containerOf(overlay).resources;
-    const promised = /anonymous memory, everything on, under all loads \| (\d+) MiB/.exec(
+    const promised = /anonymous memory, everything on, under all loads +\| (\d+) MiB/.exec(
       read('docs/performance.md'),
     );
     expect(Number.parseInt(requests.memory, 10)).toBeGreaterThanOrEqual(Number(promised?.[1]));
