@@ -16,26 +16,34 @@ const whenBus = hasBus ? test : test.skip;
 
 const root = tempDir();
 const socket = join(root, '/run/dbus/system_bus_socket');
-let daemon: ChildProcess | undefined;
+const daemons: ChildProcess[] = [];
 
-beforeAll(async () => {
-  if (!hasBus) return;
-  mkdirSync(join(root, '/run/dbus'), { recursive: true });
-  const config = join(root, 'bus.conf');
+/** A bus below `below`; `policy`: what its clients may do besides. */
+async function startBus(below: string, policy = ''): Promise<void> {
+  const socket = join(below, '/run/dbus/system_bus_socket');
+  mkdirSync(join(below, '/run/dbus'), { recursive: true });
+  const config = join(below, 'bus.conf');
   writeFileSync(
     config,
     `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "busconfig.dtd">
 <busconfig><type>custom</type><listen>unix:path=${socket}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/><allow user="*"/></policy>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/><allow user="*"/>${policy}</policy>
 </busconfig>`,
   );
-  daemon = spawn('dbus-daemon', ['--nofork', `--config-file=${config}`, '--print-address'], {
+  const daemon = spawn('dbus-daemon', ['--nofork', `--config-file=${config}`, '--print-address'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
+  daemons.push(daemon);
   await once(daemon.stdout!, 'data');
+}
+
+beforeAll(async () => {
+  if (hasBus) await startBus(root);
 });
 
-afterAll(() => daemon?.kill());
+afterAll(() => {
+  for (const daemon of daemons) daemon.kill();
+});
 
 const bus = {
   destination: 'org.freedesktop.DBus',
@@ -50,6 +58,15 @@ whenBus('a call reaches a real bus, and its answer is read', async () => {
 
 whenBus('without systemd on the bus the refusal says so, and what to do by hand', async () => {
   await expect(restartKubelet(root)).rejects.toThrow(/ServiceUnknown.*systemctl restart kubelet/s);
+});
+
+whenBus('a bus that forbids it is told apart: AppArmor is the usual reason', async () => {
+  const strict = join(root, 'strict');
+  await startBus(strict, '<deny send_destination="org.freedesktop.systemd1"/>');
+  const systemd = await SystemdStub.start(join(strict, '/run/dbus/system_bus_socket'));
+  await expect(restartKubelet(strict)).rejects.toThrow(/AccessDenied.*AppArmor.*systemctl restart kubelet/s);
+  expect(systemd.restarted).toEqual([]);
+  systemd.stop();
 });
 
 whenBus('systemd is asked to restart kubelet, once', async () => {
