@@ -1,6 +1,7 @@
 // One group of endpoints with all that belongs to it: where they come from, what health says of them, in which
 // order they are tried, the tunnels to them and when these are closed. The API servers are one group; etcd, or
 // another port of the same hosts, is another. It owns its parts; the agent owns the groups and their listeners.
+// About 400 lines because it only connects: each part's callbacks name the others.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,7 +1,7 @@
 // From a client's first moment to a settled endpoint: dials race, and the client's first flight is kept and sent
 // to a further candidate when an endpoint stays silent or closes before its first byte. Nothing has been answered
 // until then, so the client sees one endpoint or a reset, never a mixture. No timer here judges an endpoint while
-// our own loop stood still (judgeAfter).
+// our own loop stood still (judgeAfter). Over 400 lines because it is one state machine: its parts would share all state.
 import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../model/clock.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import type { DialResult, OutcomeReporter } from '../model/outcome.ts';
