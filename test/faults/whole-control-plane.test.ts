@@ -68,7 +68,11 @@ describeFaults('the whole control plane is in trouble', {}, (lab) => {
     () => {
       const prints: Record<string, Inspection & Footprint> = {};
       const script: FairleadScript = async ({ subject, mark, footprint }) => {
-        const look = async () => ({ ...(await subject.inspect()), ...footprint() });
+        // Descriptors first: an inspection stops the agent, and right after it has all who came meanwhile.
+        const look = async () => {
+          const print = footprint();
+          return { ...(await subject.inspect()), ...print };
+        };
         await sleep(1_000);
         prints.before = await look();
         const [first, second, third] = lab().servers;
