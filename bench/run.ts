@@ -6,7 +6,7 @@ import { parseOptions, usage } from './options.ts';
 import { killAllChildren } from './processes.ts';
 import { toMarkdown } from './report.ts';
 import { removeAllWorkspaces } from './workspace.ts';
-import { installLine, installTools, missingTools } from './tools.ts';
+import { requireTools } from './tools.ts';
 
 async function main(): Promise<number> {
   const argv = process.argv.slice(2);
@@ -15,14 +15,9 @@ async function main(): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const tools = neededTools(options);
-  let missing = await missingTools(tools);
-  if (missing.length && options.install) {
-    await installTools(missing);
-    missing = await missingTools(tools);
-  }
-  if (missing.length) {
-    console.error(`missing: ${missing.join(', ')}\ninstall with: ${installLine(missing)}`);
+  const lacking = await requireTools(neededTools(options), options.install);
+  if (lacking !== undefined) {
+    console.error(lacking);
     return 2;
   }
   const command = ['npm run bench', ...(argv.length ? ['--', ...argv] : [])].join(' ');

@@ -59,6 +59,16 @@ export async function installTools(tools: readonly Tool[]): Promise<void> {
   await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], { env });
 }
 
+/** Undefined when all are there, after installing them if `install` says so; else what to tell the user. */
+export async function requireTools(tools: readonly Tool[], install: boolean): Promise<string | undefined> {
+  let missing = await missingTools(tools);
+  if (missing.length && install) {
+    await installTools(missing);
+    missing = await missingTools(tools);
+  }
+  return missing.length ? `missing: ${missing.join(', ')}\ninstall with: ${installLine(missing)}` : undefined;
+}
+
 /** The first dotted number of what the tool says about itself; some say it on stderr or with status 1. */
 export async function toolVersion(tool: Tool): Promise<string> {
   const path = await findTool(tool);

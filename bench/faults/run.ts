@@ -3,7 +3,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { namespacesUnavailable, removeOwnNow } from '../../test/support/faults/netns.ts';
 import { killAllChildren } from '../processes.ts';
-import { installLine, installTools, missingTools } from '../tools.ts';
+import { requireTools } from '../tools.ts';
 import { neededTools, runFaultBench } from './bench.ts';
 import { parseOptions, usage } from './options.ts';
 import { toMarkdown } from './report.ts';
@@ -22,14 +22,9 @@ async function main(): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const tools = neededTools(options);
-  let missing = await missingTools(tools);
-  if (missing.length && options.install) {
-    await installTools(missing);
-    missing = await missingTools(tools);
-  }
-  if (missing.length) {
-    console.error(`missing: ${missing.join(', ')}\ninstall with: ${installLine(missing)}`);
+  const lacking = await requireTools(neededTools(options), options.install);
+  if (lacking !== undefined) {
+    console.error(lacking);
     return 2;
   }
   const why = namespacesUnavailable();
