@@ -26,7 +26,13 @@ export async function setAside(files: NodeFiles, manifests: readonly string[]): 
 }
 
 async function replacedNames({ root }: NodeFiles): Promise<string[]> {
-  const names = await readdir(await resolveBelow(root, replacedDirectory)).catch(() => []);
+  const names = await readdir(await resolveBelow(root, replacedDirectory)).catch(
+    (error: NodeJS.ErrnoException) => {
+      // Unreadable is not empty: a proxy that was set aside would never be given back.
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    },
+  );
   return names.filter((name) => !name.startsWith('.'));
 }
 

@@ -126,3 +126,11 @@ test('a backup whose kubeconfig is gone is named and left alone', async () => {
   expect(node.said[0]).toMatch(/^warning: \/etc\/kubernetes\/admin\.conf\.fairlead-backup stays/);
   rmSync(node.path('/etc/kubernetes/admin.conf.fairlead-backup'));
 });
+
+test('a directory of set-aside proxies that cannot be read is an error, and the agent stays', async () => {
+  const node = makeNode('replaced unreadable');
+  rmSync(node.path('/etc/kubernetes/fairlead-replaced'), { recursive: true });
+  node.write('/etc/kubernetes/fairlead-replaced', 'not a directory');
+  await expect(node.uninstall()).rejects.toThrow(/ENOTDIR/);
+  expect(node.hasAgent()).toBe(true);
+});
