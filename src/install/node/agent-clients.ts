@@ -63,19 +63,29 @@ export async function clientsOf(files: NodeFiles, slots: readonly Slot[]): Promi
   return servers.filter(({ address }) => isLoopback(address.host));
 }
 
-/** The node's own kubeconfigs and what they name, kubelet's first. */
+/** What is not there names nobody. Whatever else cannot be read may name the agent: that is an error. */
+function unlessAbsent<T>(fallback: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return fallback;
+    throw error;
+  };
+}
+
+/** The node's own kubeconfigs and what they name, kubelet's first. Rejects when one cannot be read. */
 async function namedServers(root: string): Promise<NamedServer[]> {
   const names: string[] = [nodePaths.kubeletKubeconfig];
   for (const directory of kubeconfigDirectories) {
-    const entries = await readdir(await resolveBelow(root, directory)).catch(() => []);
-    for (const name of entries) {
+    const found = readdir(await resolveBelow(root, directory), { withFileTypes: true });
+    for (const entry of await found.catch(unlessAbsent([]))) {
+      const { name } = entry;
+      if (entry.isDirectory()) continue;
       if (/\.(conf|kubeconfig)$|^config$/.test(name) && !name.startsWith('.'))
         names.push(join(directory, name));
     }
   }
   const found: NamedServer[] = [];
   for (const file of new Set(names)) {
-    const text = await readFile(await resolveBelow(root, file), 'utf8').catch(() => '');
+    const text = await readFile(await resolveBelow(root, file), 'utf8').catch(unlessAbsent(''));
     const reading = readKubeconfigText(text);
     if (!reading.ok) continue; // no client reads it either
     for (const { server } of reading.value.clusters) {

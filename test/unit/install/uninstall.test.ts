@@ -134,3 +134,10 @@ test('a directory of set-aside proxies that cannot be read is an error, and the 
   await expect(node.uninstall()).rejects.toThrow(/ENOTDIR/);
   expect(node.hasAgent()).toBe(true);
 });
+
+test('a kubelet.conf that cannot be read may name the agent, which stays', async () => {
+  const node = makeNode('kubeconfig unreadable');
+  mkdirSync(node.path(conf));
+  await expect(node.uninstall()).rejects.toThrow(/EISDIR/);
+  expect(node.hasAgent()).toBe(true);
+});
