@@ -93,6 +93,7 @@ export class EndpointGroup {
       dialed: (id, result, durationMs) => this.#health.dialed(id, result, durationMs),
       firstFlightUnanswered: (id) => this.#health.firstFlightUnanswered(id),
       tunnelSilent: (id) => this.#health.tunnelSilent(id),
+      clientTls: (id, outcome, serverName) => this.#health.clientTls(id, outcome, serverName),
     };
     this.table = new ConnectionTable({
       clock,
@@ -310,10 +311,10 @@ export class EndpointGroup {
     return gone.flatMap((endpoint) => {
       const state = this.#health.state(endpoint.id);
       if (!state || this.http.traffic(endpoint.id).activeTunnels === 0) return [];
-      const { verdict, reason } = state;
+      const { verdict, reason, isVerified } = state;
       const sinceMs = clock.wallMs() - (clock.nowMs() - state.sinceMs);
       const known = { ...endpoint, tier: 'discovered', sources: [] } as const;
-      return [{ endpoint: known, verdict, reason, sinceMs, isUsable: false }];
+      return [{ endpoint: known, verdict, reason, sinceMs, isUsable: false, isVerified }];
     });
   }
 

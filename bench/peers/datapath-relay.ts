@@ -22,7 +22,7 @@ const candidates = values.endpoints.split(',').map((text) => {
   return makeEndpoint(host, port);
 });
 const log = { debug() {}, info() {}, warn: console.error, error: console.error };
-const outcomes = { dialed() {}, firstFlightUnanswered() {}, tunnelSilent() {} };
+const outcomes = { dialed() {}, firstFlightUnanswered() {}, tunnelSilent() {}, clientTls() {} };
 const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });
 const found = await checkNodeHandles();
 if (found.ok) table.useHandles(found.value);

@@ -36,10 +36,10 @@ function judged(
   const mark = favoured?.has(endpoint.id) && { isFavoured: true };
   if (!health) {
     const reason = { code: 'INI', text: 'not checked yet' } as const;
-    const fresh = { verdict: 'unknown', reason, sinceMs: wallMs, isUsable: true, isHeld: false } as const;
-    return { endpoint, ...fresh, ...mark };
+    const fresh = { verdict: 'unknown', reason, sinceMs: wallMs, isUsable: true, isVerified: false } as const;
+    return { endpoint, ...fresh, isHeld: false, ...mark };
   }
-  const { verdict, reason, sinceMs, heldUntilMs } = health;
+  const { verdict, reason, sinceMs, heldUntilMs, isVerified } = health;
   const isGood = verdict === 'ready' || verdict === 'unknown';
   const isHeld = isGood && heldUntilMs > nowMs;
   return {
@@ -48,6 +48,7 @@ function judged(
     reason,
     sinceMs: wallMs - (nowMs - sinceMs),
     isUsable: isGood && !isHeld,
+    isVerified,
     isHeld,
     ...mark,
   };
@@ -98,6 +99,7 @@ export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
       left.endpoint === right.endpoint &&
       left.verdict === right.verdict &&
       left.isUsable === right.isUsable &&
+      left.isVerified === right.isVerified &&
       left.isFavoured === right.isFavoured &&
       left.reason.code === right.reason.code &&
       left.reason.status === right.reason.status &&

@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
-import type { DialResult, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
+import type { ClientTlsOutcome, DialResult, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { formatReason, type Reason, type Verdict } from '../model/snapshot.ts';
 import { Monitor, type MonitoredConnection, type MonitorOptions } from './monitor.ts';
 import {
@@ -131,6 +131,8 @@ export class Health implements OutcomeReporter {
     const watched = this.#watched.get(endpoint);
     if (watched) this.#probeOnSignal(watched);
   }
+
+  clientTls(_endpoint: EndpointId, _outcome: ClientTlsOutcome, _serverName?: string): void {}
 
   #add(endpoint: Endpoint): void {
     const { clock, random, traffic } = this.#deps;

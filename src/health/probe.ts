@@ -186,9 +186,11 @@ export class ProbeConnection {
       if (isDone) return;
       isDone = true;
       this.#isRunning = false;
+      // Node has ended every connection whose certificate it could not verify.
+      const isVerified = this.#target.check === 'https' && this.#target.isVerified;
       if (result.kind === 'answered' && !this.#isClosed) this.#isUsed = true;
       else this.close();
-      done(result);
+      done(result.kind === 'answered' && isVerified ? { ...result, isVerified } : result);
     };
     if (this.#target.check === 'tcp') this.#connectOnly(progress, finish);
     else this.#ask(progress, 0, finish);

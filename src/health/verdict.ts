@@ -18,6 +18,8 @@ export type ProbeResult =
   | {
       readonly kind: 'answered';
       readonly isExpected: boolean;
+      /** The answer came over TLS whose certificate was verified: its chain, and the endpoint's name. */
+      readonly isVerified?: boolean;
       readonly status?: number;
       /** Failing checks by name, from Kubernetes' `[-]name` lines. */
       readonly failing?: readonly string[];
@@ -68,6 +70,8 @@ export interface HealthState {
   readonly lastBadMs?: number;
   /** The first bad sign since the last good probe; undefined while there is none. */
   readonly troubleSinceMs?: number;
+  /** The latest answer came over verified TLS; false before the first answer. */
+  readonly isVerified: boolean;
   /** Only the `shutdown` check fails: it is draining politely. */
   readonly isShuttingDown: boolean;
   /** When it went from usable to not usable, latest last; at most `maxFlips`, none older than `flipMemoryMs`. */
@@ -90,6 +94,7 @@ export function initialHealth(nowMs: number): HealthState {
     sinceMs: nowMs,
     goodInRow: 0,
     badInRow: 0,
+    isVerified: false,
     isShuttingDown: false,
     flipsMs: [],
     heldUntilMs: 0,
@@ -189,7 +194,7 @@ function answered(
 ): HealthState {
   const reason = reasonOf(result);
   const answeringSinceMs = state.answeringSinceMs ?? nowMs;
-  const known = { ...state, answeringSinceMs };
+  const known = { ...state, answeringSinceMs, isVerified: result.isVerified === true };
   if (result.isExpected) return good(known, reason, nowMs, options);
   if (isNotVisible(result.status)) {
     if (nowMs - answeringSinceMs >= options.startupGraceMs) return good(known, reason, nowMs, options);

@@ -3,6 +3,13 @@ import type { EndpointId } from './endpoint.ts';
 
 export type DialResult = 'connected' | 'refused' | 'timeout' | 'unreachable' | 'reset' | 'exhausted';
 
+/**
+ * How a client met the certificate of an endpoint, as far as a relay can see. `refused`: it sent exactly one alert
+ * after the server's first flight and closed. `doubtful`: it closed without having sent any data; cancelled dials
+ * look so too. `accepted`: it went on.
+ */
+export type ClientTlsOutcome = 'accepted' | 'refused' | 'doubtful';
+
 /** Passive signals. Calls are cheap, synchronous and never throw. */
 export interface OutcomeReporter {
   /**
@@ -14,6 +21,8 @@ export interface OutcomeReporter {
   firstFlightUnanswered(endpoint: EndpointId): void;
   /** A client has sent bytes in a tunnel and the endpoint has been silent on it since (about 500 ms). */
   tunnelSilent(endpoint: EndpointId): void;
+  /** Once for each tunnel whose client speaks TLS. `serverName`: the SNI of its ClientHello. */
+  clientTls(endpoint: EndpointId, outcome: ClientTlsOutcome, serverName?: string): void;
 }
 
 /** Traffic of one endpoint as the data path sees it; live, read-only to others. */

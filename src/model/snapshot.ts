@@ -35,8 +35,10 @@ export function formatReason({ code, status, text }: Reason): string {
 /**
  * `discovered`: the watch lists it, or the watch has not synced yet and any source proposes it.
  * `seed`: configured, but absent from the synced watch; used only when no discovered one is usable.
+ * `remembered`: verified and ready once, and no longer listed or configured; used only when nothing else is usable,
+ * and only over verified TLS.
  */
-export type Tier = 'discovered' | 'seed';
+export type Tier = 'discovered' | 'seed' | 'remembered';
 
 /** An endpoint with where it came from. */
 export interface KnownEndpoint extends Endpoint {
@@ -60,6 +62,8 @@ export interface JudgedEndpoint {
   readonly sinceMs: number;
   /** Takes new tunnels: `ready`, or `unknown`, or held by fail-open rules elsewhere. */
   readonly isUsable: boolean;
+  /** The latest answer came over verified TLS. */
+  readonly isVerified: boolean;
   /** Goes before all others by preference: on this host, or in this node's zone. */
   readonly isFavoured?: boolean;
 }

@@ -16,6 +16,7 @@ const outcomes = {
     blamed += 1;
   },
   tunnelSilent() {},
+  clientTls() {},
 };
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });

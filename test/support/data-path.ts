@@ -25,6 +25,9 @@ export class RecordedOutcomes implements OutcomeReporter {
   tunnelSilent(endpoint: string): void {
     this.lines.push(`silent ${endpoint}`);
   }
+  clientTls(endpoint: string, outcome: string, serverName = ''): void {
+    if (outcome !== 'accepted') this.lines.push(`tls ${outcome} ${endpoint} ${serverName}`);
+  }
 }
 
 /** A TCP server on a free loopback port whose connections a test handles itself. */

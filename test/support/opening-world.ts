@@ -86,6 +86,7 @@ export class OpeningWorld {
         dialed: (id, result) => this.#note(id, result),
         firstFlightUnanswered: (id) => this.#note(id, 'unanswered'),
         tunnelSilent: (id) => this.#note(id, 'silent'),
+        clientTls: (id, outcome) => void (outcome === 'accepted' || this.#note(id, outcome)),
       },
       options: all,
       counters,

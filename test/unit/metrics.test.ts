@@ -36,7 +36,14 @@ function groupSources(): GroupMetricSources {
       candidates: [endpoint],
       usableCount: 1,
       endpoints: [
-        { endpoint, verdict: 'ready', reason: { code: 'L7OK', status: 200 }, sinceMs: 0, isUsable: true },
+        {
+          endpoint,
+          verdict: 'ready',
+          reason: { code: 'L7OK', status: 200 },
+          sinceMs: 0,
+          isUsable: true,
+          isVerified: true,
+        },
       ],
     }),
     traffic: () => ({ activeTunnels: 2, totalTunnels: 5, bytesUp: 10, bytesDown: 20 }),

@@ -8,6 +8,7 @@ const judged = (last: number, over: Partial<JudgedEndpoint> = {}): JudgedEndpoin
   reason: { code: 'L7OK', status: 200 },
   sinceMs: 0,
   isUsable: true,
+  isVerified: true,
   ...over,
 });
 

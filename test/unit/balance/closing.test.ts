@@ -105,6 +105,7 @@ describe('rebalancing', () => {
       reason: { code: 'L7OK', status: 200 },
       sinceMs: 0,
       isUsable: true,
+      isVerified: true,
     })),
   };
   const settled = new Set(ids);

@@ -37,6 +37,7 @@ const status = makeStatus({
         reason: { code: 'L7OK', status: 401, text: 'readiness not visible' },
         sinceMs: startedMs,
         isUsable: true,
+        isVerified: true,
       },
       {
         endpoint: { id: '10.0.0.2:6443', host: '10.0.0.2', port: 6443, tier: 'seed', sources: ['static'] },
@@ -44,6 +45,7 @@ const status = makeStatus({
         reason: { code: 'L7STS', status: 500, text: 'etcd failed' },
         sinceMs: startedMs + 3_505_000,
         isUsable: false,
+        isVerified: true,
       },
     ],
   },

@@ -10,6 +10,7 @@ function make() {
     dialed() {},
     firstFlightUnanswered() {},
     tunnelSilent: (id: string) => reports.push(`${id} ${clock.nowMs() - startMs}`),
+    clientTls() {},
   };
   const watch = new SilenceWatch(clock, outcomes, () => 500);
   const waiter = (record: EndpointRecord): Waiter => ({
