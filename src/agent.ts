@@ -88,6 +88,8 @@ class RunningAgent implements Agent {
   #metrics: MetricsListener | undefined;
   readonly #ports: PortWaiter;
   #isStopping = false;
+  /** Wall time: since when it stops, and when its grace ends. */
+  #stopping: { readonly sinceMs: number; readonly untilMs: number } | undefined;
   #stopped: Promise<void> | undefined;
   #resolveDone: () => void;
 
@@ -275,6 +277,8 @@ class RunningAgent implements Agent {
 
   stop(graceMs = this.#config.shutdown.graceMs): Promise<void> {
     this.#isStopping = true;
+    const nowMs = clock.wallMs();
+    this.#stopping = { sinceMs: this.#stopping?.sinceMs ?? nowMs, untilMs: nowMs + graceMs };
     if (graceMs === 0 && this.#stopped)
       for (const { table, http } of this.#groups.values()) {
         void table.closeAll(0);
@@ -286,11 +290,12 @@ class RunningAgent implements Agent {
 
   async #stop(graceMs: number): Promise<void> {
     this.#ports.stop();
+    // Clients of a shared address are to get the process that continues. On an address of its own this one answers
+    // until the end, and says that it is stopping.
+    const left = this.#config.reusePort ? this.#admin?.stop() : undefined;
     for (const group of this.#groups.values()) group.prepareStop();
     for (const giveUp of this.#stopWaiting) giveUp();
-    await Promise.all(this.#listeners.map((listener) => listener.stopAccepting()));
-    // Who asks at a shared address is to get the process that goes on.
-    if (this.#config.reusePort && this.#ownAdmin) await this.#admin?.stop();
+    await Promise.all([left, ...this.#listeners.map((listener) => listener.stopAccepting())]);
     // This one is never shared: the successor waits for it.
     await this.#metrics?.stop();
     await Promise.all([...this.#groups.values()].map((group) => group.stop(graceMs)));
@@ -329,7 +334,13 @@ class RunningAgent implements Agent {
       pid: process.pid,
       startedAt: new Date(this.#startedAtMs).toISOString(),
       deployment,
-      listeners: this.#shown,
+      listeners: this.#stopping ? [] : this.#shown,
+      ...(this.#stopping && {
+        stopping: {
+          since: new Date(this.#stopping.sinceMs).toISOString(),
+          until: new Date(this.#stopping.untilMs).toISOString(),
+        },
+      }),
       ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
       ...(this.#ports.heldBack.length > 0 && { heldBack: this.#ports.heldBack }),
       ...(this.#ports.absent.length > 0 && { absentAddresses: this.#ports.absent }),

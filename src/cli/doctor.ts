@@ -64,10 +64,11 @@ async function credentialsOf(
 async function agentFacts({ admin }: Config): Promise<DoctorInput['agent']> {
   if (!admin) return undefined;
   try {
-    const { listeners, isReady, deployment, endpoints } = await fetchStatus(admin);
+    const { listeners, isReady, stopping, deployment, endpoints } = await fetchStatus(admin);
     return {
       listeners: listeners.map(({ address }) => address),
       isReady,
+      isStopping: stopping !== undefined,
       deployment,
       admin: formatHostPort(admin),
       endpoints: endpoints.map(({ id }) => id),

@@ -12,7 +12,8 @@ export const exitCodes = {
   },
   notReady: {
     code: 5,
-    meaning: '`status`: the agent answers, and no endpoint is usable; `install`: the agent does not serve.',
+    meaning:
+      '`status`: the agent answers and is not ready (no endpoint is usable, or it is stopping); `install`: the agent does not serve.',
   },
   refused: {
     code: 6,

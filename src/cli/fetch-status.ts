@@ -28,6 +28,7 @@ const shownStatus = v.looseObject({
   startedAt: v.string(),
   uptimeSeconds: v.number(),
   isReady: v.boolean(),
+  stopping: v.optional(v.looseObject({ since: v.string(), until: v.string() })),
   /** Missing in an agent of an older version. */
   deployment: v.optional(v.string()),
   policy: v.string(),

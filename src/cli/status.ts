@@ -56,11 +56,13 @@ export function formatStatus(status: ShownStatus): string {
   const synced =
     discovery.ageSeconds === undefined ? '' : `, last word ${age(discovery.ageSeconds * 1000)} ago`;
   const lines = [
-    `${node}: ${status.isReady ? 'ready' : 'NOT READY'}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
+    `${node}: ${readiness(status)}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
     ...(status.deployment === 'daemonset'
       ? ["run by a DaemonSet: must not be kubelet's only address (docs/manifests.md)"]
       : []),
-    `listening on ${listeners.map(shownListener).join(', ') || 'nothing'}`,
+    status.stopping
+      ? 'takes no new clients; open tunnels may finish'
+      : `listening on ${listeners.map(shownListener).join(', ') || 'nothing'}`,
     ...(absentAddresses ? [`waiting for the addresses ${absentAddresses.join(', ')}`] : []),
     `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
     `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
@@ -74,6 +76,10 @@ export function formatStatus(status: ShownStatus): string {
     ]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function readiness({ isReady, stopping }: ShownStatus): string {
+  return stopping ? `STOPPING (until ${stopping.until} at the latest)` : isReady ? 'ready' : 'NOT READY';
 }
 
 const shownListener = ({ address, type, group }: ShownStatus['listeners'][number]) => {

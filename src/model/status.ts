@@ -72,13 +72,16 @@ export interface Status {
   readonly startedAt: string;
   readonly uptimeSeconds: number;
   /**
-   * Every group that a listener leads to has a usable endpoint, and every listener has its address: what the admin
-   * server's /readyz says.
+   * Every group that a listener leads to has a usable endpoint, every listener has its address, and the agent is not
+   * stopping: what the admin server's /readyz says.
    */
   readonly isReady: boolean;
+  /** It takes no new clients (SIGTERM): since when, and when the last tunnels are reset; ISO 8601. */
+  readonly stopping?: { readonly since: string; readonly until: string };
   /** `daemonset`: a node that has lost all API servers cannot start it; not for kubelet. */
   readonly deployment: 'host' | 'daemonset';
   readonly policy: 'rendezvous' | 'least-connections' | 'round-robin';
+  /** Empty while it is stopping. */
   readonly listeners: readonly StatusListener[];
   /** Addresses that another process still holds (`waitForPort`). */
   readonly waitingFor?: readonly string[];

@@ -26,8 +26,9 @@ async function answer(path: string, deps: AdminDeps): Promise<Answer> {
     case '/healthz':
       return { status: 200, body: 'ok\n' };
     case '/readyz': {
-      const { isReady, waitingFor } = deps.status();
+      const { isReady, stopping, waitingFor } = deps.status();
       if (isReady) return { status: 200, body: 'ok\n' };
+      if (stopping) return { status: 503, body: `stopping, until ${stopping.until} at the latest\n` };
       const why = waitingFor ? `waiting for ${waitingFor.join(', ')}` : 'no usable endpoint';
       return { status: 503, body: `${why}; see /status\n` };
     }

@@ -73,6 +73,7 @@ export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput
     ...rest,
     uptimeSeconds: Math.max(0, Math.round((wallMs - Date.parse(rest.startedAt)) / 1000)),
     isReady:
+      rest.stopping === undefined &&
       (!isUsed || snapshot.usableCount > 0) &&
       others.every(({ isReady }) => isReady) &&
       rest.waitingFor === undefined &&

@@ -51,6 +51,20 @@ export class H2Tunnel {
     return promise;
   }
 
+  /** Opens a watch on this connection; true for as long as nothing has ended it. */
+  async watch(path: string): Promise<() => boolean> {
+    const stream = this.#session.request({ ':path': path });
+    let isOpen = true;
+    stream.on('close', () => {
+      isOpen = false;
+    });
+    stream.on('error', () => {});
+    const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
+    if (headers[':status'] !== 200) throw new Error(`the watch was answered ${headers[':status']}`);
+    stream.resume();
+    return () => isOpen;
+  }
+
   /** Closes it as a client does that is done. */
   async close(): Promise<void> {
     this.#session.close();

@@ -56,6 +56,7 @@ export async function change(root: string, what: Change, onStep: () => void = ()
         version: '',
         startedAtMs: Date.now() + 1000,
         isReady: !isWaiting,
+        isStopping: false,
         waitingFor: isWaiting ? ['127.0.0.1:6443'] : [],
         hasUsableEndpoint: true,
         tunnels: 0,

@@ -1,6 +1,6 @@
 import { makeEndpoint } from '../../src/model/endpoint.ts';
 import type { JudgedEndpoint } from '../../src/model/snapshot.ts';
-import { makeStatus } from '../../src/observe/status.ts';
+import { makeStatus, type StatusInput } from '../../src/observe/status.ts';
 
 const judged = (last: number, over: Partial<JudgedEndpoint> = {}): JudgedEndpoint => ({
   endpoint: { ...makeEndpoint(`10.0.0.${last}`, 6443), tier: 'discovered', sources: ['watch'] },
@@ -12,7 +12,11 @@ const judged = (last: number, over: Partial<JudgedEndpoint> = {}): JudgedEndpoin
   ...over,
 });
 
-const status = (listed: readonly JudgedEndpoint[], leaving: readonly JudgedEndpoint[] = []) =>
+const status = (
+  listed: readonly JudgedEndpoint[],
+  leaving: readonly JudgedEndpoint[] = [],
+  more: Partial<StatusInput> = {},
+) =>
   makeStatus({
     version: '1.2.3',
     node: 'node-1',
@@ -34,6 +38,7 @@ const status = (listed: readonly JudgedEndpoint[], leaving: readonly JudgedEndpo
       usableCount: listed.filter(({ isUsable }) => isUsable).length,
     },
     leaving,
+    ...more,
   });
 
 test('an endpoint that left discovery is shown last, as removed, while it carries tunnels', () => {
@@ -49,6 +54,12 @@ test('readiness that is not visible comes with a hint how to mend it', () => {
   const reason = { code: 'L7OK', status: 401, text: 'readiness not visible' } as const;
   expect(status([judged(1, { reason })]).endpoints[0]?.hint).toContain('--kubeconfig');
   expect(status([judged(1)]).endpoints[0]?.hint).toBeUndefined();
+});
+
+test('an agent that is stopping is not ready, whatever its endpoints are', () => {
+  const stopping = { since: new Date(1).toISOString(), until: new Date(2).toISOString() };
+  expect(status([judged(1)], [], { stopping })).toMatchObject({ isReady: false, stopping });
+  expect(status([judged(1)])).not.toHaveProperty('stopping');
 });
 
 test('without a usable endpoint the agent is not ready', () => {

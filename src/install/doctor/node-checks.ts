@@ -11,6 +11,8 @@ import { apiServerAddress, otherLoadBalancers, type StaticPod } from './static-p
 export interface AgentFacts {
   readonly listeners: readonly string[];
   readonly isReady: boolean;
+  /** Takes no new clients and ends soon. */
+  readonly isStopping?: boolean;
   /** What started it; missing in an older agent. */
   readonly deployment?: string | undefined;
   readonly admin: string;
@@ -72,6 +74,7 @@ function* judgeAddresses({ addresses, agent, pods }: NodeFacts): Generator<Findi
     else if (port.state === 'free') {
       const what = `${where} is free`;
       if (!agent) yield finding('port', 'ok', what);
+      else if (agent.isStopping) yield finding('port', 'info', `${what}: the agent is stopping`);
       else
         yield finding(
           'port',
@@ -158,6 +161,13 @@ function* judgeAgent({ agent, hasBootSeeds }: NodeFacts): Generator<Finding> {
       'Start it: fairlead run --config /etc/fairlead/fairlead.yaml',
     );
   } else if (agent.isReady) yield finding('agent', 'ok', `the agent is ready (${agent.admin})`);
+  else if (agent.isStopping)
+    yield finding(
+      'agent',
+      'error',
+      'the agent is stopping and takes no new clients',
+      'Run the doctor again once it has been started again; systemctl status fairlead or crictl pods says who stopped it.',
+    );
   else
     yield finding(
       'agent',

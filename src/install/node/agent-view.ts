@@ -10,6 +10,7 @@ const viewSchema = v.pipe(
     version: v.string(),
     startedAt: v.string(),
     isReady: v.boolean(),
+    stopping: v.optional(v.looseObject({})),
     waitingFor: v.optional(v.array(v.string())),
     tunnels: v.looseObject({ active: v.number() }),
     endpoints: v.array(v.looseObject({ id: v.string(), usable: v.boolean(), totalTunnels: v.number() })),
@@ -19,8 +20,10 @@ const viewSchema = v.pipe(
 export interface AgentView {
   readonly version: string;
   readonly startedAtMs: number;
-  /** Has its ports and a usable endpoint. */
+  /** Has its ports and a usable endpoint, and is not stopping. */
   readonly isReady: boolean;
+  /** Takes no new clients and ends soon. */
+  readonly isStopping: boolean;
   /** Ports that another process still holds. */
   readonly waitingFor: readonly string[];
   readonly hasUsableEndpoint: boolean;
@@ -52,11 +55,12 @@ export async function viewAgent(port: number): Promise<AgentView | undefined> {
   });
   const reading = v.safeParse(viewSchema, text);
   if (!reading.success) return undefined;
-  const { version, startedAt, isReady, waitingFor = [], endpoints, tunnels } = reading.output;
+  const { version, startedAt, isReady, stopping, waitingFor = [], endpoints, tunnels } = reading.output;
   return {
     version,
     startedAtMs: Date.parse(startedAt),
-    isReady,
+    isReady: isReady && !stopping,
+    isStopping: stopping !== undefined,
     waitingFor,
     tunnels: tunnels.active,
     totalTunnels: endpoints.reduce((sum, { totalTunnels }) => sum + totalTunnels, 0),

@@ -220,6 +220,7 @@ class Pass {
       const view = await this.#view(slot);
       if (view?.isReady) return undefined;
       if (view) problem = view.hasUsableEndpoint ? 'it is not ready' : 'it finds no usable API server';
+      if (view?.isStopping) problem = 'it is stopping, and kubelet has not started it again';
       if (view && view.waitingFor.length > 0) {
         const holders = await proxyManifests(files.root);
         problem = `it waits for ${view.waitingFor.join(', ')}, which another process holds`;

@@ -55,12 +55,37 @@ test('two agents share listener and admin address; each answers for itself on it
     return pids.every((pid) => pid === second.pid);
   });
   expect(await pidAt(one)).toBe(first.pid);
+  // On its own address it says that it is stopping; who asks at the shared one never hears of it.
+  expect([(await get(`127.0.0.1:${one}`, '/readyz')).status, held[0]?.isOpen]).toEqual([503, true]);
+  expect((await get(`127.0.0.1:${one}`, '/livez')).status).toBe(200);
+  const shown = await Promise.all(
+    Array.from({ length: 12 }, async () => (await get(`127.0.0.1:${admin}`, '/readyz')).status),
+  );
+  expect(new Set(shown)).toEqual(new Set([200]));
   for (const tunnel of held) tunnel.destroy();
   await first.exited;
   expect(await pidAt(admin)).toBe(second.pid);
   const tunnel = await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki);
   expect(await tunnel.ask()).toMatch(/^cp-/);
   tunnel.destroy();
+});
+
+test('a shared admin address is left at SIGTERM also by an agent that has no other', async () => {
+  const [port, admin] = [await freePort(), await freePort()];
+  const agent = run(['--listen', `127.0.0.1:${port}`, '--admin', `127.0.0.1:${admin}`, '--reuse-port']);
+  await agent.listening();
+  const tunnel = await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki);
+  await eventually('readiness', async () => (await agent.get('/readyz')).status === 200);
+  agent.signal('SIGTERM');
+  await eventually('the address is left', () =>
+    agent.get('/readyz').then(
+      () => false,
+      () => true,
+    ),
+  );
+  expect([agent.hasExited, await tunnel.ask()]).toEqual([false, expect.stringMatching(/^cp-/)]);
+  await tunnel.close();
+  await agent.exited;
 });
 
 test('an agent without a usable endpoint leaves the port to the other, until that one is gone', async () => {

@@ -3,7 +3,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, runFairlead } from '../../support/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/eventually.ts';
 import { H2Tunnel } from '../../support/h2-tunnel.ts';
@@ -156,6 +156,33 @@ describe('stopping', () => {
     await tunnel.close();
     expect(await agent.exited).toEqual({ code: 0, signal: null });
     expect(said(agent).at(-1)).toBe('stopped');
+  });
+
+  test('from SIGTERM on /readyz says 503 and the status says stopping, while a watch is open through it', async () => {
+    const agent = run(loopback, '10m');
+    await agent.listening();
+    const isWatching = await (await open(agent)).watch('/api/v1/namespaces/default/configmaps?watch=1');
+    expect((await agent.get('/readyz')).status).toBe(200);
+    const before = await agent.status();
+    expect(before.stopping).toBeUndefined();
+    agent.signal('SIGTERM');
+    // Not a moment later than the listeners stop: whoever moves an address away has to learn of it.
+    await eventually('new clients are refused', () => refuses(agent.address));
+    const unready = await agent.get('/readyz');
+    expect([unready.status, await unready.text()]).toEqual([503, expect.stringContaining('stopping')]);
+    for (const path of ['/livez', '/healthz', '/metrics'])
+      expect([path, (await agent.get(path)).status]).toEqual([path, 200]);
+    const { isReady, stopping, listeners, endpoints } = await agent.status();
+    expect({ isReady, listeners }).toEqual({ isReady: false, listeners: [] });
+    const { since, until } = stopping ?? { since: '', until: '' };
+    expect(Date.parse(until) - Date.parse(since)).toBe(600_000);
+    // Its endpoints are well, and health goes on: only new clients are not taken.
+    expect(endpoints.some(({ usable }) => usable)).toBe(true);
+    const { code, stdout } = await runFairlead(['status', '--admin', agent.admin]);
+    expect({ code, stdout }).toEqual({ code: 5, stdout: expect.stringContaining(': STOPPING (until ') });
+    expect(isWatching()).toBe(true);
+    agent.signal('SIGTERM');
+    await agent.exited;
   });
 
   test('SIGTERM without tunnels: the end comes at once', async () => {

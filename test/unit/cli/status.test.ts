@@ -81,6 +81,20 @@ test('an agent without endpoints, and one whose watch is not synced', () => {
   expect(text).toContain('no endpoints are known\n');
 });
 
+test('an agent that is stopping says so in place of its listeners', () => {
+  const until = '2026-01-01T01:02:10.000Z';
+  const lines = formatStatus({
+    ...status,
+    isReady: false,
+    listeners: [],
+    stopping: { since: startedAt, until },
+  }).split('\n');
+  expect(lines.slice(0, 2)).toEqual([
+    `node-1: STOPPING (until ${until} at the latest), fairlead 1.2.3, up 1h1m`,
+    'takes no new clients; open tunnels may finish',
+  ]);
+});
+
 test('listeners of another kind or group say so', () => {
   const listeners = [
     { address: '127.0.0.1:6443', type: 'passthrough' },

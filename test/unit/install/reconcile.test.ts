@@ -14,6 +14,7 @@ const agent: AgentView = {
   version: '',
   startedAtMs: Number.POSITIVE_INFINITY,
   isReady: true,
+  isStopping: false,
   waitingFor: [],
   hasUsableEndpoint: true,
   tunnels: 0,
@@ -57,6 +58,12 @@ test('an agent that was started before the manifest was written is the one that 
     state: 'failed',
     message: expect.stringContaining('kubelet has not started it'),
   });
+});
+
+test('an agent that is stopping does not serve, and the message says so', async () => {
+  const node = makeNode('stopping');
+  const outcome = await node.run('1', () => ({ ...agent, isReady: false, isStopping: true }));
+  expect(outcome).toMatchObject({ state: 'failed', message: expect.stringContaining('it is stopping') });
 });
 
 test('an agent of a node that booted with its clock behind is the one that its manifest has started', async () => {

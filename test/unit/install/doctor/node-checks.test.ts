@@ -156,6 +156,13 @@ test('an agent without a usable API server is an error', () => {
   );
 });
 
+test('an agent that is stopping is said to be that, and the ports that it has left are not its fault', () => {
+  const findings = judged({ agent: { ...agent, listeners: [], isReady: false, isStopping: true } });
+  expect(findings.filter(({ severity }) => severity === 'error')).toEqual([
+    expect.objectContaining({ check: 'agent', what: 'the agent is stopping and takes no new clients' }),
+  ]);
+});
+
 test("static pods are read from where kubelet's configuration says", async () => {
   const root = join(directory, 'node');
   mkdirSync(join(root, 'var/lib/kubelet'), { recursive: true });
