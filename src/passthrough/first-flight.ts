@@ -7,6 +7,7 @@ export class FirstFlight {
   readonly #replayNonTls: boolean;
   #pieces: Buffer[] = [];
   #verdict = unjudged;
+  #isOtherProtocol = false;
   length = 0;
 
   /** With `replayNonTls` bytes that are not TLS are a flight too, whatever they say. */
@@ -17,6 +18,11 @@ export class FirstFlight {
   /** May be sent to more than one endpoint, and nothing of it is missing. */
   get isComplete(): boolean {
     return this.#verdict.kind === 'complete';
+  }
+
+  /** A ClientHello and nothing else. */
+  get isHello(): boolean {
+    return this.isComplete && !this.#isOtherProtocol;
   }
 
   /** Must reach one endpoint only. */
@@ -59,7 +65,7 @@ export class FirstFlight {
     else if (verdict.kind === 'complete' || this.length >= verdict.neededBytes) {
       this.#verdict = judgeFirstFlight(this.#all());
     }
-    const isOtherProtocol = this.#verdict.kind === 'unsafe' && this.#verdict.why === 'not-tls';
-    if (isOtherProtocol && this.#replayNonTls) this.#verdict = { kind: 'complete' };
+    this.#isOtherProtocol = this.#verdict.kind === 'unsafe' && this.#verdict.why === 'not-tls';
+    if (this.#isOtherProtocol && this.#replayNonTls) this.#verdict = { kind: 'complete' };
   }
 }

@@ -9,9 +9,11 @@ import { proxyHeader } from '../model/proxy-header.ts';
 import { Attempt, type AttemptOwner, type AttemptShared } from './attempt.ts';
 import { Candidates, type Picker } from './candidates.ts';
 import type { DataPathCounters } from './counters.ts';
+import { ClientTls, isServerHandshake } from './client-tls.ts';
 import { dialResultOf } from './dial-failure.ts';
 import { FirstFlight } from './first-flight.ts';
 import type { Gate } from './gate.ts';
+import { readHelloFacts } from './hello-facts.ts';
 import type { Leg, LegOwner } from './leg.ts';
 import type { PassthroughOptions } from './options.ts';
 import type { ReplayBudget } from './replay-budget.ts';
@@ -372,6 +374,10 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
 
   attemptAnswered(attempt: Attempt, buffer: Buffer, byteCount: number): boolean {
     this.#settle(attempt);
+    if (this.#flight.isHello && isServerHandshake(buffer)) {
+      const hello = readHelloFacts(this.#flight.rest(0));
+      this.#tunnel.clientTls = new ClientTls(attempt.endpoint.id, hello, this.#shared.outcomes);
+    }
     return this.#tunnel.legRead(attempt.leg, buffer, byteCount);
   }
 

@@ -3,6 +3,7 @@
 // before that its opening owns them (opening.ts).
 import { formatHostPort } from '../model/endpoint.ts';
 import type { ProxiedConnection } from '../model/proxy-header.ts';
+import type { ClientTls } from './client-tls.ts';
 import type { CloseReason } from './counters.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
 import type { Gate } from './gate.ts';
@@ -57,6 +58,8 @@ export class Tunnel implements LegOwner, Waiter {
   drainAtMs = Number.POSITIVE_INFINITY;
 
   record: TunnelRecord | undefined = undefined;
+  /** Present from the endpoint's first bytes until it is clear how the client met its certificate. */
+  clientTls: ClientTls | undefined = undefined;
   /** The listener's count that this client is a part of. */
   gate: Gate | undefined = undefined;
   /** What a PROXY header said of the client. */
@@ -140,6 +143,7 @@ export class Tunnel implements LegOwner, Waiter {
     // The bytes first, the bookkeeping when they are on their way.
     if (leg === client) {
       const goesOn = relay(client, upstream, buffer, byteCount, this.#home.buffers);
+      if (this.clientTls?.read(buffer, byteCount)) this.clientTls = undefined;
       this.noteUp(byteCount);
       return goesOn;
     }
@@ -162,6 +166,7 @@ export class Tunnel implements LegOwner, Waiter {
   legEnded(leg: Leg): void {
     if (this.isClosing || this.upstream === undefined) return;
     const other = leg === this.client ? this.upstream : this.client;
+    this.#concludeTls(leg);
     if (leg === this.client) this.isClientEnded = true;
     else this.isUpstreamEnded = true;
     if (this.isClientEnded !== this.isUpstreamEnded) {
@@ -172,7 +177,9 @@ export class Tunnel implements LegOwner, Waiter {
     }
   }
 
-  legFailed(leg: Leg): void {
+  legFailed(leg: Leg, error: NodeJS.ErrnoException): void {
+    // A client that has vanished has not said anything.
+    if (leg !== this.client || error.code !== 'ETIMEDOUT') this.#concludeTls(leg);
     this.reset(leg === this.client ? 'client' : 'endpoint');
   }
 
@@ -205,6 +212,15 @@ export class Tunnel implements LegOwner, Waiter {
     if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
   }
 
+  /** `leg` has closed first. */
+  #concludeTls(leg: Leg): void {
+    const { clientTls } = this;
+    this.clientTls = undefined;
+    if (this.isClosing) return;
+    if (leg !== this.client) clientTls?.endpointClosed();
+    else clientTls?.clientClosed(this.unansweredSinceMs === Number.POSITIVE_INFINITY);
+  }
+
   #endOpening(): void {
     if (this.opening === undefined) return;
     this.opening.abort();
@@ -216,6 +232,7 @@ export class Tunnel implements LegOwner, Waiter {
     if (this.isClosing || this.#isFinished) return false;
     this.isClosing = true;
     this.closedBy = reason;
+    this.clientTls = undefined;
     this.#home.count(reason);
     this.#home.stopWaiting(this);
     return true;

@@ -12,6 +12,10 @@ function withLength16(bytes: Buffer): Buffer {
 export interface HelloOptions {
   readonly withEarlyData?: boolean;
   readonly withoutExtensions?: boolean;
+  readonly serverName?: string;
+  /** Adds a pre_shared_key extension, or one with a session ticket, of this size. */
+  readonly preSharedKeyBytes?: number;
+  readonly ticketBytes?: number;
   /** Adds a padding extension of this size. */
   readonly paddingBytes?: number;
   /** Largest fragment of the handshake message in one record. */
@@ -23,12 +27,20 @@ export function helloMessage({
   withEarlyData = false,
   withoutExtensions = false,
   paddingBytes = 0,
+  serverName = 'kubernetes.default.svc',
+  preSharedKeyBytes,
+  ticketBytes,
 }: HelloOptions = {}): Buffer {
-  const name = Buffer.from('kubernetes.default.svc');
-  const serverName = withLength16(Buffer.concat([Buffer.of(0), withLength16(name)]));
-  const extensions = [Buffer.concat([u16(0), withLength16(serverName)])];
+  const name = Buffer.from(serverName);
+  const names = withLength16(Buffer.concat([Buffer.of(0), withLength16(name)]));
+  const extensions = [Buffer.concat([u16(0), withLength16(names)])];
+  const add = (type: number, bytes: number | undefined) => {
+    if (bytes !== undefined) extensions.push(Buffer.concat([u16(type), withLength16(Buffer.alloc(bytes))]));
+  };
+  add(35, ticketBytes);
   if (paddingBytes > 0) extensions.push(Buffer.concat([u16(21), withLength16(Buffer.alloc(paddingBytes))]));
   if (withEarlyData) extensions.push(Buffer.concat([u16(42), u16(0)]));
+  add(41, preSharedKeyBytes);
   const sessionId = randomBytes(32);
   const body = Buffer.concat([
     u16(0x0303),

@@ -45,6 +45,8 @@ export class OpeningWorld {
   readonly counters = zeroCounters();
   /** `e0 refused`, `e1 unanswered`, with the time since the start. */
   readonly events: string[] = [];
+  /** `e0 refused localhost`. */
+  readonly clientTls: string[] = [];
   scripts: readonly EndpointScript[];
   isFinished = false;
   readonly #startMs: number;
@@ -86,7 +88,8 @@ export class OpeningWorld {
         dialed: (id, result) => this.#note(id, result),
         firstFlightUnanswered: (id) => this.#note(id, 'unanswered'),
         tunnelSilent: (id) => this.#note(id, 'silent'),
-        clientTls: (id, outcome) => void (outcome === 'accepted' || this.#note(id, outcome)),
+        clientTls: (id, outcome, serverName) =>
+          void this.clientTls.push(`${this.nameOf(id)} ${outcome} ${serverName}`),
       },
       options: all,
       counters,
