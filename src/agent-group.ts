@@ -119,7 +119,7 @@ export class EndpointGroup {
       log: this.#log,
       options: healthOptions(config),
       traffic: this.http,
-      connect: (endpoint) => this.#connectProbe(endpoint),
+      connect: (endpoint, serverName) => this.#connectProbe(endpoint, serverName),
       isPreferred: (id) => isNext(this.#snapshots.current, this.#config.balance.policy, id),
       observer: {
         onChange: (_id, state, previous) => {
@@ -339,12 +339,13 @@ export class EndpointGroup {
     return { ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) };
   }
 
-  #connectProbe(endpoint: Endpoint): ProbeConnection {
+  #connectProbe(endpoint: Endpoint, sni?: string): ProbeConnection {
     const credentials = this.#credentials?.current ?? { kind: 'none' };
     const { check, port } = this.#config.health;
     return new ProbeConnection({
       endpoint: port === undefined ? endpoint : { ...endpoint, port },
       credentials,
+      ...(sni !== undefined && { sni }),
       isVerified: credentials.kind !== 'none' || credentials.ca !== undefined,
       check,
       sendProxy: this.#surroundings.sendsProxy(this.name),

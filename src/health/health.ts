@@ -5,7 +5,10 @@ import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { ClientTlsOutcome, DialResult, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { formatReason, type Reason, type Verdict } from '../model/snapshot.ts';
-import { Monitor, type MonitoredConnection, type MonitorOptions } from './monitor.ts';
+import { type Handshake, Monitor, type MonitoredConnection, type MonitorOptions } from './monitor.ts';
+import { Prover } from './prover.ts';
+import { sniName } from './certificate.ts';
+import { SeenCertificates } from './seen-certificates.ts';
 import {
   type HealthEvent,
   type HealthState,
@@ -33,13 +36,16 @@ export interface HealthDeps {
   readonly options: HealthOptions;
   readonly traffic: TrafficReader;
   readonly observer: HealthObserver;
-  connect(endpoint: Endpoint): MonitoredConnection;
+  /** A new connection for checks; `serverName` goes out as SNI in place of the usual one. */
+  connect(endpoint: Endpoint, serverName?: string): MonitoredConnection;
   /** The next new tunnel would go there. */
   isPreferred(endpoint: EndpointId): boolean;
 }
 
 interface Watched {
   readonly monitor: Monitor;
+  readonly prover: Prover;
+  readonly certificates: SeenCertificates;
   state: HealthState;
   lastSignalMs: number;
 }
@@ -80,7 +86,7 @@ export class Health implements OutcomeReporter {
     const wanted = new Set(endpoints.map(({ id }) => id));
     for (const [id, watched] of this.#watched) {
       if (wanted.has(id)) continue;
-      watched.monitor.stop();
+      this.#drop(watched);
       this.#watched.delete(id);
     }
     for (const endpoint of endpoints) {
@@ -100,7 +106,7 @@ export class Health implements OutcomeReporter {
 
   stop(): void {
     this.#isStopped = true;
-    for (const { monitor } of this.#watched.values()) monitor.stop();
+    for (const watched of this.#watched.values()) this.#drop(watched);
     this.#watched.clear();
   }
 
@@ -132,7 +138,13 @@ export class Health implements OutcomeReporter {
     if (watched) this.#probeOnSignal(watched);
   }
 
-  clientTls(_endpoint: EndpointId, _outcome: ClientTlsOutcome, _serverName?: string): void {}
+  clientTls(endpoint: EndpointId, outcome: ClientTlsOutcome, serverName?: string): void {
+    const watched = this.#watched.get(endpoint);
+    // With a bad certificate every check opens a fresh connection as it is.
+    if (watched && watched.state.fault === undefined) {
+      watched.prover.clientTls(outcome, sniName(serverName));
+    }
+  }
 
   #add(endpoint: Endpoint): void {
     const { clock, random, traffic } = this.#deps;
@@ -141,19 +153,46 @@ export class Health implements OutcomeReporter {
       clock,
       random,
       options: () => this.#options,
-      connect: () => this.#deps.connect(endpoint),
+      connect: (serverName) => this.#deps.connect(endpoint, serverName),
       verdict: () => watched.state.verdict,
       isInUse: () => traffic.traffic(id).activeTunnels > 0 || this.#deps.isPreferred(id),
       onSuspected: (reason) => this.#applySuspicion(watched, reason),
-      onResult: (result, durationMs) => this.#onResult(watched, result, durationMs),
+      onHandshake: (handshake) => this.#onHandshake(watched, handshake),
+      onResult: (result, durationMs, isFresh) => this.#onResult(watched, result, durationMs, isFresh),
     });
+    const prover = new Prover({ clock, prove: ({ serverName }) => monitor.prove(serverName) });
     const watched: Watched = {
       monitor,
+      prover,
+      certificates: new SeenCertificates(),
       state: initialHealth(clock.nowMs()),
       lastSignalMs: Number.NEGATIVE_INFINITY,
     };
     this.#watched.set(id, watched);
     monitor.probeNow();
+  }
+
+  #drop({ monitor, prover }: Watched): void {
+    prover.stop();
+    monitor.stop();
+  }
+
+  #onHandshake(watched: Watched, handshake: Handshake): void {
+    const { serverName, fault, text } = handshake;
+    const { prover, monitor, certificates } = watched;
+    const { running } = prover;
+    const endpoint = monitor.endpoint.id;
+    const isNew = certificates.note(handshake);
+    const isGood = fault === undefined;
+    // The usual handshake follows, and decides.
+    if (!isGood && serverName !== undefined) {
+      this.#deps.log.info({ endpoint, serverName, reason: text }, 'the certificate for a name is bad');
+      return;
+    }
+    prover.ended({ isGood, isNew });
+    if (isGood && running?.cause === 'sign') {
+      this.#deps.log.info({ endpoint, serverName }, 'a client refuses a certificate that verifies');
+    }
   }
 
   #suspect(watched: Watched, reason: Reason): void {
@@ -174,12 +213,12 @@ export class Health implements OutcomeReporter {
     watched.monitor.probeNow();
   }
 
-  #onResult(watched: Watched, result: ProbeResult, durationMs: number): void {
+  #onResult(watched: Watched, result: ProbeResult, durationMs: number, isFresh: boolean): void {
     const { clock, traffic, observer } = this.#deps;
     const { id } = watched.monitor.endpoint;
     const { bytesDown } = traffic.traffic(id);
     observer.onProbe(id, result, durationMs);
-    this.#apply(watched, { type: 'probed', nowMs: clock.nowMs(), bytesDown, result });
+    this.#apply(watched, { type: 'probed', nowMs: clock.nowMs(), bytesDown, result, isFresh });
     if (result.kind === 'answered' && result.status === 401) observer.onUnauthorized();
   }
 

@@ -8,6 +8,7 @@
 import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../model/clock.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import type { Reason, Verdict } from '../model/snapshot.ts';
+import type { CertificateFault, ServingCertificate } from './certificate.ts';
 import type { CheckResult, ProbePhase, RunningCheck } from './probe.ts';
 import type { ProbeResult } from './verdict.ts';
 
@@ -28,9 +29,21 @@ export interface MonitorOptions {
 export interface MonitoredConnection {
   readonly isKept: boolean;
   readonly connectMs: number | undefined;
+  /** What the endpoint has shown in the handshake; undefined before, and where it was not looked at. */
+  readonly certificate?: ServingCertificate | undefined;
   onLost: (() => void) | undefined;
   run(done: (result: CheckResult) => void): RunningCheck;
   close(): void;
+}
+
+/** What a fresh connection has found in TLS. */
+export interface Handshake {
+  /** The SNI of a client that was shown; absent: as a check does by itself. */
+  readonly serverName?: string;
+  readonly certificate?: ServingCertificate;
+  /** Absent: the certificate verified, or nothing is known to verify it with. */
+  readonly fault?: CertificateFault;
+  readonly text?: string;
 }
 
 export interface MonitorDeps {
@@ -38,14 +51,17 @@ export interface MonitorDeps {
   readonly random: Random;
   /** The options of now. */
   options(): MonitorOptions;
-  /** A new connection with the credentials of now. */
-  connect(): MonitoredConnection;
+  /** A new connection with the credentials of now; `serverName` goes out as SNI in place of the usual one. */
+  connect(serverName?: string): MonitoredConnection;
   /** The verdict of now, for the choice of the next interval. */
   verdict(): Verdict;
   /** This node's tunnels go there, or the next one would. */
   isInUse(): boolean;
   onSuspected(reason: Reason): void;
-  onResult(result: ProbeResult, durationMs: number): void;
+  /** A fresh connection was opened; before the result that it leads to, if it leads to one. */
+  onHandshake?(handshake: Handshake): void;
+  /** `isFresh`: over a connection that was opened for it, with a full handshake. */
+  onResult(result: ProbeResult, durationMs: number, isFresh: boolean): void;
 }
 
 /** Times of one round (ms), scaled with the endpoint's round trip. */
@@ -83,6 +99,8 @@ export function paceFor(
 interface Attempt {
   readonly connection: MonitoredConnection;
   readonly isFresh: boolean;
+  /** The SNI of a client, in place of the usual one. */
+  readonly serverName?: string;
   check: RunningCheck | undefined;
   timers: Timer[];
 }
@@ -92,6 +110,8 @@ interface Round {
   readonly pace: Pace;
   readonly attempts: Set<Attempt>;
   freshStarted: number;
+  /** The SNI of the next fresh attempt, when a proof is for a client that sends one. */
+  serverName?: string | undefined;
   /** Layers at which fresh attempts have ended in silence. */
   readonly freshSilences: (4 | 6)[];
   timers: Timer[];
@@ -102,6 +122,12 @@ const freshNeeded = 2;
 const badIntervalMs = 1_000;
 const maxBadIntervalMs = 5_000;
 const maxBadStandbyIntervalMs = 15_000;
+
+type BadCertificate = Extract<ProbeResult, { kind: 'broken' }> & { readonly fault: CertificateFault };
+
+function isBadCertificate(result: CheckResult): result is BadCertificate {
+  return result.kind === 'broken' && result.fault !== undefined;
+}
 
 export class Monitor {
   readonly #endpoint: Endpoint;
@@ -147,6 +173,21 @@ export class Monitor {
     this.probeNow();
   }
 
+  /**
+   * Proves the endpoint: a round on a fresh connection, now, with `serverName` as SNI where one is given. A bad
+   * certificate for that name alone decides nothing; the usual handshake that follows in the same round does.
+   */
+  prove(serverName?: string): void {
+    if (this.#isStopped) return;
+    // One that is asking over a fresh connection already is that proof.
+    if (this.#round && this.#round.freshStarted > 0) return;
+    this.#dropKept();
+    this.#abortRound();
+    this.#next?.timer.cancel();
+    this.#next = undefined;
+    this.#startRound(serverName);
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#next?.timer.cancel();
@@ -188,7 +229,7 @@ export class Monitor {
     this.#next = { timer, dueMs: clock.nowMs() + delayMs };
   }
 
-  #startRound(): void {
+  #startRound(serverName?: string): void {
     const { clock } = this.#deps;
     const isKeptUsable = this.#kept?.isKept && clock.nowMs() < this.#keptUntilMs;
     const round: Round = {
@@ -196,6 +237,7 @@ export class Monitor {
       pace: paceFor({ connectMs: this.#connectMs, answerMs: this.#answerMs }, this.#deps.options()),
       attempts: new Set(),
       freshStarted: 0,
+      serverName,
       freshSilences: [],
       timers: [],
     };
@@ -232,11 +274,19 @@ export class Monitor {
     const isAnotherThrough = [...round.attempts].some((a) => a.isFresh && a.check?.phase === 'requesting');
     if (isAnotherThrough || round.freshStarted >= freshNeeded) return;
     round.freshStarted += 1;
-    this.#attempt(round, this.#deps.connect(), true);
+    const { serverName } = round;
+    round.serverName = undefined;
+    this.#attempt(round, this.#deps.connect(serverName), true, serverName);
   }
 
-  #attempt(round: Round, connection: MonitoredConnection, isFresh: boolean): void {
-    const attempt: Attempt = { connection, isFresh, check: undefined, timers: [] };
+  #attempt(round: Round, connection: MonitoredConnection, isFresh: boolean, serverName?: string): void {
+    const attempt: Attempt = {
+      connection,
+      isFresh,
+      ...(serverName !== undefined && { serverName }),
+      check: undefined,
+      timers: [],
+    };
     round.attempts.add(attempt);
     const check = connection.run((result) => {
       // A result may come before run() has returned; then the round is looked at in the next turn.
@@ -297,6 +347,14 @@ export class Monitor {
     if (this.#round !== round || !round.attempts.has(attempt)) return;
     const { connection, isFresh } = attempt;
     if (isFresh && connection.connectMs !== undefined) this.#connectMs = connection.connectMs;
+    if (isFresh) this.#tellHandshake(attempt, result);
+    if (attempt.serverName !== undefined && isBadCertificate(result)) {
+      this.#forget(round, attempt);
+      // It has said what there is to say of that name, and counts for nothing else.
+      round.freshStarted -= 1;
+      this.#attemptFresh(round);
+      return;
+    }
     switch (result.kind) {
       case 'lost':
         this.#forget(round, attempt);
@@ -312,11 +370,21 @@ export class Monitor {
       case 'answered':
         this.#forget(round, attempt);
         this.#keep(connection, isFresh);
-        this.#finish(round, result);
+        this.#finish(round, result, isFresh);
         return;
       default:
-        this.#finish(round, result);
+        this.#finish(round, result, isFresh);
     }
+  }
+
+  #tellHandshake({ connection, serverName }: Attempt, result: CheckResult): void {
+    if (result.kind !== 'answered' && !isBadCertificate(result)) return;
+    const { certificate } = connection;
+    this.#deps.onHandshake?.({
+      ...(serverName !== undefined && { serverName }),
+      ...(certificate && { certificate }),
+      ...(isBadCertificate(result) && { fault: result.fault, text: result.text }),
+    });
   }
 
   #keep(connection: MonitoredConnection, isFresh: boolean): void {
@@ -332,7 +400,7 @@ export class Monitor {
   }
 
   /** Ends the round with a result; without one (nothing learnt) the next round comes soon. */
-  #finish(round: Round, result: ProbeResult | undefined): void {
+  #finish(round: Round, result: ProbeResult | undefined, isFresh = true): void {
     const { clock } = this.#deps;
     const durationMs = clock.nowMs() - round.startedMs;
     this.#abortRound();
@@ -349,7 +417,7 @@ export class Monitor {
     } else {
       this.#dropKept();
     }
-    this.#deps.onResult(result, durationMs);
+    this.#deps.onResult(result, durationMs, isFresh);
     if (!this.#isStopped && !this.#round) this.#scheduleIn(this.#intervalMs());
   }
 

@@ -1,11 +1,19 @@
 // One connection to one endpoint that health checks run over. It owns its socket; whoever made it closes
 // it. Between checks the open connection is a sensor: `onLost` tells of a FIN or RST within a millisecond.
+import { X509Certificate } from 'node:crypto';
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions, type PeerCertificate } from 'node:tls';
+import {
+  connect as connectTls,
+  type ConnectionOptions,
+  type DetailedPeerCertificate,
+  type PeerCertificate,
+  TLSSocket,
+} from 'node:tls';
 import { localProxyHeader } from '../model/proxy-header.ts';
 import type { Endpoint } from '../model/endpoint.ts';
+import { certificateFault, type ServingCertificate, servingCertificate } from './certificate.ts';
 import type { ProbeResult } from './verdict.ts';
 
 /** What a probe shows of itself, and what it trusts. Read afresh for every new connection. */
@@ -31,6 +39,8 @@ export interface CheckStep {
 export interface ProbeTarget {
   readonly endpoint: Endpoint;
   readonly credentials: ProbeCredentials;
+  /** Sent as SNI in place of `credentials.serverName`; what the certificate must carry stays as it is. */
+  readonly sni?: string;
   /**
    * False where nothing is known to verify with: then certificates are not looked at, and nothing secret
    * is sent either.
@@ -81,8 +91,6 @@ function errorText(error: NodeJS.ErrnoException): string {
       return 'connection closed';
     case 'EPROTO':
       return 'not TLS, or no common version';
-    case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return 'certificate is for another name';
     default:
       return error.message.split('\n')[0]?.slice(0, 200) ?? 'failed';
   }
@@ -94,6 +102,8 @@ function classify(error: NodeJS.ErrnoException, phase: ProbePhase, isReused: boo
   if (isReused && !code.startsWith('HPE_')) return { kind: 'lost' };
   if (code === 'ECONNREFUSED') return { kind: 'refused' };
   if (unreachable.has(code)) return { kind: 'silent', layer: 4, text: 'unreachable' };
+  const certificate = certificateFault(error);
+  if (certificate) return { kind: 'broken', layer: 6, ...certificate };
   if (phase === 'connecting') return { kind: 'broken', layer: 4, text: errorText(error) };
   if (phase === 'requesting' && !code.startsWith('ERR_SSL')) {
     return { kind: 'broken', layer: 7, text: code.startsWith('HPE_') ? 'not HTTP' : errorText(error) };
@@ -123,6 +133,8 @@ export class ProbeConnection {
   onLost: (() => void) | undefined;
   /** Time from the first packet to the TCP connection, milliseconds; undefined before. */
   connectMs: number | undefined;
+  /** What the endpoint has shown; undefined before the handshake, and where its chain does not verify. */
+  certificate: ServingCertificate | undefined;
 
   constructor(target: ProbeTarget) {
     this.#target = target;
@@ -142,8 +154,12 @@ export class ProbeConnection {
       ALPNProtocols: ['http/1.1'],
       minVersion: 'TLSv1.2',
       rejectUnauthorized: isVerified,
-      servername: serverName ?? '',
-      checkServerIdentity: (_, certificate) => target.checkIdentity(certificate),
+      servername: target.sni ?? serverName ?? '',
+      checkServerIdentity: (_, certificate) => {
+        const { raw } = certificate as DetailedPeerCertificate;
+        this.certificate = servingCertificate(new X509Certificate(raw));
+        return target.checkIdentity(certificate);
+      },
       ...(ca !== undefined && { ca }),
       ...(isVerified && cert !== undefined && key !== undefined && { cert, key }),
     });
@@ -328,6 +344,9 @@ export class ProbeConnection {
     });
     socket.once('secureConnect', () => {
       progress.phase = 'requesting';
+      if (this.certificate || !(socket instanceof TLSSocket)) return;
+      const shown = socket.getPeerX509Certificate();
+      if (shown) this.certificate = servingCertificate(shown);
     });
     socket.once('close', () => {
       this.#isClosed = true;

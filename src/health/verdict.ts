@@ -1,5 +1,6 @@
 // The verdict state machine: what one endpoint's probes and signals mean. Pure: a state and an event
 // give the next state; time comes with the event. The rules and their measurements: docs/health.md.
+import type { CertificateFault } from './certificate.ts';
 import type { Reason, ReasonCode, Verdict } from '../model/snapshot.ts';
 
 export interface VerdictOptions {
@@ -29,7 +30,13 @@ export type ProbeResult =
   /** The kernel of the host said that nobody listens. */
   | { readonly kind: 'refused' }
   /** Something answered, but not as an API server does: a bad certificate, not TLS, not HTTP, a reset. */
-  | { readonly kind: 'broken'; readonly layer: 4 | 6 | 7; readonly text: string }
+  | {
+      readonly kind: 'broken';
+      readonly layer: 4 | 6 | 7;
+      readonly text: string;
+      /** What is wrong is the certificate. */
+      readonly fault?: CertificateFault;
+    }
   /**
    * No answer in time, at this layer: 4 no TCP connection, 6 no TLS handshake, 7 TLS works and no answer.
    * Reported only when fresh connections have failed so.
@@ -42,6 +49,8 @@ export type HealthEvent =
       readonly nowMs: number;
       readonly bytesDown: number;
       readonly result: ProbeResult;
+      /** It came over a connection that was opened for it, with a full handshake. */
+      readonly isFresh?: boolean;
     }
   /** Something is late (a probe, a dial, a client's first flight): no proof, but others are preferred now. */
   | {
@@ -72,6 +81,10 @@ export interface HealthState {
   readonly troubleSinceMs?: number;
   /** The latest answer came over verified TLS; false before the first answer. */
   readonly isVerified: boolean;
+  /** The latest answer over a connection that was opened for it: its certificate was good then, too. */
+  readonly provedMs?: number;
+  /** Why the latest handshake failed, where that was the certificate. Established tunnels are not touched by it. */
+  readonly fault?: CertificateFault;
   /** Only the `shutdown` check fails: it is draining politely. */
   readonly isShuttingDown: boolean;
   /** When it went from usable to not usable, latest last; at most `maxFlips`, none older than `flipMemoryMs`. */
@@ -238,10 +251,15 @@ export function judge(state: HealthState, event: HealthEvent, options: VerdictOp
       return { ...moveTo(troubled(state, nowMs), 'suspect', event.reason, nowMs), suspicion };
     }
     case 'probed': {
-      const { result } = event;
-      if (result.kind === 'answered') return answered(state, result, nowMs, options);
-      if (result.kind === 'silent') return silent(state, result, event);
-      return bad(unanswering(state), 'unready', reasonOf(result), nowMs);
+      const { result, isFresh } = event;
+      const { fault: _, ...faultless } = state;
+      if (result.kind === 'answered') {
+        const proven = isFresh ? { ...faultless, provedMs: nowMs } : faultless;
+        return answered(proven, result, nowMs, options);
+      }
+      if (result.kind === 'silent') return silent(faultless, result, event);
+      const found = result.kind === 'broken' && result.fault ? { fault: result.fault } : {};
+      return bad({ ...unanswering(faultless), ...found }, 'unready', reasonOf(result), nowMs);
     }
   }
 }

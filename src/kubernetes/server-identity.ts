@@ -38,6 +38,8 @@ export function checkIdentity(
   const shown = has.length > 300 ? `${has.slice(0, 300)}...` : has;
   return Object.assign(new Error(`the certificate is for ${shown}, not for ${wanted.join(', ')}`), {
     code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    // The last ones are other forms of a name that is there already.
+    wanted: serverName === undefined ? wanted.slice(0, -2) : wanted,
   });
 }
 

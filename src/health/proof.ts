@@ -1,0 +1,98 @@
+// When one endpoint is proved: a full TLS handshake on a fresh connection, and the check over it. Pure: a plan and
+// what has happened give the next plan; time comes with the call.
+//
+// Checks stay on a kept connection for hours, which says nothing of the certificate that the next client meets.
+// Clients tell: one that refuses the certificate (a strong sign), or two that leave without a word (weak signs). A sign
+// is not a verdict: the client's own trust may be what is wrong. So it leads to a proof, and the proof decides. One
+// misconfigured client is not a load: while proofs are good the next one that signs ask for comes later and later.
+import type { ClientTlsOutcome } from '../model/outcome.ts';
+
+/** Least time between two proofs of one endpoint, whatever asks for them. */
+export const proofSpacingMs = 5_000;
+/** What the time between proofs grows to, while signs go on and proofs are good. */
+export const maxProofSpacingMs = 160_000;
+/** Two weak signs within this time are as good as a strong one. */
+export const doubtWindowMs = 10_000;
+
+export type ProofCause =
+  /** Clients refuse the certificate, or seem to. */
+  | 'sign'
+  /** The certificate that was seen last has expired by our clock. */
+  | 'expiry'
+  /** Tunnels are to move there. */
+  | 'move'
+  /** Whether the endpoint has a certificate for this name. */
+  | 'name';
+
+export interface ProofRequest {
+  readonly cause: ProofCause;
+  /** SNI to show first; absent: as a check does. */
+  readonly serverName?: string;
+}
+
+export interface ProofPlan {
+  /** Not before this moment. */
+  readonly nextMs: number;
+  /** From the start of the next good proof that a sign led to until the next one. */
+  readonly backOffMs: number;
+  /** A weak sign that has waited for its second since then. */
+  readonly doubtMs?: number;
+  /** Asked for, and due at `nextMs`. */
+  readonly wanted?: ProofRequest;
+  /** The latest one that has begun, until its result is in. */
+  readonly running?: ProofRequest & { readonly startedMs: number };
+}
+
+export const noProofYet: ProofPlan = { nextMs: Number.NEGATIVE_INFINITY, backOffMs: proofSpacingMs };
+
+/** The plan after a client met the endpoint's certificate. */
+export function afterClient(
+  plan: ProofPlan,
+  outcome: ClientTlsOutcome,
+  serverName: string | undefined,
+  nowMs: number,
+): ProofPlan {
+  const { doubtMs, ...undoubted } = plan;
+  if (outcome === 'accepted') return undoubted;
+  const isSecondDoubt = doubtMs !== undefined && nowMs - doubtMs <= doubtWindowMs;
+  if (outcome === 'doubtful' && !isSecondDoubt) return { ...undoubted, doubtMs: nowMs };
+  return wanting(undoubted, { cause: 'sign', ...(serverName !== undefined && { serverName }) }, nowMs);
+}
+
+/** The plan with one more request. Signs go before what can wait; of two signs the later one has the client that waits. */
+export function wanting(plan: ProofPlan, request: ProofRequest, nowMs: number): ProofPlan {
+  if (plan.wanted?.cause === 'sign' && request.cause !== 'sign') return plan;
+  // As long without a sign as the last wait was: whatever comes now is new.
+  const isRested = nowMs - plan.nextMs > plan.backOffMs;
+  return { ...plan, wanted: request, ...(isRested && { backOffMs: proofSpacingMs }) };
+}
+
+/** When the wanted proof is due; undefined while none is wanted. */
+export function dueMs({ wanted, nextMs }: ProofPlan): number | undefined {
+  return wanted && nextMs;
+}
+
+/** The wanted proof begins now. */
+export function begun({ wanted, ...plan }: ProofPlan, nowMs: number): ProofPlan {
+  if (!wanted) return plan;
+  return { ...plan, nextMs: nowMs + proofSpacingMs, running: { ...wanted, startedMs: nowMs } };
+}
+
+/**
+ * A full handshake has ended, asked for or not. `isNew`: it has shown another certificate than the one before.
+ * A bad one needs no further proof: from then on every check opens a fresh connection.
+ */
+export function proved(plan: ProofPlan, { isGood, isNew }: { isGood: boolean; isNew: boolean }): ProofPlan {
+  const { running, ...rest } = plan;
+  if (!isGood) {
+    const { wanted: _, doubtMs: _doubt, ...nothingWanted } = rest;
+    return { ...nothingWanted, backOffMs: proofSpacingMs };
+  }
+  if (isNew) return { ...rest, backOffMs: proofSpacingMs };
+  if (running?.cause !== 'sign') return rest;
+  return {
+    ...rest,
+    nextMs: running.startedMs + rest.backOffMs,
+    backOffMs: Math.min(maxProofSpacingMs, 2 * rest.backOffMs),
+  };
+}
