@@ -31,12 +31,11 @@ export class ClientTls {
 
   /** The client has closed first. */
   clientClosed(isAnswered: boolean): void {
-    this.#report(this.#sign.closed(isAnswered));
+    this.#report(this.#sign.clientClosed(isAnswered));
   }
 
-  /** The endpoint has closed first: a refusal may be the reason, as its alert arrives before the client's FIN. */
   endpointClosed(): void {
-    if (this.#sign.isRefusal) this.#report('refused');
+    this.#report(this.#sign.endpointClosed());
   }
 
   #report(outcome: ClientTlsOutcome | undefined): void {

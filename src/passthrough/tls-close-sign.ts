@@ -39,6 +39,8 @@ export class TlsCloseSign {
   #length = 0;
   /** The last record was a plain handshake message, which the server has to answer before the client can judge. */
   #endsWithHandshake = false;
+  /** The last record was an alert, plain or encrypted. */
+  #endsWithAlert = false;
   #handshakes = 0;
   #hasCipherSpec = false;
   /** TLS 1.2: a handshake record on either side of the change of cipher. */
@@ -89,6 +91,7 @@ export class TlsCloseSign {
 
   #record(type: number, length: number): RecordsVerdict {
     this.#endsWithHandshake = type === handshake;
+    this.#endsWithAlert = type === alert || (type === applicationData && encryptedAlertBytes.has(length));
     switch (type) {
       case changeCipherSpec:
         if (length !== 1 || this.#hasCipherSpec) return 'unknown';
@@ -136,26 +139,25 @@ export class TlsCloseSign {
     return this.#beforeFinished > maxRecordsBeforeFinished ? 'accepted' : 'undecided';
   }
 
-  /** The client has sent exactly one alert where its part of the handshake was due. */
-  get isRefusal(): boolean {
-    return this.#alerts === 1 && !this.#hasFinished && !this.#isOldFinished && this.#isWhole;
-  }
-
-  get #isWhole(): boolean {
-    return this.#headerHave === 0 && this.#bodyLeft === 0;
-  }
-
   /**
    * The client has closed, with a FIN or a RST, before the endpoint did. `isAnswered`: the endpoint has said something
    * since the client's last bytes.
    */
-  closed(isAnswered: boolean): ClientTlsOutcome | undefined {
-    if (this.isRefusal) return 'refused';
-    if (!this.#isWhole || (this.#endsWithHandshake && !isAnswered)) return undefined;
-    if (this.#beforeFinished > 0 && !this.#hasFinished) {
-      // A client that puts its whole part of the handshake into one record, and one record of data behind it.
+  clientClosed(isAnswered: boolean): ClientTlsOutcome | undefined {
+    if (this.#headerHave > 0 || this.#bodyLeft > 0) return undefined;
+    if (this.#endsWithHandshake && !isAnswered) return undefined;
+    if (this.#hasFinished || this.#isOldFinished) return 'doubtful';
+    // A client that puts its whole part of the handshake into one record, and one record of data behind it.
+    if (this.#beforeFinished > 0)
       return this.#beforeFinished === maxRecordsBeforeFinished ? 'accepted' : undefined;
-    }
-    return 'doubtful';
+    return this.#alerts === 1 ? 'refused' : 'doubtful';
+  }
+
+  /**
+   * The endpoint has closed first. It does so on an alert, often before the client's FIN arrives: then it is the client that
+   * has closed.
+   */
+  endpointClosed(): ClientTlsOutcome | undefined {
+    return this.#endsWithAlert ? this.clientClosed(true) : undefined;
   }
 }

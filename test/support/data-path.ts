@@ -15,6 +15,8 @@ import { type LogLine, recordingLog } from './recording-log.ts';
 /** Outcomes as lines: `dialed 127.0.0.1:1 refused`. */
 export class RecordedOutcomes implements OutcomeReporter {
   readonly lines: string[] = [];
+  /** `refused localhost`. */
+  readonly tls: string[] = [];
 
   dialed(endpoint: string, result: string): void {
     this.lines.push(`dialed ${endpoint} ${result}`);
@@ -25,8 +27,8 @@ export class RecordedOutcomes implements OutcomeReporter {
   tunnelSilent(endpoint: string): void {
     this.lines.push(`silent ${endpoint}`);
   }
-  clientTls(endpoint: string, outcome: string, serverName = ''): void {
-    if (outcome !== 'accepted') this.lines.push(`tls ${outcome} ${endpoint} ${serverName}`);
+  clientTls(_endpoint: string, outcome: string, serverName?: string): void {
+    this.tls.push(`${outcome} ${serverName}`);
   }
 }
 

@@ -59,6 +59,16 @@ test.each(['FIN', 'RST'])(
   },
 );
 
+test('the same with a notice of closing behind the handshake', async () => {
+  const { client, endpoint, said } = await meet();
+  client.feed(finished);
+  client.feed(refusal.subarray(6));
+  endpoint.feedFin();
+  expect(said()).toEqual([`e0 doubtful ${name}`]);
+  client.feedFin();
+  expect(said()).toHaveLength(1);
+});
+
 test.each([
   ['nothing', Buffer.alloc(0)],
   ['only its part of the handshake', finished],

@@ -21,7 +21,7 @@ function outcomeOf(bytes: Buffer, pieceBytes = bytes.length, isAnswered = true) 
     const verdict = sign.read(piece, piece.length);
     if (verdict !== 'undecided') return verdict;
   }
-  return sign.closed(isAnswered) ?? 'nothing';
+  return sign.clientClosed(isAnswered) ?? 'nothing';
 }
 
 const measured: readonly [records: string, outcome: string, who: string][] = [
@@ -76,10 +76,21 @@ test('however the records are cut, they mean the same', () => {
         verdict = sign.read(bytes.subarray(from, end), end - from);
         from = end;
       }
-      expect(verdict === 'undecided' ? sign.closed(true) : verdict).toBe(outcome);
+      expect(verdict === 'undecided' ? sign.clientClosed(true) : verdict).toBe(outcome);
     }),
   );
 });
+
+test.each(measured)(
+  'an endpoint that closes first after %j: only an alert makes it the client that closed',
+  (records, outcome) => {
+    const bytes = recordsOf(records);
+    const sign = new TlsCloseSign();
+    if (sign.read(bytes, bytes.length) === 'accepted') return;
+    const isAlertLast = / ?(21:\d+|23:19|23:35)$/.test(records);
+    expect(sign.endpointClosed()).toBe(isAlertLast ? outcome : undefined);
+  },
+);
 
 test('data is noticed with the header of its record, before the rest has come', () => {
   const sign = new TlsCloseSign();
@@ -94,7 +105,7 @@ test('bytes behind `byteCount` are not looked at', () => {
   expect(sign.read(Buffer.of(0xff, 0xff, 0xff), 0)).toBe('undecided');
   const alert = recordsOf('21:2 23:500');
   expect(sign.read(alert, 7)).toBe('undecided');
-  expect(sign.isRefusal).toBe(true);
+  expect(sign.clientClosed(true)).toBe('refused');
 });
 
 test.each([
