@@ -49,10 +49,13 @@ const upgrades = async () => {
 
 if (kubectls.length === 0) skipLoudly('kubectl through the http listener', 'no kubectl');
 
-describe.each(kubectls.map((program) => [basename(program), program]))('%s', (name, program) => {
-  const home = join(directory, name);
+// Numbered, as two of them in different directories may share a name.
+const named = kubectls.map((program, index) => [basename(program), `kubectl-${index}`, program] as const);
+
+describe.each(named)('%s', (_name, id, program) => {
+  const home = join(directory, id);
   const kubectl = () => new Kubectl({ program, kubeconfig, home });
-  const map = `cm-${name.replaceAll('.', '-')}`;
+  const map = `cm-${id}`;
 
   test('gets, applies, changes and deletes', async () => {
     const manifest = (value: string) =>
