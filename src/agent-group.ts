@@ -14,7 +14,7 @@ import { GroupPreference } from './agent-preference.ts';
 import { Closer } from './balance/closer.ts';
 import { makePicker, type Pick } from './balance/picker.ts';
 import { SnapshotPublisher } from './balance/publisher.ts';
-import { isNext, isUsable, makeSnapshot } from './balance/snapshot.ts';
+import { isNext, isOnMemory, isUsable, makeSnapshot } from './balance/snapshot.ts';
 import { defaultGroupName, type GroupConfig } from './config/config.ts';
 import { type Discovery, startDiscovery } from './discovery/discovery.ts';
 import { followEndpoints, type FollowedSet } from './discovery/follow.ts';
@@ -78,6 +78,9 @@ export class EndpointGroup {
   #isOwnListener: (endpoint: Endpoint) => boolean = () => false;
   #leader: FollowedSet | undefined;
   #sweep: ReturnType<typeof clock.schedule> | undefined;
+  #remembered: ReadonlySet<EndpointId> = new Set();
+  /** Since when nothing that is listed or configured is usable. */
+  #onMemorySinceMs: number | undefined;
   #mayProbe = false;
   #isStopping = false;
 
@@ -121,8 +124,11 @@ export class EndpointGroup {
       traffic: this.http,
       connect: (endpoint, serverName) => this.#connectProbe(endpoint, serverName),
       isPreferred: (id) => isNext(this.#snapshots.current, this.#config.balance.policy, id),
+      memory: (id) =>
+        !this.#remembered.has(id) ? undefined : this.#onMemorySinceMs === undefined ? 'resting' : 'needed',
       observer: {
-        onChange: (_id, state, previous) => {
+        onChange: (id, state, previous) => {
+          if (state.verdict === 'ready' && state.isVerified) this.#discovery?.verified(id);
           this.#publish();
           this.#closer.look();
           if (state.verdict !== previous.verdict) this.#discovery?.kick();
@@ -275,6 +281,7 @@ export class EndpointGroup {
             endpoints,
             options: discovery,
             lastKnown: this.#discovery?.current.endpoints ?? [],
+            remembered: this.#discovery?.remembered ?? [],
             order: () => this.#snapshots.current.candidates,
             isUsable: (id) => isUsable(this.#snapshots.current, id),
             userAgent: `fairlead/${version}`,
@@ -320,15 +327,23 @@ export class EndpointGroup {
 
   #publish(): void {
     const set = this.current;
+    this.#remembered = new Set(set.endpoints.flatMap(({ id, tier }) => (tier === 'remembered' ? [id] : [])));
     const { nodeName } = this.#surroundings;
     const nowMs = clock.nowMs();
     const state = (id: EndpointId) => this.#health.state(id);
     const pick = this.#discovery?.lastPick;
     const lastPick = pick !== undefined && { lastPick: pick };
     const favoured = this.#preference.favoured(set.endpoints);
+    const wasOnMemory = this.#onMemorySinceMs !== undefined;
+    this.#onMemorySinceMs = isOnMemory(set, state) ? (this.#onMemorySinceMs ?? nowMs) : undefined;
+    const onMemory = this.#onMemorySinceMs !== undefined && { onMemorySinceMs: this.#onMemorySinceMs };
+    const wallMs = clock.wallMs();
     this.#snapshots.publish((version) =>
-      makeSnapshot({ set, state, nodeName, nowMs, wallMs: clock.wallMs(), ...lastPick, favoured }, version),
+      makeSnapshot({ set, state, nodeName, nowMs, wallMs, ...lastPick, favoured, ...onMemory }, version),
     );
+    this.#discovery?.usability(this.#snapshots.current.usableCount > 0);
+    // One race over all of them: nothing else is left.
+    if (onMemory && !wasOnMemory) for (const id of this.#remembered) this.#health.probeNow(id);
     const [first] = this.#snapshots.current.endpoints;
     if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
   }

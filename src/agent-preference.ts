@@ -80,7 +80,8 @@ export class GroupPreference {
     const zones = this.#zones;
     const zone = configuredZone() ?? zones?.own;
     const zoneOf = (endpoint: Endpoint) => endpoint.zone ?? zones?.zoneOf(endpoint.host);
-    if (endpoints.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.look();
+    const listed = endpoints.filter(({ tier }) => tier !== 'remembered');
+    if (listed.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.look();
     return endpoints
       .filter((endpoint) => zone !== undefined && zoneOf(endpoint) === zone)
       .map(({ id }) => id);

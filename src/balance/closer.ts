@@ -61,7 +61,13 @@ export class Closer {
     const { clock, snapshots, table, state } = this.#deps;
     const nowMs = clock.nowMs();
     const options = this.#deps.options();
-    const listed = new Set(snapshots.current.endpoints.map(({ endpoint }) => endpoint.id));
+    // What is only remembered has left the list, as far as its own tunnels are concerned.
+    const known = snapshots.current.endpoints;
+    const listed = new Set(
+      known.flatMap(({ endpoint }) => (endpoint.tier === 'remembered' ? [] : [endpoint.id])),
+    );
+    const isListedUsable = known.some(({ endpoint, isUsable }) => isUsable && listed.has(endpoint.id));
+    const places = known.filter(({ endpoint, isUsable }) => isUsable || listed.has(endpoint.id));
     for (const id of [...this.#removedAtMs.keys()]) {
       if (listed.has(id) || table.traffic(id).activeTunnels === 0) this.#removedAtMs.delete(id);
     }
@@ -69,8 +75,11 @@ export class Closer {
       const health = activeTunnels > 0 ? state(id) : undefined;
       if (!health) continue;
       if (!listed.has(id) && !this.#removedAtMs.has(id)) this.#removedAtMs.set(id, nowMs);
-      const removedAtMs = this.#removedAtMs.get(id);
-      const others = [...listed].flatMap((other) => (other === id ? [] : (state(other) ?? [])));
+      // While only remembered ones are usable, none of them is left for another.
+      const removedAtMs = isListedUsable ? this.#removedAtMs.get(id) : undefined;
+      const others = places.flatMap(({ endpoint: { id: other } }) =>
+        other === id ? [] : (state(other) ?? []),
+      );
       const holder = { state: health, ...(removedAtMs !== undefined && { removedAtMs }) };
       this.#carryOut(id, planClosing(holder, others, nowMs, options));
     }

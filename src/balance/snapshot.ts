@@ -1,7 +1,14 @@
 // Judges and orders the known endpoints: what discovery and health know becomes a Snapshot. Pure.
 import type { HealthState } from '../health/verdict.ts';
 import type { EndpointId } from '../model/endpoint.ts';
-import type { EndpointSet, JudgedEndpoint, KnownEndpoint, Snapshot, Verdict } from '../model/snapshot.ts';
+import type {
+  EndpointSet,
+  JudgedEndpoint,
+  KnownEndpoint,
+  Snapshot,
+  Tier,
+  Verdict,
+} from '../model/snapshot.ts';
 import { rendezvousOrder } from './pick-order.ts';
 import type { BalancePolicy } from './picker.ts';
 
@@ -16,6 +23,37 @@ export interface SnapshotInput {
   readonly lastPick?: EndpointId;
   /** Endpoints that go before all others of their kind: see preference.ts. */
   readonly favoured?: ReadonlySet<EndpointId>;
+  /** Since when no listed and no configured endpoint is usable; undefined while one is. See `isOnMemory`. */
+  readonly onMemorySinceMs?: number;
+}
+
+interface Judged extends JudgedEndpoint {
+  readonly isHeld: boolean;
+  /** A new tunnel may be tried there at all. */
+  readonly mayBeTried: boolean;
+}
+
+/**
+ * No listed and no configured endpoint is usable: only what is remembered is left. One that is held out for flapping
+ * is still better than that.
+ */
+export function isOnMemory(set: EndpointSet, state: SnapshotInput['state']): boolean {
+  return set.endpoints.every(({ id, tier }) => {
+    const verdict = state(id)?.verdict ?? 'unknown';
+    return tier === 'remembered' || (verdict !== 'ready' && verdict !== 'unknown');
+  });
+}
+
+/**
+ * What is remembered may be the address of another host by now. So it is tried only when nothing else is usable, and
+ * once a check has verified its certificate after that moment.
+ */
+function isProven(
+  { verdict, reason, isVerified, verifiedMs }: HealthState,
+  sinceMs: number | undefined,
+): boolean {
+  if (sinceMs === undefined || !isVerified || verifiedMs === undefined || verifiedMs < sinceMs) return false;
+  return verdict !== 'dead' && reason.code !== 'L4CON' && reason.code !== 'L6RSP' && reason.code !== 'L7RSP';
 }
 
 /**
@@ -30,17 +68,19 @@ function resortRank({ verdict, reason }: JudgedEndpoint): number {
 
 function judged(
   endpoint: KnownEndpoint,
-  { state, nowMs, wallMs, favoured }: SnapshotInput,
-): JudgedEndpoint & { isHeld: boolean } {
+  { state, nowMs, wallMs, favoured, onMemorySinceMs }: SnapshotInput,
+): Judged {
   const health = state(endpoint.id);
+  const isRemembered = endpoint.tier === 'remembered';
   const mark = favoured?.has(endpoint.id) && { isFavoured: true };
   if (!health) {
     const reason = { code: 'INI', text: 'not checked yet' } as const;
-    const fresh = { verdict: 'unknown', reason, sinceMs: wallMs, isUsable: true, isVerified: false } as const;
-    return { endpoint, ...fresh, isHeld: false, ...mark };
+    const fresh = { verdict: 'unknown', reason, sinceMs: wallMs, isVerified: false, isHeld: false } as const;
+    return { endpoint, ...fresh, isUsable: !isRemembered, mayBeTried: !isRemembered, ...mark };
   }
   const { verdict, reason, sinceMs, heldUntilMs, isVerified } = health;
-  const isGood = verdict === 'ready' || verdict === 'unknown';
+  const mayBeTried = !isRemembered || isProven(health, onMemorySinceMs);
+  const isGood = mayBeTried && (verdict === 'ready' || (verdict === 'unknown' && !isRemembered));
   const isHeld = isGood && heldUntilMs > nowMs;
   return {
     endpoint,
@@ -50,13 +90,16 @@ function judged(
     isUsable: isGood && !isHeld,
     isVerified,
     isHeld,
+    mayBeTried,
     ...mark,
   };
 }
 
+const tierRanks: Readonly<Record<Tier, number>> = { discovered: 0, seed: 1, remembered: 2 };
+
 /**
- * Orders by: usable discovered endpoints, usable seeds, those held out for flapping, then everything else as
- * a last resort. `ready` goes before `unknown`, and the last pick before other unknown ones (after a power
+ * Orders by: usable discovered endpoints, usable seeds, usable remembered ones, those held out for flapping, then
+ * everything else as a last resort. `ready` goes before `unknown`, and the last pick before other unknown ones (after a power
  * cut most of the cached endpoints may be gone); within a class the node's rendezvous order holds.
  */
 export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
@@ -67,31 +110,36 @@ export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
   });
   // An endpoint that flaps is still better than none.
   const isAnyUsable = inOrder.some(({ isUsable }) => isUsable);
-  const rank = (item: JudgedEndpoint & { isHeld: boolean }): number => {
-    const tier = item.endpoint.tier === 'discovered' ? 0 : 1;
+  const rank = (item: Judged): number => {
+    const tier = tierRanks[item.endpoint.tier];
+    if (!item.mayBeTried) return 1_000;
     // A favoured endpoint goes before all that the cluster lists, if it is only configured as well.
     if (item.isUsable && item.isFavoured) return item.verdict === 'ready' ? -2 : 10 * tier + 0.5;
     if (item.isUsable && item.verdict === 'ready') return 10 * tier;
     if (item.isUsable) return 10 * tier + (item.endpoint.id === input.lastPick ? 1 : 2);
-    if (item.isHeld) return 20 + tier;
-    return 30 + 2 * resortRank(item) + tier;
+    if (item.isHeld) return 30 + tier;
+    return 40 + 3 * resortRank(item) + tier;
   };
   const endpoints = inOrder
     .map((item) => ({ item, rank: rank(item) }))
     .sort((a, b) => a.rank - b.rank)
-    .map(({ item: { isHeld, ...item } }) => (isHeld && !isAnyUsable ? { ...item, isUsable: true } : item));
+    .map(({ item }) => item);
+  const candidates = endpoints.flatMap(({ endpoint, mayBeTried }) => (mayBeTried ? [endpoint] : []));
+  const shown = endpoints.map(({ isHeld, mayBeTried: _, ...item }) =>
+    isHeld && !isAnyUsable ? { ...item, isUsable: true } : item,
+  );
   return {
     version,
     atMs: input.wallMs,
-    endpoints,
-    candidates: endpoints.map(({ endpoint }) => endpoint),
-    usableCount: endpoints.filter(({ isUsable }) => isUsable).length,
+    endpoints: shown,
+    candidates,
+    usableCount: shown.filter(({ isUsable }) => isUsable).length,
   };
 }
 
 /** Whether two snapshots show the same, but for their version and moment. */
 export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
-  if (a.endpoints.length !== b.endpoints.length) return false;
+  if (a.endpoints.length !== b.endpoints.length || a.candidates.length !== b.candidates.length) return false;
   return a.endpoints.every((left, index) => {
     const right = b.endpoints[index];
     return (

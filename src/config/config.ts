@@ -69,6 +69,8 @@ export interface DiscoveryConfig {
   readonly portName: string;
   readonly dnsIntervalMs: number;
   readonly cacheFile?: string;
+  /** 0: off. */
+  readonly rememberForMs: number;
 }
 
 export interface HealthConfig {

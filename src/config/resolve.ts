@@ -42,6 +42,7 @@ function groupMembers(values: Values): Omit<GroupConfig, 'name' | 'type' | 'foll
       portName: values['discovery.portName'],
       dnsIntervalMs: values['discovery.dnsInterval'],
       ...defined({ cacheFile: values['discovery.cacheFile'] }),
+      rememberForMs: values['discovery.rememberFor'],
     },
     health: {
       check: values['health.check'],

@@ -183,6 +183,15 @@ const plainSettings = {
     applies: 'reload',
     flag: '--cache-file',
   }),
+  'discovery.rememberFor': duration({
+    description:
+      'How long an API server that was verified once is remembered after the watch has stopped listing it: time of a working watch, over all restarts.',
+    applies: 'reload',
+    default: '7d',
+    min: '1m',
+    max: '365d',
+    off: true,
+  }),
   'health.check': choice({
     description: 'How an endpoint is asked: HTTPS requests, plain HTTP requests, or a TCP connect only.',
     applies: 'reload',

@@ -3,7 +3,7 @@
 // fsync of the directory.
 import { randomInt } from 'node:crypto';
 import { readFileSync, renameSync, statSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Clock, Random, Timer } from '../model/clock.ts';
@@ -12,34 +12,59 @@ import { type CacheContent, decodeCache, encodeCache } from './cache-format.ts';
 
 const maxBytes = 1 << 20;
 
+/** What a text says, or why it says nothing. */
+export type Reading<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problem: string };
+
 /**
  * Reads the cache, synchronously: a listener needs endpoints within milliseconds. Undefined when there is
  * none; one that is not as it should be is set aside as `FILE.corrupt`, with a warning.
  */
 export function readCache(file: string, log: Pick<Logger, 'warn'>): CacheContent | undefined {
+  return readStateFile(file, decodeCache, log, 'the endpoint cache');
+}
+
+/** The same for another file of the agent; `what` begins what is logged. */
+export function readStateFile<T>(
+  file: string,
+  decode: (text: string) => Reading<T>,
+  log: Pick<Logger, 'warn'>,
+  what: string,
+): T | undefined {
   let problem: string;
   try {
     const stats = statSync(file);
     if (!stats.isFile()) problem = 'it is not a regular file';
     else if (stats.size > maxBytes) problem = `it is larger than ${maxBytes} bytes`;
     else {
-      const reading = decodeCache(readFileSync(file, 'utf8'));
+      const reading = decode(readFileSync(file, 'utf8'));
       if (reading.ok) return reading.value;
       problem = reading.problem;
     }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, 'the endpoint cache cannot be read');
+    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, `${what} cannot be read`);
     return undefined;
   }
   const aside = `${file}.corrupt`;
-  log.warn({ file, problem, aside }, 'the endpoint cache is not used and set aside');
+  log.warn({ file, problem, aside }, `${what} is not used and set aside`);
   try {
     renameSync(file, aside);
   } catch (error) {
-    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, 'the endpoint cache cannot be set aside');
+    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, `${what} cannot be set aside`);
   }
   return undefined;
+}
+
+/** The text of a regular file of bounded size; undefined for anything else. Never rejects. */
+export async function readTextOrNothing(file: string): Promise<string | undefined> {
+  try {
+    const stats = await stat(file);
+    return stats.isFile() && stats.size <= maxBytes ? await readFile(file, 'utf8') : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Replaces `file` by `text`, whole or not at all. Rejects with the system's error. */
@@ -121,8 +146,11 @@ export class CacheWriter {
 
   /** `isUrgent`: written within seconds; otherwise within a minute, as a pick may change with every fault. */
   save(content: CacheContent, isUrgent = true): void {
+    this.saveText(encodeCache(content), isUrgent);
+  }
+
+  saveText(text: string, isUrgent = true): void {
     if (this.#isStopped) return;
-    const text = encodeCache(content);
     if (text === (this.#wanted ?? this.#written)) return;
     this.#wanted = text;
     const { random } = this.#options;

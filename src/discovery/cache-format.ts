@@ -1,5 +1,6 @@
-// The format of the cache file: the last good set and the pick that worked. Pure. Strict on reading: a file
-// that is not exactly as written here is not used at all, because half a set is worse than the static list.
+// The format of the cache file: the last good set and the pick that worked. Pure. Strict on reading what is known
+// here: half a set is worse than the static list. Members that are not known here are of a later release, and ignored.
+// The release before this one refuses them, so a new member needs a release in which nothing writes it.
 import { isIP } from 'node:net';
 import { canonicalHost, type Endpoint, type EndpointId, makeEndpoint } from '../model/endpoint.ts';
 
@@ -69,10 +70,6 @@ export function decodeCache(text: string): CacheReading {
   if (root.version !== cacheVersion) {
     return { ok: false, problem: `its version is ${JSON.stringify(root.version)}, not ${cacheVersion}` };
   }
-  const stray = Object.keys(root).find(
-    (key) => !['version', 'syncedAt', 'lastPick', 'endpoints'].includes(key),
-  );
-  if (stray !== undefined) return { ok: false, problem: `it has an unknown member ${JSON.stringify(stray)}` };
   const { endpoints: list, syncedAt, lastPick } = root;
   if (!Array.isArray(list) || list.length > maxEntries) return { ok: false, problem: 'endpoints is no list' };
   const endpoints: CachedEndpoint[] = [];
@@ -97,7 +94,7 @@ export function decodeCache(text: string): CacheReading {
   };
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -105,15 +102,22 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= 253;
 }
 
-function readEntry(entry: unknown): CachedEndpoint | undefined {
+/** The endpoint that a member of a list describes; undefined when it is not one. */
+export function readEndpoint(entry: unknown): Endpoint | undefined {
   if (!isRecord(entry)) return undefined;
-  const { host, port, origin, name, zone, ...stray } = entry;
-  if (Object.keys(stray).length > 0) return undefined;
+  const { host, port, name, zone } = entry;
   if (typeof host !== 'string' || isIP(host) === 0 || host.includes('%') || canonicalHost(host) !== host)
     return undefined;
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65535) return undefined;
-  if (origin !== 'watch' && origin !== 'dns' && origin !== 'kubeconfig') return undefined;
   if ((name !== undefined && !isText(name)) || (zone !== undefined && !isText(zone))) return undefined;
   const extra = { ...(name === undefined ? {} : { name }), ...(zone === undefined ? {} : { zone }) };
-  return { endpoint: makeEndpoint(host, port, extra), origin };
+  return makeEndpoint(host, port, extra);
+}
+
+function readEntry(entry: unknown): CachedEndpoint | undefined {
+  const endpoint = readEndpoint(entry);
+  if (!endpoint || !isRecord(entry)) return undefined;
+  const { origin } = entry;
+  if (origin !== 'watch' && origin !== 'dns' && origin !== 'kubeconfig') return undefined;
+  return { endpoint, origin };
 }

@@ -11,7 +11,9 @@ import { CacheWriter, readCache } from './cache-file.ts';
 import type { CacheContent, CachedEndpoint } from './cache-format.ts';
 import { dnsSource, type Lookup } from './dns-source.ts';
 import { kubeconfigSource } from './kubeconfig-source.ts';
-import { emptyState, endpointSet, isSameSet, merge } from './merge.ts';
+import type { RememberedEndpoint } from './memory.ts';
+import { emptyState, endpointSet, isSameSet, merge, type MergeState } from './merge.ts';
+import { Remembering } from './remembering.ts';
 import type { Proposal, Source } from './source.ts';
 import { staticSource } from './static-source.ts';
 import { type WatchSource, watchSource } from './watch-source.ts';
@@ -34,9 +36,13 @@ export interface DiscoveryOptions {
     readonly portName: string;
     readonly dnsIntervalMs: number;
     readonly cacheFile?: string;
+    /** 0: endpoints that the watch no longer lists are forgotten at once. */
+    readonly rememberForMs: number;
   };
   /** What was known before a reload; taken as the cache is. */
   readonly lastKnown?: readonly KnownEndpoint[];
+  /** What was remembered before a reload. */
+  readonly remembered?: readonly RememberedEndpoint[];
   /** Endpoints for the watch to go through, best first. */
   readonly order?: () => readonly Endpoint[];
   /** Whether health would use an endpoint; an open watch moves away from one that is not. */
@@ -61,6 +67,12 @@ export interface Discovery {
   readonly isCacheFailing: boolean;
   /** The endpoint that carries clients now, for the cache. */
   rememberPick(endpoint: EndpointId): void;
+  /** Health has found it ready over verified TLS: it is not forgotten when the watch no longer lists it. */
+  verified(endpoint: EndpointId): void;
+  /** What is remembered, for the discovery that follows this one after a reload. */
+  readonly remembered?: readonly RememberedEndpoint[];
+  /** Whether some endpoint is usable. While none is, names are resolved again every few seconds. */
+  usability(isAnyUsable: boolean): void;
   /** An endpoint has become ready, or the pick order has changed. */
   kick(): void;
   /** Writes what the cache still lacks; nothing is published after it. */
@@ -77,11 +89,30 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
   let isStopped = false;
 
   const onDisk = cacheFile === undefined ? undefined : readCache(cacheFile, log);
-  const remembered = rememberedEndpoints(options, onDisk);
-  const cachedOrigins = new Map(remembered.map(({ endpoint, origin }) => [endpoint.id, origin]));
+  const formerly = formerlyKnown(options, onDisk);
+  const cachedOrigins = new Map(formerly.map(({ endpoint, origin }) => [endpoint.id, origin]));
   const writer =
     cacheFile === undefined ? undefined : new CacheWriter({ file: cacheFile, clock, random, log }, onDisk);
   let pick = onDisk?.lastPick;
+  let isAnyUsable = true;
+  // Removal is taken from the watch only: without one there is nothing to remember.
+  const memory =
+    isWatching && what.rememberForMs > 0
+      ? new Remembering({
+          clock,
+          random,
+          log,
+          isOwnListener,
+          ...(cacheFile !== undefined && { cacheFile }),
+          rememberForMs: what.rememberForMs,
+          ...(options.remembered && { before: options.remembered }),
+          isProposed: (id) =>
+            current.endpoints.some((known) => known.id === id && known.tier !== 'remembered'),
+          isSynced: () => watch?.state.state === 'synced',
+          isAnyUsable: () => isAnyUsable,
+          onChange: (remembered) => become({ ...state, remembered }),
+        })
+      : undefined;
 
   function propose(proposal: Proposal): void {
     if (isStopped) return;
@@ -99,7 +130,16 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       }
       return false;
     });
-    state = merge(state, { ...proposal, endpoints });
+    const merged = merge(state, { ...proposal, endpoints });
+    become(merged);
+    if (proposal.source !== 'watch' || proposal.syncedAtMs === undefined) return;
+    // The merge keeps the last good list where the cluster lists nothing.
+    memory?.listed((merged.proposed.watch ?? []).map(({ id }) => id));
+  }
+
+  function become(merged: MergeState): void {
+    if (isStopped) return;
+    state = merged;
     const next = endpointSet(state);
     if (isSameSet(next, current)) return;
     const previous = current;
@@ -127,7 +167,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
 
   const order = (): readonly Endpoint[] => {
     const ordered = options.order?.() ?? [];
-    return ordered.length > 0 ? ordered : current.endpoints;
+    return ordered.length > 0 ? ordered : current.endpoints.filter(({ tier }) => tier !== 'remembered');
   };
   const { lookup, isUsable, userAgent, watchTimings: timings } = options;
   const dns = { intervalMs, clock, random, log, ...(lookup && { lookup }) };
@@ -149,11 +189,12 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
   }
   const sources: Source[] = [
     staticSource(options.endpoints),
-    cacheSource(remembered),
+    cacheSource(formerly),
     dnsSource({ ...dns, names: options.endpoints.filter(({ host }) => !isIP(host)) }),
     kubeconfigSource({ ...dns, credentials }),
     ...(watch ? [watch] : []),
   ];
+  if (memory) become({ ...state, remembered: memory.entries });
   for (const source of sources) source.start(propose);
 
   return {
@@ -176,12 +217,22 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       pick = endpoint;
       save(false);
     },
+    verified(id) {
+      const endpoint = current.endpoints.find((known) => known.id === id);
+      if (endpoint && !isStopped) memory?.verified(endpoint);
+    },
+    get remembered() {
+      return memory?.entries ?? [];
+    },
+    usability(isAny) {
+      isAnyUsable = isAny;
+    },
     kick: () => watch?.kick(),
     async stop() {
       isStopped = true;
       listeners.clear();
       await Promise.all(sources.map((source) => source.stop()));
-      await writer?.stop();
+      await Promise.all([writer?.stop(), memory?.stop()]);
     },
   };
 }
@@ -190,10 +241,11 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
  * What was known before a restart or a reload. Not taken over: addresses of names that are no longer
  * configured, and what only the earlier static list had, unless there is nothing else.
  */
-function rememberedEndpoints(
-  { endpoints, lastKnown = [] }: DiscoveryOptions,
+function formerlyKnown(
+  { endpoints, lastKnown: before = [] }: DiscoveryOptions,
   onDisk: CacheContent | undefined,
 ): readonly CachedEndpoint[] {
+  const lastKnown = before.filter(({ tier }) => tier !== 'remembered');
   const names = new Set(endpoints.map(({ host }) => host));
   const byId = new Map<EndpointId, CachedEndpoint>();
   for (const cached of onDisk?.endpoints ?? []) byId.set(cached.endpoint.id, cached);
@@ -209,10 +261,10 @@ function rememberedEndpoints(
   return lastKnown.map((endpoint) => ({ endpoint, origin: 'watch' }));
 }
 
-function cacheSource(remembered: readonly CachedEndpoint[]): Source {
+function cacheSource(formerly: readonly CachedEndpoint[]): Source {
   return {
     start(propose) {
-      propose({ source: 'cache', endpoints: remembered.map(({ endpoint }) => endpoint) });
+      propose({ source: 'cache', endpoints: formerly.map(({ endpoint }) => endpoint) });
     },
     async stop() {},
   };

@@ -1,8 +1,9 @@
 // Endpoints that are the hosts of another group's endpoints, with a port of their own: konnectivity or an RKE2
-// supervisor beside the API servers. What the other group knows is what this one knows, at once and no longer.
+// supervisor beside the API servers. What the other group knows is what this one knows, at once and no longer; what it
+// remembers this group remembers too, and uses by its own checks, as everywhere only over verified TLS.
 import type { Logger } from 'pino';
 import { type Endpoint, type EndpointId, makeEndpoint } from '../model/endpoint.ts';
-import type { EndpointSet, KnownEndpoint } from '../model/snapshot.ts';
+import type { EndpointSet, KnownEndpoint, Tier } from '../model/snapshot.ts';
 import type { Discovery, SetListener } from './discovery.ts';
 import { isSameSet } from './merge.ts';
 
@@ -20,15 +21,23 @@ export interface FollowOptions {
   readonly log: Pick<Logger, 'warn'>;
 }
 
+/** Best first. */
+const tiers: readonly Tier[] = ['discovered', 'seed', 'remembered'];
+
 /** The hosts of `set` with `port`; each host once. Pure. */
 export function withPort({ endpoints, syncedAtMs }: EndpointSet, port: number): EndpointSet {
   const byId = new Map<EndpointId, KnownEndpoint>();
-  for (const { host, name, zone, tier, sources } of endpoints) {
+  for (const { host, name, zone, tier, sources, isGone } of endpoints) {
     const extra = { ...(name !== undefined && { name }), ...(zone !== undefined && { zone }) };
-    const endpoint: KnownEndpoint = Object.freeze({ ...makeEndpoint(host, port, extra), tier, sources });
+    const endpoint: KnownEndpoint = Object.freeze({
+      ...makeEndpoint(host, port, extra),
+      tier,
+      sources,
+      ...(isGone && { isGone }),
+    });
     // Two ports of one host become one endpoint, of the better tier.
     const known = byId.get(endpoint.id);
-    if (!known || (known.tier === 'seed' && tier === 'discovered')) byId.set(endpoint.id, endpoint);
+    if (!known || tiers.indexOf(tier) < tiers.indexOf(known.tier)) byId.set(endpoint.id, endpoint);
   }
   const list = Object.freeze([...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1)));
   return Object.freeze(syncedAtMs === undefined ? { endpoints: list } : { endpoints: list, syncedAtMs });
@@ -70,6 +79,8 @@ export function followEndpoints({ leader, port, isOwnListener, log }: FollowOpti
     lastPick: undefined,
     isCacheFailing: false,
     rememberPick() {},
+    verified() {},
+    usability() {},
     kick() {},
     stop() {
       unsubscribe();

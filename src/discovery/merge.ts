@@ -6,9 +6,11 @@
 //    remove it while the watch has not synced (resolvers hand out rotating subsets), within a bound;
 //  - before the watch has synced, every proposed endpoint is `discovered`;
 //  - once it has synced, what the slices list is `discovered`, configured seeds that they lack are `seed`,
-//    and what only the cache knew goes.
+//    and what only the cache knew goes;
+//  - what was verified and ready once, and is proposed by nothing now, is `remembered` (memory.ts).
 import type { Endpoint, EndpointId, SourceName } from '../model/endpoint.ts';
 import type { EndpointSet, KnownEndpoint, Tier } from '../model/snapshot.ts';
+import type { RememberedEndpoint } from './memory.ts';
 import type { Proposal } from './source.ts';
 
 /** Most trusted first: whose zone and name an endpoint carries, and the order of its `sources`. */
@@ -25,10 +27,11 @@ export interface MergeState {
   readonly proposed: Readonly<Partial<Record<SourceName, readonly Endpoint[]>>>;
   /** What resolvers said earlier and do not say now; newest first. */
   readonly former: Readonly<Partial<Record<SourceName, readonly Endpoint[]>>>;
+  readonly remembered: readonly RememberedEndpoint[];
   readonly syncedAtMs?: number;
 }
 
-export const emptyState: MergeState = { proposed: {}, former: {} };
+export const emptyState: MergeState = { proposed: {}, former: {}, remembered: [] };
 
 /** Takes one proposal in. Returns the same object when it changes nothing. */
 export function merge(state: MergeState, { source, endpoints, syncedAtMs }: Proposal): MergeState {
@@ -71,14 +74,25 @@ export function endpointSet(state: MergeState): EndpointSet {
       }
     }
   }
+  const gone = new Set<EndpointId>();
+  for (const { endpoint, listing } of state.remembered) {
+    if (listing === 'left') gone.add(endpoint.id);
+    if (!found.has(endpoint.id)) found.set(endpoint.id, { endpoint, sources: ['memory'] });
+  }
   const endpoints = [...found.values()]
     .map(({ endpoint, sources }): KnownEndpoint => {
-      const tier: Tier = !hasSynced || sources.includes('watch') ? 'discovered' : 'seed';
-      return Object.freeze({ ...endpoint, tier, sources: Object.freeze(sources) });
+      const tier = tierOf(sources, hasSynced);
+      const isGone = gone.has(endpoint.id) && { isGone: true };
+      return Object.freeze({ ...endpoint, tier, sources: Object.freeze(sources), ...isGone });
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const set = { endpoints: Object.freeze(endpoints) };
   return Object.freeze(state.syncedAtMs === undefined ? set : { ...set, syncedAtMs: state.syncedAtMs });
+}
+
+function tierOf(sources: readonly SourceName[], hasSynced: boolean): Tier {
+  if (sources.includes('memory')) return 'remembered';
+  return !hasSynced || sources.includes('watch') ? 'discovered' : 'seed';
 }
 
 /** Whether a subscriber would see a difference; the age of an unchanged set is none, the first sync is one. */
@@ -93,6 +107,7 @@ export function isSameSet(a: EndpointSet, b: EndpointSet): boolean {
         endpoint.tier === other.tier &&
         endpoint.name === other.name &&
         endpoint.zone === other.zone &&
+        endpoint.isGone === other.isGone &&
         endpoint.sources.join() === other.sources.join()
       );
     })

@@ -5,7 +5,13 @@ import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { ClientTlsOutcome, DialResult, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { formatReason, type Reason, type Verdict } from '../model/snapshot.ts';
-import { type Handshake, Monitor, type MonitoredConnection, type MonitorOptions } from './monitor.ts';
+import {
+  type Handshake,
+  type MemoryUse,
+  Monitor,
+  type MonitoredConnection,
+  type MonitorOptions,
+} from './monitor.ts';
 import { Prover } from './prover.ts';
 import { sniName } from './certificate.ts';
 import { SeenCertificates } from './seen-certificates.ts';
@@ -40,6 +46,8 @@ export interface HealthDeps {
   connect(endpoint: Endpoint, serverName?: string): MonitoredConnection;
   /** The next new tunnel would go there. */
   isPreferred(endpoint: EndpointId): boolean;
+  /** See MonitorDeps.memory. */
+  memory?(endpoint: EndpointId): MemoryUse | undefined;
 }
 
 interface Watched {
@@ -99,6 +107,11 @@ export class Health implements OutcomeReporter {
     for (const { monitor } of this.#watched.values()) monitor.reopen();
   }
 
+  /** Checks this one now. */
+  probeNow(endpoint: EndpointId): void {
+    this.#watched.get(endpoint)?.monitor.probeNow();
+  }
+
   /** Which endpoint is preferred may have changed. */
   reschedule(): void {
     for (const { monitor } of this.#watched.values()) monitor.reschedule();
@@ -156,6 +169,7 @@ export class Health implements OutcomeReporter {
       connect: (serverName) => this.#deps.connect(endpoint, serverName),
       verdict: () => watched.state.verdict,
       isInUse: () => traffic.traffic(id).activeTunnels > 0 || this.#deps.isPreferred(id),
+      memory: () => this.#deps.memory?.(id),
       onSuspected: (reason) => this.#applySuspicion(watched, reason),
       onHandshake: (handshake) => this.#onHandshake(watched, handshake),
       onResult: (result, durationMs, isFresh) => this.#onResult(watched, result, durationMs, isFresh),
@@ -247,7 +261,7 @@ export class Health implements OutcomeReporter {
     const isReturn = verdict === 'ready' && (was === 'unready' || was === 'dead');
     const isInUse = traffic.traffic(id).activeTunnels > 0 || isPreferred(id);
     for (const other of this.#watched.values()) {
-      if (other === changed) continue;
+      if (other === changed || this.#deps.memory?.(other.monitor.endpoint.id) === 'resting') continue;
       if ((isTrouble && isInUse) || (isReturn && other.state.verdict === 'dead')) other.monitor.probeNow();
     }
   }

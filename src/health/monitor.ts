@@ -25,6 +25,12 @@ export interface MonitorOptions {
   readonly reconnectMs: number;
 }
 
+/**
+ * How a remembered endpoint is checked. `resting`: something else is usable, so rarely, without a kept connection.
+ * `needed`: nothing else is, so every second until it answers.
+ */
+export type MemoryUse = 'resting' | 'needed';
+
 /** The part of ProbeConnection that the monitor drives. */
 export interface MonitoredConnection {
   readonly isKept: boolean;
@@ -57,6 +63,8 @@ export interface MonitorDeps {
   verdict(): Verdict;
   /** This node's tunnels go there, or the next one would. */
   isInUse(): boolean;
+  /** What the endpoint is remembered for; absent or undefined: it is listed or configured. */
+  memory?(): MemoryUse | undefined;
   onSuspected(reason: Reason): void;
   /** A fresh connection was opened; before the result that it leads to, if it leads to one. */
   onHandshake?(handshake: Handshake): void;
@@ -122,6 +130,12 @@ const freshNeeded = 2;
 const badIntervalMs = 1_000;
 const maxBadIntervalMs = 5_000;
 const maxBadStandbyIntervalMs = 15_000;
+/** A check of a remembered endpoint that finds nobody costs a packet; one that is answered costs a TLS handshake. */
+const restingSilentMs = 450_000;
+/** At 5,000 nodes less than one handshake a second. */
+const restingAnsweredMs = 6_300_000;
+const neededIntervalMs = 1_000;
+const leastNeededMs = 100;
 
 type BadCertificate = Extract<ProbeResult, { kind: 'broken' }> & { readonly fault: CertificateFault };
 
@@ -138,6 +152,7 @@ export class Monitor {
   #next: { timer: Timer; dueMs: number } | undefined;
   #badRounds = 0;
   #isAnswering = true;
+  #roundMs = 0;
   #connectMs: number | undefined;
   #answerMs: number | undefined;
   #isStopped = false;
@@ -200,6 +215,12 @@ export class Monitor {
     const { random } = this.#deps;
     const options = this.#deps.options();
     const isInUse = this.#deps.isInUse();
+    const memory = this.#deps.memory?.();
+    if (memory === 'resting' && !isInUse && this.#deps.verdict() !== 'suspect')
+      return jittered(this.#isAnswering ? restingAnsweredMs : restingSilentMs, 0.33, random);
+    // From the start of one check to that of the next, so that no SYN is more than a second away.
+    if (memory === 'needed' && !this.#isAnswering)
+      return Math.max(leastNeededMs, jittered(neededIntervalMs, 0.1, random) - this.#roundMs);
     switch (this.#deps.verdict()) {
       case 'ready':
         return isInUse
@@ -403,13 +424,17 @@ export class Monitor {
   #finish(round: Round, result: ProbeResult | undefined, isFresh = true): void {
     const { clock } = this.#deps;
     const durationMs = clock.nowMs() - round.startedMs;
+    this.#roundMs = durationMs;
     this.#abortRound();
     if (!result) {
       this.#scheduleIn(badIntervalMs);
       return;
     }
     const isGood = result.kind === 'answered' && (result.status ?? 0) < 500;
-    this.#badRounds = isGood ? 0 : this.#badRounds + 1;
+    const memory = this.#deps.memory?.();
+    // One that comes back answers badly for a moment; how long it was away says nothing of that.
+    const isComing = memory === 'needed' && !this.#isAnswering && result.kind === 'answered';
+    this.#badRounds = isGood ? 0 : isComing ? 1 : this.#badRounds + 1;
     this.#isAnswering = result.kind === 'answered';
     if (result.kind === 'answered') {
       const sampleMs = Math.min(durationMs, this.#deps.options().timeoutMs);
@@ -418,6 +443,7 @@ export class Monitor {
       this.#dropKept();
     }
     this.#deps.onResult(result, durationMs, isFresh);
+    if (this.#deps.memory?.() === 'resting' && !this.#deps.isInUse()) this.#dropKept();
     if (!this.#isStopped && !this.#round) this.#scheduleIn(this.#intervalMs());
   }
 

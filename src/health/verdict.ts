@@ -85,6 +85,8 @@ export interface HealthState {
   readonly provedMs?: number;
   /** Why the latest handshake failed, where that was the certificate. Established tunnels are not touched by it. */
   readonly fault?: CertificateFault;
+  /** When an answer last came over verified TLS. */
+  readonly verifiedMs?: number;
   /** Only the `shutdown` check fails: it is draining politely. */
   readonly isShuttingDown: boolean;
   /** When it went from usable to not usable, latest last; at most `maxFlips`, none older than `flipMemoryMs`. */
@@ -207,7 +209,8 @@ function answered(
 ): HealthState {
   const reason = reasonOf(result);
   const answeringSinceMs = state.answeringSinceMs ?? nowMs;
-  const known = { ...state, answeringSinceMs, isVerified: result.isVerified === true };
+  const isVerified = result.isVerified === true;
+  const known = { ...state, answeringSinceMs, isVerified, ...(isVerified && { verifiedMs: nowMs }) };
   if (result.isExpected) return good(known, reason, nowMs, options);
   if (isNotVisible(result.status)) {
     if (nowMs - answeringSinceMs >= options.startupGraceMs) return good(known, reason, nowMs, options);

@@ -4,8 +4,8 @@ import { isIP, isIPv6, SocketAddress } from 'node:net';
 /** `host:port`, IPv6 in brackets: the identity of an endpoint everywhere (logs, metrics, cache). */
 export type EndpointId = string;
 
-/** What proposes endpoints. */
-export type SourceName = 'static' | 'cache' | 'watch' | 'dns' | 'kubeconfig';
+/** What proposes endpoints; `memory`: they were verified and ready once, and nothing else proposes them now. */
+export type SourceName = 'static' | 'cache' | 'watch' | 'dns' | 'kubeconfig' | 'memory';
 
 /** The address of one kube-apiserver. `host` is always an IP literal in canonical form. */
 export interface Endpoint {

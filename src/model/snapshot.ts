@@ -44,6 +44,8 @@ export type Tier = 'discovered' | 'seed' | 'remembered';
 export interface KnownEndpoint extends Endpoint {
   readonly tier: Tier;
   readonly sources: readonly SourceName[];
+  /** The cluster listed it once, no longer does, and lists no other in its place. */
+  readonly isGone?: boolean;
 }
 
 /** What discovery publishes: the merged set; never empty once it has been filled. */
@@ -77,7 +79,8 @@ export interface Snapshot {
   readonly endpoints: readonly JudgedEndpoint[];
   /**
    * What the data path dials, in this order: usable ones first, then the rest as a last resort. When
-   * nothing is usable this is everything (fail open). Same objects as in `endpoints`.
+   * nothing is usable this is everything (fail open), but for remembered endpoints whose certificate has not been
+   * verified since they were needed. Same objects as in `endpoints`.
    */
   readonly candidates: readonly Endpoint[];
   /** How many of `candidates`, from the front, are usable. */

@@ -1,5 +1,5 @@
 // The endpoints that one client can still be tried on, in order.
-import type { Endpoint } from '../model/endpoint.ts';
+import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 
 /** The candidates for one client, best first; `usableCount` of them, from the front, are fit for new tunnels. */
 export interface Pick {
@@ -7,7 +7,7 @@ export interface Pick {
   readonly usableCount: number;
 }
 
-/** Synchronous and cheap; called once for each client and once more for each new round when all have failed. */
+/** Synchronous and cheap; called once for each client, and again every moment while none has connected. */
 export type Picker = () => Pick;
 
 const none: Pick = { candidates: [], usableCount: 0 };
@@ -18,16 +18,19 @@ export class Candidates {
   #index = 0;
   /** Dials that lost a race without having failed: worth another try. Made when needed. */
   #putBack: Endpoint[] | undefined;
+  /** Left out of this round: they are being tried already. */
+  #underWay: ReadonlySet<EndpointId> | undefined;
 
   /** Endpoints that `isOwnAddress` confirms are left out: dialling them would lead back to ourselves. */
   constructor(isOwnAddress: (endpoint: Endpoint) => boolean) {
     this.#isOwnAddress = isOwnAddress;
   }
 
-  startRound(pick: Pick): void {
+  startRound(pick: Pick, underWay?: ReadonlySet<EndpointId>): void {
     this.#pick = pick;
     this.#index = 0;
     this.#putBack = undefined;
+    this.#underWay = underWay;
   }
 
   /**
@@ -39,7 +42,7 @@ export class Candidates {
     const limit = onlyUsable && usableCount > 0 ? usableCount : candidates.length;
     for (; this.#index < limit; this.#index += 1) {
       const endpoint = candidates[this.#index];
-      if (endpoint && !this.#isOwnAddress(endpoint)) return endpoint;
+      if (endpoint && !this.#underWay?.has(endpoint.id) && !this.#isOwnAddress(endpoint)) return endpoint;
     }
     return this.#putBack?.[0];
   }

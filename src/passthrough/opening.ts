@@ -129,7 +129,18 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
   attemptSlow(attempt: Attempt): void {
     this.#armDeadline();
     this.#reportTimeout(attempt);
-    this.#dialNext(); // without another candidate this dial goes on alone, up to the deadline
+    if (!this.#dialNext()) this.#lookAgain();
+  }
+
+  /** The dials in progress go on, up to the deadline; meanwhile another endpoint may have come back, or been found. */
+  #lookAgain(): void {
+    if (this.#hadCarrier) return;
+    const { options, random } = this.#shared;
+    this.#again(jittered(options.retryRoundMs, 0.2, random), () => {
+      const underWay = new Set(this.#attempts.map(({ endpoint }) => endpoint.id));
+      this.#candidates.startRound(this.#settings.picker(), underWay);
+      if (!this.#dialNext()) this.#lookAgain();
+    });
   }
 
   #reportTimeout(attempt: Attempt): void {

@@ -24,6 +24,7 @@ const base = {
   service: 'kubernetes',
   portName: 'https',
   dnsIntervalMs: 30_000,
+  rememberForMs: 604_800_000,
 };
 const options = (over = {}) => ({ ...base, cacheFile, ...over });
 const cached = (...ids: string[]) =>

@@ -75,6 +75,7 @@ export async function startRig(options: RigOptions = {}): Promise<Rig> {
       service: 'kubernetes',
       portName: 'https',
       dnsIntervalMs: 30_000,
+      rememberForMs: 604_800_000,
     },
     isOwnListener: () => false,
     watchTimings: testTimings,

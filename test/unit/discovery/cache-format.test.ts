@@ -80,7 +80,6 @@ test('whatever the file holds, reading never throws and gives only whole endpoin
 
 test.each([
   ['an older or newer format', { version: 2, endpoints: [] }, 'its version is 2'],
-  ['an unknown member', { version: 1, endpoints: [], more: 1 }, 'unknown member "more"'],
   ['no list', { version: 1, endpoints: {} }, 'endpoints is no list'],
   [
     'a name for an address',
@@ -93,5 +92,14 @@ test.each([
   expect(decodeCache(JSON.stringify(root))).toMatchObject({
     ok: false,
     problem: expect.stringContaining(problem),
+  });
+});
+
+test('members that a later release has added are ignored', () => {
+  const entry = { host: '10.0.0.1', port: 6443, origin: 'watch', weight: 3 };
+  const reading = decodeCache(JSON.stringify({ version: 1, endpoints: [entry], more: { of: 'this' } }));
+  expect(reading).toEqual({
+    ok: true,
+    value: { endpoints: [{ endpoint: makeEndpoint('10.0.0.1', 6443), origin: 'watch' }] },
   });
 });
