@@ -7,6 +7,7 @@ import { buildProgram } from '../src/cli/program.ts';
 import { envName, settingKeys, settingOf } from '../src/config/settings.ts';
 import { checks } from '../src/install/doctor/finding.ts';
 import { errorKinds } from '../src/model/errors.ts';
+import { problemKinds } from '../src/model/problems.ts';
 import type { Command } from 'commander';
 
 export interface GeneratedPart {
@@ -20,6 +21,7 @@ export const generatedParts: readonly GeneratedPart[] = [
   { file: 'docs/cli.md', name: 'commands', render: renderCommands },
   { file: 'docs/cli.md', name: 'exit codes', render: renderExitCodes },
   { file: 'docs/errors.md', name: 'errors', render: renderErrors },
+  { file: 'docs/errors.md', name: 'problems', render: renderProblems },
   { file: 'docs/adopt.md', name: 'checks', render: renderChecks },
 ];
 
@@ -107,6 +109,11 @@ function renderErrors(): string {
       mend,
     ]),
   );
+}
+
+function renderProblems(): string {
+  const rows = Object.entries(problemKinds).map(([name, { summary, fix }]) => [code(name), summary, fix]);
+  return table(['code', 'what is missing', 'what to do'], rows);
 }
 
 function renderChecks(): string {

@@ -2,14 +2,13 @@
 // order they are tried, the tunnels to them and when these are closed. The API servers are one group; etcd, or
 // another port of the same hosts, is another. It owns its parts; the agent owns the groups and their listeners.
 // About 400 lines because it only connects: each part's callbacks name the others.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import { GroupCredentials } from './agent-credentials.ts';
 import { GroupHttp } from './agent-http.ts';
 import { groupMetricSources } from './agent-metrics.ts';
-import { checkSteps, credentialOptions, healthOptions, passthroughOptions } from './agent-options.ts';
+import { checkSteps, healthOptions, passthroughOptions } from './agent-options.ts';
 import { GroupPreference } from './agent-preference.ts';
 import { Closer } from './balance/closer.ts';
 import { makePicker, type Pick } from './balance/picker.ts';
@@ -21,9 +20,7 @@ import { followEndpoints, type FollowedSet } from './discovery/follow.ts';
 import { Health } from './health/health.ts';
 import { ProbeConnection } from './health/probe.ts';
 import { type ProbeResult, reasonOf } from './health/verdict.ts';
-import { defaultServiceAccountDir } from './kubernetes/load-credentials.ts';
 import { checkIdentity } from './kubernetes/server-identity.ts';
-import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
 import { systemClock } from './model/clock.ts';
 import type { Endpoint, EndpointId } from './model/endpoint.ts';
 import type { OutcomeReporter } from './model/outcome.ts';
@@ -72,7 +69,7 @@ export class EndpointGroup {
   readonly #closer: Closer;
   #pick: () => Pick;
   readonly #preference: GroupPreference;
-  #credentials: CredentialWatch | undefined;
+  readonly #credentials: GroupCredentials;
   #discovery: Discovery | undefined;
   readonly #setListeners = new Set<() => void>();
   #isOwnListener: (endpoint: Endpoint) => boolean = () => false;
@@ -116,6 +113,15 @@ export class EndpointGroup {
       trust: () => this.#trust(),
     });
     this.#pick = makePicker(config.balance.policy, this.#snapshots, this.table);
+    const { serviceHost } = surroundings;
+    this.#credentials = new GroupCredentials({
+      ...{ clock, random, log: this.#log },
+      ...(serviceHost !== undefined && { serviceHost }),
+      changed: () => {
+        this.#health.reopen();
+        this.http.renew();
+      },
+    });
     this.#health = new Health({
       clock,
       random,
@@ -142,7 +148,7 @@ export class EndpointGroup {
             durationMs,
           );
         },
-        onUnauthorized: () => void this.#credentials?.reload(),
+        onUnauthorized: () => this.#credentials.reload(),
       },
     });
     const { nodeName, version } = surroundings;
@@ -243,23 +249,9 @@ export class EndpointGroup {
 
   #startDiscovery(): void {
     const { discovery, endpoints, follow } = this.#config;
-    const { serviceHost, version } = this.#surroundings;
+    const { version } = this.#surroundings;
     const log = this.#log;
-    const serviceAccount = {
-      dir: defaultServiceAccountDir,
-      exists: existsSync(join(defaultServiceAccountDir, 'token')),
-      ...(serviceHost !== undefined && { host: serviceHost }),
-    };
-    const credentials = watchCredentials(credentialOptions(this.#config, serviceAccount), {
-      clock,
-      random,
-      log,
-    });
-    credentials.subscribe(() => {
-      this.#health.reopen();
-      this.http.renew();
-    });
-    this.#credentials = credentials;
+    const credentials = this.#credentials.start(this.#config);
     this.#preference.start(credentials);
     // The first probes already show and verify what they can; an exec plugin that hangs delays them, a little.
     void Promise.race([credentials.started, sleep(firstCredentialsMs, undefined, { ref: false })]).then(
@@ -294,7 +286,7 @@ export class EndpointGroup {
   async #stopDiscovery(): Promise<void> {
     await this.#preference.stop();
     await this.#discovery?.stop();
-    await this.#credentials?.stop();
+    await this.#credentials.stop();
   }
 
   #endpointsChanged(): void {
@@ -350,23 +342,22 @@ export class EndpointGroup {
 
   /** What API servers are verified by; of our own credentials nothing else is for requests of clients. */
   #trust(): { ca?: string; serverName?: string } {
-    const { ca, serverName } = this.#credentials?.current ?? {};
+    const { ca, serverName } = this.#credentials.current;
     return { ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) };
   }
 
   #connectProbe(endpoint: Endpoint, sni?: string): ProbeConnection {
-    const credentials = this.#credentials?.current ?? { kind: 'none' };
+    const target = this.#credentials.target();
     const { check, port } = this.#config.health;
     return new ProbeConnection({
       endpoint: port === undefined ? endpoint : { ...endpoint, port },
-      credentials,
+      ...target,
       ...(sni !== undefined && { sni }),
-      isVerified: credentials.kind !== 'none' || credentials.ca !== undefined,
       check,
       sendProxy: this.#surroundings.sendsProxy(this.name),
       steps: checkSteps(this.#config),
       userAgent: `fairlead/${this.#surroundings.version}`,
-      checkIdentity: (certificate) => checkIdentity(endpoint, certificate, credentials.serverName),
+      checkIdentity: (certificate) => checkIdentity(endpoint, certificate, target.credentials.serverName),
     });
   }
 
@@ -391,6 +382,8 @@ export class EndpointGroup {
   metrics(): GroupMetricSources {
     return groupMetricSources(this.table, {
       probes: this.#probes,
+      problems: () => this.problems(),
+      isVerificationAsked: () => this.#credentials.isVerificationAsked,
       snapshot: () => this.#snapshots.current,
       http: () => this.http.metrics(),
     });
@@ -407,10 +400,19 @@ export class EndpointGroup {
     );
   }
 
+  /** What the configuration asks for and this group does not have. */
+  problems() {
+    const { discovery, follow } = this.#config;
+    const watch = discovery.watch && !follow ? this.watchState : undefined;
+    return this.#credentials.problems(watch, this.#snapshots.current.endpoints);
+  }
+
   status(wallMs: number): GroupStatusInput {
+    const { keptCa } = this.#credentials;
     return {
+      ...(keptCa && { keptCa }),
       policy: this.#config.balance.policy,
-      credentials: this.#credentials?.current.kind ?? 'none',
+      credentials: this.#credentials.current.kind,
       snapshot: this.#snapshots.current,
       leaving: this.#leaving(),
       wallMs,

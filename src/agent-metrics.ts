@@ -3,7 +3,10 @@ import { defaultGroupName } from './config/config.ts';
 import type { GroupMetricSources, MetricSources } from './observe/metrics.ts';
 import type { ConnectionTable } from './passthrough/connection-table.ts';
 
-type FromElsewhere = Pick<GroupMetricSources, 'probes' | 'snapshot' | 'http'>;
+type FromElsewhere = Pick<
+  GroupMetricSources,
+  'probes' | 'snapshot' | 'http' | 'problems' | 'isVerificationAsked'
+>;
 
 export function groupMetricSources(table: ConnectionTable, elsewhere: FromElsewhere): GroupMetricSources {
   const { counters } = table;

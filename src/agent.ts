@@ -352,6 +352,13 @@ class RunningAgent implements Agent {
         }),
         ...(message !== undefined && { message }),
       },
+      problems: groups
+        .filter(({ name }) => used.has(name))
+        .flatMap((group) =>
+          group
+            .problems()
+            .map((problem) => (group === this.#default ? problem : { ...problem, group: group.name })),
+        ),
       tunnels: {
         active: groups.reduce((sum, { table }) => sum + table.tunnelCount, 0),
         max: this.#default.table.options.maxTunnels,

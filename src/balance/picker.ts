@@ -19,7 +19,9 @@ export interface Pick {
 function bestCount({ endpoints, usableCount }: Snapshot): number {
   const [first] = endpoints;
   const isOfClass = (judged: JudgedEndpoint | undefined) =>
-    judged?.isFavoured === first?.isFavoured && judged?.endpoint.tier === first?.endpoint.tier;
+    judged?.isFavoured === first?.isFavoured &&
+    judged?.isUnverified === first?.isUnverified &&
+    judged?.endpoint.tier === first?.endpoint.tier;
   let count = 0;
   while (count < usableCount && isOfClass(endpoints[count])) count += 1;
   return count;

@@ -78,7 +78,7 @@ function judged(
     const fresh = { verdict: 'unknown', reason, sinceMs: wallMs, isVerified: false, isHeld: false } as const;
     return { endpoint, ...fresh, isUsable: !isRemembered, mayBeTried: !isRemembered, ...mark };
   }
-  const { verdict, reason, sinceMs, heldUntilMs, isVerified } = health;
+  const { verdict, reason, sinceMs, heldUntilMs, isVerified, isUnverified } = health;
   const mayBeTried = !isRemembered || isProven(health, onMemorySinceMs);
   const isGood = mayBeTried && (verdict === 'ready' || (verdict === 'unknown' && !isRemembered));
   const isHeld = isGood && heldUntilMs > nowMs;
@@ -89,6 +89,7 @@ function judged(
     sinceMs: wallMs - (nowMs - sinceMs),
     isUsable: isGood && !isHeld,
     isVerified,
+    ...(isUnverified && isGood && { isUnverified }),
     isHeld,
     mayBeTried,
     ...mark,
@@ -98,8 +99,9 @@ function judged(
 const tierRanks: Readonly<Record<Tier, number>> = { discovered: 0, seed: 1, remembered: 2 };
 
 /**
- * Orders by: usable discovered endpoints, usable seeds, usable remembered ones, those held out for flapping, then
- * everything else as a last resort. `ready` goes before `unknown`, and the last pick before other unknown ones (after a power
+ * Orders by: usable discovered endpoints, usable seeds, those that should be verified and could not be while another
+ * is, usable remembered ones, those held out for flapping, then everything else as a last resort. `ready` goes before
+ * `unknown`, and the last pick before other unknown ones (after a power
  * cut most of the cached endpoints may be gone); within a class the node's rendezvous order holds.
  */
 export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
@@ -110,9 +112,14 @@ export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
   });
   // An endpoint that flaps is still better than none.
   const isAnyUsable = inOrder.some(({ isUsable }) => isUsable);
+  // Clients verify the certificate themselves: one that could not be verified is better than none.
+  const isAnyVerified = inOrder.some(
+    ({ isUsable, isVerified, verdict }) => isUsable && isVerified && verdict === 'ready',
+  );
   const rank = (item: Judged): number => {
     const tier = tierRanks[item.endpoint.tier];
     if (!item.mayBeTried) return 1_000;
+    if (item.isUsable && item.isUnverified && isAnyVerified) return 18 + tier / 2;
     // A favoured endpoint goes before all that the cluster lists, if it is only configured as well.
     if (item.isUsable && item.isFavoured) return item.verdict === 'ready' ? -2 : 10 * tier + 0.5;
     if (item.isUsable && item.verdict === 'ready') return 10 * tier;
@@ -148,6 +155,7 @@ export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
       left.verdict === right.verdict &&
       left.isUsable === right.isUsable &&
       left.isVerified === right.isVerified &&
+      left.isUnverified === right.isUnverified &&
       left.isFavoured === right.isFavoured &&
       left.reason.code === right.reason.code &&
       left.reason.status === right.reason.status &&

@@ -15,11 +15,15 @@ const shownEndpoint = v.looseObject({
   reason: v.string(),
   since: v.string(),
   usable: v.boolean(),
+  /** Missing in an agent of an older version. */
+  verified: v.optional(v.boolean()),
   tier: v.string(),
   sources: v.array(v.string()),
   tunnels: v.number(),
   hint: v.optional(v.string()),
 });
+
+const shownKeptCa = v.looseObject({ file: v.string(), writtenAt: v.string(), since: v.string() });
 
 /** The members that `fairlead status` shows; an agent of another version may have more. */
 const shownStatus = v.looseObject({
@@ -41,6 +45,7 @@ const shownStatus = v.looseObject({
         isReady: v.boolean(),
         policy: v.string(),
         credentials: v.string(),
+        keptCa: v.optional(shownKeptCa),
         endpoints: v.array(shownEndpoint),
       }),
     ),
@@ -52,6 +57,18 @@ const shownStatus = v.looseObject({
     message: v.optional(v.string()),
   }),
   credentials: v.string(),
+  keptCa: v.optional(shownKeptCa),
+  problems: v.optional(
+    v.array(
+      v.looseObject({
+        code: v.string(),
+        message: v.string(),
+        fix: v.string(),
+        isSinceStart: v.boolean(),
+        group: v.optional(v.string()),
+      }),
+    ),
+  ),
   tunnels: v.looseObject({ active: v.number(), max: v.number() }),
 });
 

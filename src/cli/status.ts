@@ -51,6 +51,8 @@ export function formatStatus(status: ShownStatus): string {
     endpoints,
     groups,
     absentAddresses,
+    keptCa,
+    problems = [],
   } = status;
   const nowMs = Date.parse(status.startedAt) + status.uptimeSeconds * 1000;
   const synced =
@@ -66,17 +68,30 @@ export function formatStatus(status: ShownStatus): string {
     ...(absentAddresses ? [`waiting for the addresses ${absentAddresses.join(', ')}`] : []),
     `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
     `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
+    ...keptCaLines(keptCa),
+    ...problems.flatMap(({ code, message, fix, group }) => [
+      `problem: ${code}${group === undefined ? '' : ` (group ${group})`}: ${message}`,
+      `  fix: ${fix}`,
+    ]),
     '',
     ...endpointLines(endpoints, nowMs),
     ...(groups ?? []).flatMap((group) => [
       '',
       `group ${group.name}: ${group.isReady ? 'ready' : 'NOT READY'}; policy: ${group.policy}; credentials: ${group.credentials}`,
+      ...keptCaLines(group.keptCa),
       '',
       ...endpointLines(group.endpoints, nowMs),
     ]),
   ];
   return `${lines.join('\n')}\n`;
 }
+
+const keptCaLines = (kept: ShownStatus['keptCa']) =>
+  kept
+    ? [
+        `CA: the one kept in ${kept.file} on ${kept.writtenAt}, since ${kept.since}: the configured one cannot be read`,
+      ]
+    : [];
 
 function readiness({ isReady, stopping }: ShownStatus): string {
   return stopping ? `STOPPING (until ${stopping.until} at the latest)` : isReady ? 'ready' : 'NOT READY';

@@ -276,6 +276,8 @@ export class Health implements OutcomeReporter {
       wasForMs: Math.round(this.#deps.clock.nowMs() - previous.sinceMs),
     };
     if (verdict === previous.verdict) this.#deps.log.info(fields, 'endpoint reason changed');
+    else if (verdict === 'ready' && watched.state.isUnverified)
+      this.#deps.log.warn(fields, 'endpoint is ready, and could not be verified');
     else if (verdict === 'ready') this.#deps.log.info(fields, 'endpoint is ready');
     else this.#deps.log.warn(fields, `endpoint is ${verdict}`);
   }

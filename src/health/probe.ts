@@ -46,6 +46,10 @@ export interface ProbeTarget {
    * is sent either.
    */
   readonly isVerified: boolean;
+  /** Why not, in a few words, where the configuration asks for it. */
+  readonly unverified?: string;
+  /** An answer came whose certificate was verified. */
+  onVerified?(): void;
   /** `tcp`: a connection is all that is asked for, and `steps` is not read. */
   readonly check: 'https' | 'http' | 'tcp';
   /** The endpoint wants a PROXY protocol header in front of everything. */
@@ -203,10 +207,17 @@ export class ProbeConnection {
       isDone = true;
       this.#isRunning = false;
       // Node has ended every connection whose certificate it could not verify.
-      const isVerified = this.#target.check === 'https' && this.#target.isVerified;
+      const { check, isVerified: isChecked, unverified, onVerified } = this.#target;
+      const isVerified = check === 'https' && isChecked;
       if (result.kind === 'answered' && !this.#isClosed) this.#isUsed = true;
       else this.close();
-      done(result.kind === 'answered' && isVerified ? { ...result, isVerified } : result);
+      if (result.kind !== 'answered') {
+        done(result);
+        return;
+      }
+      if (isVerified) onVerified?.();
+      const isDoubtful = check === 'https' && unverified !== undefined;
+      done({ ...result, ...(isVerified && { isVerified }), ...(isDoubtful && { unverified }) });
     };
     if (this.#target.check === 'tcp') this.#connectOnly(progress, finish);
     else this.#ask(progress, 0, finish);

@@ -21,6 +21,8 @@ export type ProbeResult =
       readonly isExpected: boolean;
       /** The answer came over TLS whose certificate was verified: its chain, and the endpoint's name. */
       readonly isVerified?: boolean;
+      /** Why it could not be verified, where the configuration asks for it. */
+      readonly unverified?: string;
       readonly status?: number;
       /** Failing checks by name, from Kubernetes' `[-]name` lines. */
       readonly failing?: readonly string[];
@@ -81,6 +83,8 @@ export interface HealthState {
   readonly troubleSinceMs?: number;
   /** The latest answer came over verified TLS; false before the first answer. */
   readonly isVerified: boolean;
+  /** The latest answer could not be verified, though the configuration asks for it. */
+  readonly isUnverified: boolean;
   /** The latest answer over a connection that was opened for it: its certificate was good then, too. */
   readonly provedMs?: number;
   /** Why the latest handshake failed, where that was the certificate. Established tunnels are not touched by it. */
@@ -110,6 +114,7 @@ export function initialHealth(nowMs: number): HealthState {
     goodInRow: 0,
     badInRow: 0,
     isVerified: false,
+    isUnverified: false,
     isShuttingDown: false,
     flipsMs: [],
     heldUntilMs: 0,
@@ -131,9 +136,12 @@ export function reasonOf(result: ProbeResult): Reason {
   switch (result.kind) {
     case 'answered': {
       if (result.status === undefined) return { code: 'L4OK' };
-      const status = result.status;
-      if (result.isExpected) return { code: 'L7OK', status };
-      if (isNotVisible(status)) return { code: 'L7OK', status, text: 'readiness not visible' };
+      const { status, unverified } = result;
+      const doubt = unverified === undefined ? [] : [`unverified: ${unverified}`];
+      if (result.isExpected || isNotVisible(status)) {
+        const text = [...(result.isExpected ? [] : ['readiness not visible']), ...doubt].join(', ');
+        return { code: 'L7OK', status, ...(text !== '' && { text }) };
+      }
       const { failing = [] } = result;
       const text = result.text ?? (failing.length > 0 ? `${failing.join(', ')} failed` : undefined);
       return { code: 'L7STS', status, ...(text !== undefined && { text }) };
@@ -210,7 +218,14 @@ function answered(
   const reason = reasonOf(result);
   const answeringSinceMs = state.answeringSinceMs ?? nowMs;
   const isVerified = result.isVerified === true;
-  const known = { ...state, answeringSinceMs, isVerified, ...(isVerified && { verifiedMs: nowMs }) };
+  const isUnverified = result.unverified !== undefined;
+  const known = {
+    ...state,
+    answeringSinceMs,
+    isVerified,
+    isUnverified,
+    ...(isVerified && { verifiedMs: nowMs }),
+  };
   if (result.isExpected) return good(known, reason, nowMs, options);
   if (isNotVisible(result.status)) {
     if (nowMs - answeringSinceMs >= options.startupGraceMs) return good(known, reason, nowMs, options);

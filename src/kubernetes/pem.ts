@@ -15,6 +15,8 @@ const keyBlock = block('(?:[A-Z]+ )?PRIVATE KEY');
 
 /** The certificates of a PEM, parsed; throws an Error that names the place. */
 function certificates({ text, where }: Part): { pem: string; parsed: X509Certificate }[] {
+  // A file that was written shortly before a power cut is often there, and empty.
+  if (text.trim() === '') throw new Error(`${where} is empty; a PEM certificate was expected`);
   const blocks = text.match(certificateBlock) ?? [];
   if (blocks.length === 0) throw new Error(`${where} holds no PEM certificate`);
   // An END is missing: the file was read while it was being written.

@@ -118,7 +118,7 @@ export class SliceWatch {
     await Promise.race([this.#options.credentials.started, this.#stopping.promise]);
     while (!this.#isStopped) {
       const credentials = this.#options.credentials.current;
-      if (credentials.kind === 'none') {
+      if (credentials.kind === 'none' || credentials.unverified !== undefined) {
         await this.#waitForCredentials();
         continue;
       }
@@ -131,7 +131,8 @@ export class SliceWatch {
 
   async #waitForCredentials(): Promise<void> {
     this.#leave();
-    const message = this.#options.credentials.problem?.message ?? 'no credentials are configured';
+    const { problem, current } = this.#options.credentials;
+    const message = problem?.message ?? current.unverified ?? 'no credentials are configured';
     if (this.#state.state !== 'no-credentials') {
       this.#options.log.warn({ reason: message }, 'no EndpointSlice watch without credentials');
     }

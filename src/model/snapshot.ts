@@ -66,6 +66,8 @@ export interface JudgedEndpoint {
   readonly isUsable: boolean;
   /** The latest answer came over verified TLS. */
   readonly isVerified: boolean;
+  /** Its latest answer could not be verified, though the configuration asks for it: used after those that are. */
+  readonly isUnverified?: boolean;
   /** Goes before all others by preference: on this host, or in this node's zone. */
   readonly isFavoured?: boolean;
 }

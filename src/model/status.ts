@@ -1,6 +1,7 @@
 // What the admin server answers on /status and `fairlead status` prints: a public JSON format. New
 // members may be added; the meaning of those that exist stays.
 import type { EndpointId, SourceName } from './endpoint.ts';
+import type { ProblemCode } from './problems.ts';
 import type { Tier, Verdict } from './snapshot.ts';
 
 /** Where the EndpointSlice watch stands. */
@@ -26,6 +27,8 @@ export interface StatusEndpoint {
   readonly since: string;
   /** Takes new tunnels. */
   readonly usable: boolean;
+  /** Its latest answer came over verified TLS. */
+  readonly verified: boolean;
   /** `removed`: discovery no longer lists it, and it still carries tunnels. */
   readonly tier: Tier | 'removed';
   readonly sources: readonly SourceName[];
@@ -40,6 +43,24 @@ export interface StatusEndpoint {
   readonly bytesDown: number;
   /** How to mend what the reason says, where there is something to mend (readiness not visible). */
   readonly hint?: string;
+}
+
+/** Something that the configuration asks for and the agent does not have. */
+export interface StatusProblem {
+  readonly code: ProblemCode;
+  readonly message: string;
+  readonly fix: string;
+  /** The agent has never had it since it started: an update to it does not count as serving. */
+  readonly isSinceStart: boolean;
+  /** Absent: the API servers. */
+  readonly group?: string;
+}
+
+/** The CA that verifies because the configured one cannot be read; times in ISO 8601. */
+export interface StatusKeptCa {
+  readonly file: string;
+  readonly writtenAt: string;
+  readonly since: string;
 }
 
 export interface StatusDiscovery {
@@ -59,6 +80,7 @@ export interface StatusGroup {
   readonly isReady: boolean;
   readonly policy: Status['policy'];
   readonly credentials: CredentialsKind;
+  readonly keptCa?: StatusKeptCa;
   readonly snapshotVersion: number;
   /** In this node's pick order. */
   readonly endpoints: readonly StatusEndpoint[];
@@ -94,6 +116,9 @@ export interface Status {
   readonly endpoints: readonly StatusEndpoint[];
   readonly discovery: StatusDiscovery;
   readonly credentials: CredentialsKind;
+  readonly keptCa?: StatusKeptCa;
+  /** Of all groups; empty when nothing is missing. */
+  readonly problems: readonly StatusProblem[];
   readonly tunnels: { readonly active: number; readonly max: number };
   /** Absent when there are none. */
   readonly groups?: readonly StatusGroup[];

@@ -53,6 +53,10 @@ export interface GroupMetricSources {
   /** First flights sent to a second endpoint, by how it ended. */
   replays(): Iterable<{ readonly result: string; readonly count: number }>;
   acceptFailures(): number;
+  /** What the configuration asks for and the agent does not have. */
+  problems(): readonly { readonly code: string }[];
+  /** Endpoints are to be verified. */
+  isVerificationAsked(): boolean;
   /** Undefined: no http listener leads to the group. */
   http(): HttpRequestNumbers | undefined;
 }
@@ -157,6 +161,29 @@ export const metricDefinitions: readonly MetricDefinition[] = [
           value: verdict === held ? 1 : 0,
         })),
       ),
+  },
+  {
+    name: 'fairlead_endpoint_verified',
+    of: 'group',
+    type: 'gauge',
+    help: 'Whether the latest answer of each endpoint came over verified TLS; absent where nothing is configured to verify with.',
+    labels: ['endpoint'],
+    collect: ({ snapshot, isVerificationAsked }) =>
+      isVerificationAsked()
+        ? snapshot().endpoints.map(({ endpoint, isVerified }) => ({
+            labels: { endpoint: endpoint.id },
+            value: isVerified ? 1 : 0,
+          }))
+        : [],
+  },
+  {
+    name: 'fairlead_problem',
+    of: 'group',
+    type: 'gauge',
+    help: 'Always 1: something that the configuration asks for and the agent does not have, by code (docs/errors.md).',
+    labels: ['code'],
+    collect: ({ problems }) =>
+      [...new Set(problems().map(({ code }) => code))].map((code) => ({ labels: { code }, value: 1 })),
   },
   {
     name: 'fairlead_endpoints_usable',

@@ -5,7 +5,7 @@ import type { EndpointId } from '../model/endpoint.ts';
 import type { Status, StatusEndpoint, StatusGroup } from '../model/status.ts';
 
 /** One group as the agent knows it. */
-export interface GroupStatusInput extends Pick<Status, 'policy' | 'credentials'> {
+export interface GroupStatusInput extends Pick<Status, 'policy' | 'credentials' | 'keptCa'> {
   readonly snapshot: Snapshot;
   readonly wallMs: number;
   /** Endpoints that discovery no longer lists, and that still carry tunnels. */
@@ -35,7 +35,7 @@ function hintFor({ reason }: JudgedEndpoint): string | undefined {
 
 function statusEndpoints({ snapshot, leaving, traffic }: GroupStatusInput): StatusEndpoint[] {
   return [...snapshot.endpoints, ...leaving].map((judged, index): StatusEndpoint => {
-    const { endpoint, verdict, reason, sinceMs, isUsable } = judged;
+    const { endpoint, verdict, reason, sinceMs, isUsable, isVerified } = judged;
     const { activeTunnels, totalTunnels, bytesUp, bytesDown } = traffic(endpoint.id);
     const hint = hintFor(judged);
     return {
@@ -44,6 +44,7 @@ function statusEndpoints({ snapshot, leaving, traffic }: GroupStatusInput): Stat
       reason: formatReason(reason),
       since: new Date(sinceMs).toISOString(),
       usable: isUsable,
+      verified: isVerified,
       tier: index < snapshot.endpoints.length ? endpoint.tier : 'removed',
       sources: endpoint.sources,
       ...(endpoint.zone !== undefined && { zone: endpoint.zone }),
@@ -65,6 +66,7 @@ export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput
       isReady: group.snapshot.usableCount > 0,
       policy: group.policy,
       credentials: group.credentials,
+      ...(group.keptCa && { keptCa: group.keptCa }),
       snapshotVersion: group.snapshot.version,
       endpoints: statusEndpoints(group),
     }),

@@ -51,6 +51,8 @@ function groupSources(): GroupMetricSources {
     dials: () => [{ endpoint: endpoint.id, result: 'refused', count: 3 }],
     probes,
     acceptFailures: () => 6,
+    problems: () => [{ code: 'CA_UNREADABLE' }, { code: 'CA_UNREADABLE' }],
+    isVerificationAsked: () => true,
     closings: () => [{ reason: 'limit', count: 1 }],
     replays: () => [{ result: 'sent', count: 4 }],
     http: () => ({

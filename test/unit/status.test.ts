@@ -37,6 +37,7 @@ const status = (
       candidates: listed.map(({ endpoint }) => endpoint),
       usableCount: listed.filter(({ isUsable }) => isUsable).length,
     },
+    problems: [],
     leaving,
     ...more,
   });

@@ -16,6 +16,7 @@ const status = makeStatus({
   listeners: [{ address: '127.0.0.1:6443', type: 'passthrough' }],
   discovery: { watch: 'synced', syncedAt: startedAt, ageSeconds: 12 },
   credentials: 'client certificate',
+  problems: [],
   leaving: [],
   tunnels: { active: 3, max: 1000 },
   traffic: () => ({ activeTunnels: 3, totalTunnels: 9, bytesUp: 1, bytesDown: 2 }),

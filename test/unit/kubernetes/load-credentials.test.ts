@@ -1,7 +1,13 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { type CredentialOptions, loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
+import {
+  type CredentialOptions,
+  loadCredentials,
+  problemsOf,
+  readCredentials,
+  readValue,
+} from '../../../src/kubernetes/load-credentials.ts';
 import { FairleadError } from '../../../src/model/errors.ts';
 import { base64, type KubeconfigParts, writeKubeconfig } from '../../support/kubeconfig.ts';
 import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
@@ -300,12 +306,158 @@ describe('the service account of a pod', () => {
     same(credentials.ca, ca.cert);
     expect(server).toBeUndefined();
   });
-  test('that is not there is no problem, and is looked for again', async () => {
+  test('that is not there is a problem of each of its files, and they are looked for again', async () => {
     const files = new Set<string>();
     const serviceAccountDir = join(directory, 'no-sa');
-    const { credentials } = await loadCredentials({ serviceAccountDir }, files);
-    expect(credentials.kind).toBe('none');
-    expect([...files]).toEqual([join(serviceAccountDir, 'token')]);
+    const found = await readCredentials({ serviceAccountDir }, files);
+    expect(problemsOf(found).map(({ code }) => code)).toEqual(['CA_UNREADABLE', 'CREDENTIALS_UNREADABLE']);
+    expect([...files]).toEqual(['ca.crt', 'token'].map((name) => join(serviceAccountDir, name)));
+  });
+});
+
+describe('each part by itself', () => {
+  /** How each part may be broken; undefined: it is well. */
+  const pem = (whole: () => string) => ({
+    missing: undefined,
+    empty: '',
+    'cut off': () => whole().slice(0, 200),
+    'something else': 'sekret',
+  });
+  const breakages = ['missing', 'empty', 'cut off', 'something else'] as const;
+  const state = fc.option(fc.constantFrom(...breakages), { nil: undefined });
+
+  /** Writes a file, whole or broken; its path. */
+  function written(how: (typeof breakages)[number] | undefined, whole: string): string {
+    if (how === undefined) return file(whole);
+    const broken = pem(() => whole)[how];
+    return broken === undefined
+      ? join(directory, fresh('none'))
+      : file(typeof broken === 'string' ? broken : broken());
+  }
+
+  const origins = ['kubeconfig', 'files', 'service account'] as const;
+  test('whatever is broken of CA, certificate and key, the rest is read, and each problem names its file', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...origins), state, state, state, async (origin, a, b, c) => {
+        const cluster: Record<string, string> = { 'tls-server-name': 'api.example' };
+        let options: CredentialOptions;
+        let paths: { ca: string; identity: readonly string[] };
+        if (origin === 'service account') {
+          const serviceAccountDir = join(directory, fresh('sa'));
+          mkdirSync(serviceAccountDir);
+          const put = (name: string, how: typeof a, whole: string) => {
+            const path = join(serviceAccountDir, name);
+            if (how !== 'missing') writeFileSync(path, readFileSync(written(how, whole)));
+            return path;
+          };
+          // A cut token cannot be recognised.
+          const tokenState = b === 'cut off' || b === 'something else' ? undefined : b;
+          paths = { ca: put('ca.crt', a, ca.cert), identity: [put('token', tokenState, 'abc')] };
+          options = { serviceAccountDir };
+          [b, c] = [tokenState, undefined];
+        } else {
+          const [caFile, certFile, keyFile] = [
+            written(a, ca.cert),
+            written(b, client.cert),
+            written(c, client.key),
+          ];
+          paths = { ca: caFile, identity: [certFile, keyFile] };
+          options =
+            origin === 'files'
+              ? { caFile, clientCertFile: certFile, clientKeyFile: keyFile, serverName: 'api.example' }
+              : {
+                  kubeconfig: kubeconfig({
+                    cluster: { ...cluster, 'certificate-authority': caFile },
+                    user: { 'client-certificate': certFile, 'client-key': keyFile },
+                  }),
+                };
+        }
+        const found = await readCredentials(options, new Set());
+        expect(found.ca.state).toBe(a === undefined ? 'read' : 'unreadable');
+        expect(found.identity.state).toBe(b === undefined && c === undefined ? 'read' : 'unreadable');
+        if (origin === 'kubeconfig')
+          expect(found.place).toEqual({
+            state: 'read',
+            value: { serverName: 'api.example', server: { host: '10.0.0.1', port: 6443 } },
+          });
+        const problems = problemsOf(found);
+        expect(problems.map(({ code }) => code)).toEqual([
+          ...(a === undefined ? [] : ['CA_UNREADABLE']),
+          ...(b === undefined && c === undefined ? [] : ['CREDENTIALS_UNREADABLE']),
+        ]);
+        for (const { code, message } of problems) {
+          const places = code === 'CA_UNREADABLE' ? [paths.ca] : paths.identity;
+          expect(places.some((place) => message.includes(place))).toBe(true);
+          expect(message).not.toContain('sekret');
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test('an inline CA stays when the client certificate of a kubeconfig is missing or empty', async () => {
+    for (const path of [join(directory, 'gone.pem'), file('', 'empty.pem')]) {
+      const user = { 'client-certificate': path, 'client-key': path };
+      const found = await readCredentials(
+        { kubeconfig: kubeconfig({ cluster: inlineCa(), user }) },
+        new Set(),
+      );
+      same(readValue(found.ca), ca.cert);
+      expect(readValue(found.place)?.server).toEqual({ host: '10.0.0.1', port: 6443 });
+      expect(problemsOf(found)).toEqual([
+        {
+          code: 'CREDENTIALS_UNREADABLE',
+          message: expect.stringMatching(/(gone|empty)\.pem.*(does not exist|is empty)/),
+        },
+      ]);
+    }
+  });
+
+  test('a key that does not belong to the certificate drops the identity alone', async () => {
+    const user = { 'client-certificate-data': base64(client.cert), 'client-key-data': base64(other.key) };
+    const found = await readCredentials({ kubeconfig: kubeconfig({ cluster: inlineCa(), user }) }, new Set());
+    expect([found.ca.state, found.identity.state, found.place.state]).toEqual(['read', 'unreadable', 'read']);
+  });
+
+  test('a user that is missing leaves the CA, a cluster that is missing the user', async () => {
+    const part = { cluster: inlineCa(), user: { token: 'abc' } };
+    const noUser = await readCredentials(
+      { kubeconfig: kubeconfig({ ...part, root: { users: [] } }) },
+      new Set(),
+    );
+    expect([noUser.ca.state, noUser.identity.state, noUser.place.state]).toEqual([
+      'read',
+      'unreadable',
+      'read',
+    ]);
+    const noCluster = await readCredentials(
+      { kubeconfig: kubeconfig({ ...part, root: { clusters: [] } }) },
+      new Set(),
+    );
+    expect([noCluster.ca.state, noCluster.place.state]).toEqual(['unreadable', 'unreadable']);
+    expect(readValue(noCluster.identity)?.token).toBe('abc');
+    expect(problemsOf(noCluster)).toHaveLength(1);
+  });
+
+  test('a kubeconfig that cannot be read leaves what is given explicitly', async () => {
+    const found = await readCredentials(
+      { kubeconfig: join(directory, 'typo.conf'), caFile: file(ca.cert), tokenFile: file('abc') },
+      new Set(),
+    );
+    expect([found.ca.state, found.identity.state, found.place.state]).toEqual(['read', 'read', 'unreadable']);
+    expect(problemsOf(found)).toEqual([
+      { code: 'KUBECONFIG_UNREADABLE', message: expect.stringContaining('typo.conf: does not exist') },
+    ]);
+  });
+
+  test('insecure-skip-tls-verify without a CA is no CA, and leaves the user', async () => {
+    const cluster = { 'insecure-skip-tls-verify': true };
+    const found = await readCredentials(
+      { kubeconfig: kubeconfig({ cluster, user: { token: 'abc' } }) },
+      new Set(),
+    );
+    expect(found.ca).toMatchObject({ state: 'unreadable', problem: { code: 'CA_MISSING' } });
+    expect(found.identity.state).toBe('read');
   });
 });
 

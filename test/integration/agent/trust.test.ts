@@ -1,0 +1,222 @@
+// What an agent makes of an API server that it can verify, of one of another cluster at an address that it knows, and
+// of credentials of which a part is gone.
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AgentProcess, buildAgent, runFairlead } from '../../support/agent-process.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { eventually } from '../../support/eventually.ts';
+import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const scratch = tempDir();
+let [ours, foreign]: [ControlPlane, ControlPlane] = [] as never;
+const agents: AgentProcess[] = [];
+let counter = 0;
+
+beforeAll(async () => {
+  buildAgent();
+  [ours, foreign] = await Promise.all([startControlPlane({ servers: 1 }), startControlPlane({ servers: 1 })]);
+});
+
+afterEach(() => Promise.all(agents.splice(0).map((agent) => agent.kill())));
+afterAll(() => Promise.all([ours.stop(), foreign.stop()]));
+
+/** A directory with the agent's state, its CA and its kubeconfig. */
+function makeNode(): { state: string; caFile: string; path(name: string): string } {
+  counter += 1;
+  const directory = join(scratch, String(counter));
+  mkdirSync(join(directory, 'state'), { recursive: true });
+  const path = (name: string) => join(directory, name);
+  return { state: path('state/endpoints.json'), caFile: path('ca.crt'), path };
+}
+
+async function run(args: readonly string[]): Promise<AgentProcess> {
+  const endpoints = [...ours.endpoints, ...foreign.endpoints].join(',');
+  const agent = new AgentProcess(
+    ['--endpoints', endpoints, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...args],
+    { env: { FAIRLEAD_DISCOVERY_WATCH: 'false' } },
+  );
+  agents.push(agent);
+  await agent.listening();
+  return agent;
+}
+
+async function endpointsOf(agent: AgentProcess) {
+  const { endpoints } = await agent.status();
+  const of = (plane: ControlPlane) => endpoints.find(({ id }) => id === plane.endpoints[0]);
+  return { right: of(ours), wrong: of(foreign) };
+}
+
+/** Waits until the right one is ready and verified, goes first, and the foreign one is not. */
+async function verified(agent: AgentProcess): Promise<void> {
+  await eventually('the right one alone is ready', async () => {
+    const { right, wrong } = await endpointsOf(agent);
+    return (
+      right?.verdict === 'ready' &&
+      right.verified &&
+      right.rank === 1 &&
+      wrong?.verdict === 'unready' &&
+      wrong.reason.startsWith('L6RSP') &&
+      !wrong.usable
+    );
+  });
+}
+
+const codes = async (agent: AgentProcess) => (await agent.status()).problems.map(({ code }) => code);
+
+test.each([
+  ['missing', undefined],
+  ['empty, as after a power cut', ''],
+])('with the client certificate %s, the CA of the same kubeconfig goes on verifying', async (_, content) => {
+  const node = makeNode();
+  const certificate = node.path('kubelet-client-current.pem');
+  if (content !== undefined) writeFileSync(certificate, content);
+  const kubeconfig = writeKubeconfig(node.path('kubelet.conf'), {
+    cluster: { 'certificate-authority-data': base64(ours.pki.ca.cert) },
+    user: { 'client-certificate': certificate, 'client-key': certificate },
+  });
+  const agent = await run(['--kubeconfig', kubeconfig]);
+  await verified(agent);
+  expect(await agent.status()).toMatchObject({
+    isReady: true,
+    credentials: 'none',
+    problems: [
+      {
+        code: 'CREDENTIALS_UNREADABLE',
+        message: expect.stringContaining(certificate),
+        fix: expect.stringContaining('Restore'),
+        isSinceStart: true,
+      },
+    ],
+  });
+  expect(agent.log.filter(({ code }) => code === 'CREDENTIALS_UNREADABLE')).toEqual([
+    expect.objectContaining({ level: 'warn', reason: expect.stringContaining(certificate) }),
+  ]);
+});
+
+test('the CA that has verified is kept, and verifies after a restart while its file is gone', async () => {
+  const node = makeNode();
+  const args = ['--ca-file', node.caFile, '--cache-file', node.state];
+  writeFileSync(node.caFile, `# a comment\n${ours.pki.ca.cert}`);
+  const first = await run(args);
+  await verified(first);
+  const kept = `${node.state}.ca.pem`;
+  await eventually('the CA is kept', () => existsSync(kept));
+  expect(readFileSync(kept, 'utf8').trim()).toBe(ours.pki.ca.cert.trim());
+  expect((await first.status()).keptCa).toBeUndefined();
+  await first.kill();
+
+  rmSync(node.caFile);
+  const second = await run(args);
+  await verified(second);
+  expect(await second.status()).toMatchObject({
+    isReady: true,
+    keptCa: { file: kept },
+    problems: [
+      {
+        code: 'CA_UNREADABLE',
+        message: expect.stringContaining(`${node.caFile}: does not exist; the CA kept in`),
+      },
+    ],
+  });
+  const { stdout } = await runFairlead(['status', '--admin', second.admin]);
+  expect(stdout).toContain(`CA: the one kept in ${kept} on `);
+  expect(stdout).toContain('problem: CA_UNREADABLE: ');
+
+  // A CA that was changed on purpose is taken as soon as it can be read, and kept once it has verified something.
+  writeFileSync(node.caFile, `${foreign.pki.ca.cert}`);
+  await eventually('the other CA is in use', async () => {
+    const { right, wrong } = await endpointsOf(second);
+    return wrong?.verdict === 'ready' && wrong.verified && right?.reason.startsWith('L6RSP');
+  });
+  expect(await second.status()).toMatchObject({ problems: [] });
+  expect((await second.status()).keptCa).toBeUndefined();
+  await eventually(
+    'the other CA is kept',
+    () => readFileSync(kept, 'utf8').trim() === foreign.pki.ca.cert.trim(),
+  );
+});
+
+test('a CA that verifies nothing replaces no kept one', async () => {
+  const node = makeNode();
+  const args = ['--ca-file', node.caFile, '--cache-file', node.state];
+  writeFileSync(node.caFile, ours.pki.ca.cert);
+  const first = await run(args);
+  await verified(first);
+  await eventually('the CA is kept', () => existsSync(`${node.state}.ca.pem`));
+  await first.kill();
+  const other = await startControlPlane({ servers: 1 });
+  writeFileSync(node.caFile, other.pki.ca.cert);
+  await other.stop();
+  const second = await run(args);
+  await eventually('nothing can be verified', async () => {
+    const { right, wrong } = await endpointsOf(second);
+    return [right, wrong].every((one) => one?.reason.startsWith('L6RSP'));
+  });
+  await second.kill();
+  expect(readFileSync(`${node.state}.ca.pem`, 'utf8').trim()).toBe(ours.pki.ca.cert.trim());
+});
+
+test('without any CA, verdicts say unverified and the node is served all the same; then the CA comes', async () => {
+  const node = makeNode();
+  // In the state directory lies what is not a CA.
+  writeFileSync(`${node.state}.ca.pem`, 'half of a');
+  const agent = await run(['--ca-file', node.caFile, '--cache-file', node.state]);
+  await eventually('both answer', async () => {
+    const { right, wrong } = await endpointsOf(agent);
+    return [right, wrong].every(
+      (one) => one?.verdict === 'ready' && one.reason === 'L7OK/200 unverified: the CA cannot be read',
+    );
+  });
+  const { endpoints, isReady } = await agent.status();
+  expect({ isReady, seen: endpoints.map(({ usable, verified: is }) => ({ usable, is })) }).toEqual({
+    isReady: true,
+    seen: [
+      { usable: true, is: false },
+      { usable: true, is: false },
+    ],
+  });
+  expect(await codes(agent)).toEqual(['CA_UNREADABLE', 'ENDPOINTS_UNVERIFIED']);
+  expect(agent.log.map(({ msg }) => msg)).toContain('endpoint is ready, and could not be verified');
+  expect(agent.log.map(({ msg }) => msg)).toContain('the CA that was kept cannot be read');
+  const metrics = await (await agent.get('/metrics')).text();
+  for (const id of [...ours.endpoints, ...foreign.endpoints])
+    expect(metrics).toContain(`fairlead_endpoint_verified{endpoint="${id}"} 0`);
+  expect(metrics).toContain('fairlead_problem{code="CA_UNREADABLE"} 1');
+
+  writeFileSync(node.caFile, ours.pki.ca.cert);
+  await verified(agent);
+  expect(await codes(agent)).toEqual([]);
+  const after = await (await agent.get('/metrics')).text();
+  expect(after).toContain(`fairlead_endpoint_verified{endpoint="${ours.endpoints[0]}"} 1`);
+  expect(after).not.toContain('fairlead_problem{');
+});
+
+test('where nothing is configured to verify with, nothing is called unverified', async () => {
+  const agent = await run([]);
+  await eventually('both answer', async () => {
+    const { right, wrong } = await endpointsOf(agent);
+    return [right, wrong].every((one) => one?.reason === 'L7OK/200' && !one.verified);
+  });
+  expect(await codes(agent)).toEqual([]);
+  expect(await (await agent.get('/metrics')).text()).not.toContain('fairlead_endpoint_verified{');
+});
+
+test('a CA that is lost while the agent runs stays in use', async () => {
+  const node = makeNode();
+  writeFileSync(node.caFile, ours.pki.ca.cert);
+  const agent = await run(['--ca-file', node.caFile]);
+  await verified(agent);
+  writeFileSync(node.caFile, '');
+  await eventually('the loss is noticed', async () => (await codes(agent)).includes('CA_UNREADABLE'), 20_000);
+  await verified(agent);
+  expect((await agent.status()).problems).toEqual([
+    expect.objectContaining({
+      message: expect.stringContaining('what was read before stays in use'),
+      isSinceStart: false,
+    }),
+  ]);
+  // Nor does a reload lose it.
+  agent.signal('SIGHUP');
+  await verified(agent);
+});
