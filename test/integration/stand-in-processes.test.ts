@@ -1,5 +1,6 @@
 // The stand-in as processes: real signals, a store that can be lost and comes back with its data, and nothing
 // left behind.
+import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -111,6 +112,37 @@ describe('processes', () => {
     await expect(server?.misbehave(wrong)).rejects.toThrow('failReadyz must be of the type of []');
     const unknown = { explode: true } as unknown as { refuse: boolean };
     await expect(server?.misbehave(unknown)).rejects.toThrow('no such switch: explode');
+  });
+
+  test('a new serving certificate is taken from its files; open connections stay on the old one', async () => {
+    const [server] = plane.servers;
+    const watch = await clients[0]!.watch(`${configMaps}?watch=1`, { user });
+    const { ca } = plane.pki;
+    const shown = async (): Promise<string> => {
+      const socket = await clients[0]!.tls();
+      const { fingerprint256 } = socket.getPeerCertificate();
+      socket.destroy();
+      return fingerprint256;
+    };
+    const before = await shown();
+    const sans = [server?.host ?? ''];
+    const renewed = await ca.issue({ commonName: 'kube-apiserver', sans });
+    await server?.replaceCertificate(renewed);
+    await eventually('the new certificate', async () => (await shown()) !== before);
+    expect(await shown()).toBe(new X509Certificate(renewed.cert).fingerprint256);
+    await create(0, 'after-renewal');
+    await eventually('the event', () =>
+      watch.events.some(({ object }) => object.metadata.name === 'after-renewal'),
+    );
+    expect(watch.isOpen).toBe(true);
+    watch.close();
+    // Half of a pair is not one.
+    await server?.replaceCertificate({
+      cert: (await ca.issue({ commonName: 'other' })).cert,
+      key: renewed.key,
+    });
+    expect((await clients[0]!.ask('/readyz')).status).toBe(200);
+    await server?.replaceCertificate(renewed);
   });
 
   test('a stopped store is a lost etcd: 500, reads hang, and all goes on afterwards', async () => {

@@ -1,7 +1,11 @@
 // A stand-in API server in a process of its own (main.ts), steered by signals and its control port.
+import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { NodeProcess } from './child-process.ts';
+import type { ServerCertificate } from './listener.ts';
 import type { Action, Misbehaviour } from './misbehaviour.ts';
+import { pkiPaths } from './pki-read.ts';
 import type { ApiServerStats, ShutdownOptions, StandIn } from './stand-in.ts';
 
 export interface ApiServerProcessOptions {
@@ -10,6 +14,8 @@ export interface ApiServerProcessOptions {
   readonly port: number;
   /** Path of the control socket. */
   readonly controlPath: string;
+  /** Where its certificates are (pki-read.ts). */
+  readonly pkiDir: string;
   /** Further arguments of main.ts. */
   readonly args: readonly string[];
   readonly prefix?: readonly string[];
@@ -22,13 +28,15 @@ export class ApiServerProcess implements StandIn {
   readonly host: string;
   readonly port: number;
   readonly #controlPath: string;
+  readonly #pkiDir: string;
   readonly #process: NodeProcess;
 
-  constructor({ name, host, port, controlPath, args, prefix }: ApiServerProcessOptions) {
+  constructor({ name, host, port, controlPath, pkiDir, args, prefix }: ApiServerProcessOptions) {
     this.name = name;
     this.host = host;
     this.port = port;
     this.#controlPath = controlPath;
+    this.#pkiDir = pkiDir;
     const own = [
       '--name',
       name,
@@ -39,7 +47,7 @@ export class ApiServerProcess implements StandIn {
       '--control',
       `unix:${controlPath}`,
     ];
-    this.#process = new NodeProcess(script, [...own, ...args], prefix);
+    this.#process = new NodeProcess(script, [...own, '--pki', pkiDir, ...args], prefix);
   }
 
   get address(): string {
@@ -86,6 +94,12 @@ export class ApiServerProcess implements StandIn {
 
   async behave(): Promise<void> {
     await this.#control('DELETE', '/misbehaviour');
+  }
+
+  async replaceCertificate({ cert, key }: ServerCertificate): Promise<void> {
+    const file = join(this.#pkiDir, pkiPaths.server(this.name, 'good'));
+    await writeFile(`${file}.crt`, cert);
+    await writeFile(`${file}.key`, key);
   }
 
   async act(action: Action): Promise<void> {

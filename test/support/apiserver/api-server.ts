@@ -51,6 +51,7 @@ export class ApiServer implements StandIn {
   /** Shut while watches are to be silent. */
   readonly #silence = new Gate();
   #behaviour: Misbehaviour = goodBehaviour;
+  #certificates: Readonly<Record<CertificateName, ServerCertificate>>;
   #phase: Phase = 'down';
   #timers = new Timers();
   #storeCheck: StoreCheck;
@@ -63,6 +64,7 @@ export class ApiServer implements StandIn {
     this.name = options.name;
     this.host = options.host;
     this.#options = options;
+    this.#certificates = options.certificates;
     this.#timings = { ...fastTimings, ...options.timings };
     this.#storeCheck = new StoreCheck(options.store, this.#timers, this.#timings.storeCheck);
     this.#listener = new Listener({
@@ -198,8 +200,7 @@ export class ApiServer implements StandIn {
     const now = { ...before, ...change };
     this.#behaviour = now;
     if (now.tls !== before.tls || now.onConnect !== before.onConnect) {
-      const certificate = now.tls === 'garbage' || now.tls === 'silent' ? 'good' : now.tls;
-      this.#listener.behave(now, this.#options.certificates[certificate]);
+      this.#serveCertificate();
     }
     this.#silence.isShut = now.silentWatches;
     this.#writing.isShut = now.freeze;
@@ -213,6 +214,20 @@ export class ApiServer implements StandIn {
 
   async behave(): Promise<void> {
     await this.misbehave(goodBehaviour);
+  }
+
+  /** From now on new connections are shown this certificate as the good one; open ones stay on theirs. */
+  async replaceCertificate(certificate: ServerCertificate): Promise<void> {
+    this.#certificates = { ...this.#certificates, good: certificate };
+    this.#serveCertificate();
+  }
+
+  #serveCertificate(): void {
+    const { tls } = this.#behaviour;
+    this.#listener.behave(
+      this.#behaviour,
+      this.#certificates[tls === 'garbage' || tls === 'silent' ? 'good' : tls],
+    );
   }
 
   async act(action: Action): Promise<void> {

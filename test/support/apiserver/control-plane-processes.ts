@@ -103,7 +103,7 @@ export async function startProcessControlPlane(
   await writePki(dir, pki, Object.fromEntries(await Promise.all(certificates)));
   const storeProcess = new StoreProcess(dir);
   const args = [
-    ...['--pki', dir, '--store', storeProcess.address, '--anonymous', anonymous],
+    ...['--store', storeProcess.address, '--anonymous', anonymous],
     ...['--timings', typeof timings === 'string' ? timings : JSON.stringify(timings)],
     ...['--shutdown-delay', String(shutdown?.delayMs ?? 0)],
     ...(shutdown?.sendRetryAfter ? ['--shutdown-send-retry-after'] : []),
@@ -112,7 +112,7 @@ export async function startProcessControlPlane(
     const name = names[index] ?? '';
     const controlPath = join(dir, `${name}.control`);
     const prefix = options.prefix?.(index) ?? [];
-    return new ApiServerProcess({ name, host, port, controlPath, args, prefix });
+    return new ApiServerProcess({ name, host, port, controlPath, pkiDir: dir, args, prefix });
   });
   const plane = new ProcessControlPlane(servers, storeProcess, pki, files);
   try {

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import type { AnonymousMode } from './access.ts';
 import { ApiServer } from './api-server.ts';
 import { serveControl } from './control-server.ts';
-import { readServerPki } from './pki-read.ts';
+import { readServerPki, watchServerCertificate } from './pki-read.ts';
 import { parseHostPort } from '../../../src/model/endpoint.ts';
 import type { ShutdownOptions } from './stand-in.ts';
 import { Store } from './store.ts';
@@ -75,6 +75,8 @@ const server = new ApiServer({
   },
 });
 await server.start();
+// New files are taken without a restart, as kube-apiserver does.
+watchServerCertificate(values.pki, values.name, (pair) => void server.replaceCertificate(pair));
 
 let isStopping = false;
 function stop(options: Partial<ShutdownOptions> = {}): void {

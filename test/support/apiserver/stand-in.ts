@@ -1,4 +1,5 @@
 // What tests can do to an API server, whether it lives in this process or in one of its own.
+import type { ServerCertificate } from './listener.ts';
 import type { Action, Misbehaviour } from './misbehaviour.ts';
 import type { Phase } from './request-handler.ts';
 
@@ -53,6 +54,11 @@ export interface StandIn {
   misbehave(change: Partial<Misbehaviour>): Promise<void>;
   /** All switches back to good. */
   behave(): Promise<void>;
+  /**
+   * Replaces the good serving certificate without a restart, as a real one does when its files change: open connections
+   * stay on the old one. A process is given new files, and takes them within moments.
+   */
+  replaceCertificate(certificate: ServerCertificate): Promise<void>;
   act(action: Action): Promise<void>;
   stats(): ApiServerStats | Promise<ApiServerStats>;
   resetStats(): void | Promise<void>;

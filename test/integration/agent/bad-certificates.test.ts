@@ -1,0 +1,179 @@
+// Serving certificates that go bad under running API servers, while checks stay on a connection that knows nothing of it.
+import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import type { ApiServer } from '../../support/apiserver/api-server.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { eventually } from '../../support/eventually.ts';
+import { H2Tunnel } from '../../support/h2-tunnel.ts';
+import { findKubectl, Kubectl } from '../../support/kubectl.ts';
+import { watchForLeaks } from '../../support/leaks.ts';
+import {
+  failed,
+  kubectlClient,
+  nodeClient,
+  onAQuietMachine,
+  type OneShot,
+  type Visit,
+  visitors,
+} from '../../support/one-shot-clients.ts';
+import { skipLoudly } from '../../support/skip-loudly.ts';
+import { tempDir } from '../../support/temp-dir.ts';
+
+const leftNothing = watchForLeaks();
+const directory = tempDir();
+const program = findKubectl();
+const agents: AgentProcess[] = [];
+const tunnels: H2Tunnel[] = [];
+let plane: ControlPlane;
+
+async function startAgent(env: Record<string, string> = {}): Promise<AgentProcess> {
+  const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
+  const args = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--node-name', 'node-1'];
+  const agent = new AgentProcess([...args, '--kubeconfig', kubeconfig], { env });
+  agents.push(agent);
+  await agent.listening();
+  await eventually('three endpoints are ready', async () => {
+    const { endpoints } = await agent.status();
+    return endpoints.filter(({ verdict }) => verdict === 'ready').length === 3;
+  });
+  return agent;
+}
+
+async function open(agent: AgentProcess): Promise<H2Tunnel> {
+  const tunnel = await H2Tunnel.open(agent.address, plane.pki);
+  tunnels.push(tunnel);
+  return tunnel;
+}
+
+/** The API server that new clients get. */
+async function first(agent: AgentProcess): Promise<ApiServer> {
+  const tunnel = await open(agent);
+  const name = await tunnel.ask();
+  await tunnel.close();
+  const server = plane.servers.find((candidate) => candidate.name === name);
+  if (server === undefined) throw new Error(`no such API server: ${name}`);
+  return server;
+}
+
+async function endpoint(agent: AgentProcess, server: ApiServer) {
+  const found = (await agent.status()).endpoints.find(({ id }) => id === server.address);
+  if (found === undefined) throw new Error(`${server.name} is not listed`);
+  return found;
+}
+
+beforeAll(async () => {
+  buildAgent();
+  plane = await startControlPlane({ servers: 3, anonymous: 'off' });
+});
+
+afterEach(async () => {
+  for (const tunnel of tunnels.splice(0)) tunnel.destroy();
+  await Promise.all(agents.splice(0).map((agent) => agent.kill()));
+  for (const server of plane.servers) await server.behave();
+});
+
+afterAll(async () => {
+  await plane.stop();
+  await leftNothing();
+});
+
+const everyMs = 250;
+const lateMs = 300;
+const expiresAfterMs = 5_000;
+
+const faults = {
+  expired: (server: ApiServer) => server.misbehave({ tls: 'expired' }),
+  'of another CA': (server: ApiServer) => server.misbehave({ tls: 'unknown-ca' }),
+  'for another name': (server: ApiServer) => server.misbehave({ tls: 'wrong-name' }),
+  'that expires in five seconds': async (server: ApiServer) => {
+    // Whole seconds are all that a certificate knows.
+    const notAfter = new Date(Math.ceil((Date.now() + expiresAfterMs) / 1000) * 1000);
+    const sans = ['localhost', '127.0.0.1', server.host];
+    await server.replaceCertificate(
+      await plane.pki.ca.issue({ commonName: 'kube-apiserver', sans, notAfter }),
+    );
+  },
+} as const;
+
+interface Trial {
+  readonly failures: number;
+  /** Failures of clients that came later than 300 ms after the last one that had to tell. */
+  readonly late: readonly Visit[];
+  readonly reason: string;
+}
+
+/** `signs`: how many clients have to fail before the agent can know. */
+async function trial(
+  makeClient: (agent: AgentProcess) => OneShot | Promise<OneShot>,
+  fault: keyof typeof faults,
+  signs: number,
+): Promise<Trial> {
+  const agent = await startAgent();
+  const server = await first(agent);
+  const good = await plane.pki.ca.issue({
+    commonName: 'kube-apiserver',
+    sans: ['localhost', '127.0.0.1', server.host],
+  });
+  await server.replaceCertificate(good);
+  const client = await makeClient(agent);
+  await client();
+  try {
+    await faults[fault](server);
+    const count = fault === 'that expires in five seconds' ? 32 : 12;
+    const visits = await visitors(client, everyMs, ({ length }) => length < count);
+    const failures = failed(visits);
+    const toldMs = failures[Math.min(signs, failures.length) - 1]?.endedMs ?? Number.POSITIVE_INFINITY;
+    const { verdict, reason, tunnels: left } = await endpoint(agent, server);
+    expect(left).toBe(0);
+    return {
+      failures: failures.length,
+      late: failures.filter(({ startedMs }) => startedMs > toldMs + lateMs),
+      reason: `${verdict} ${reason}`,
+    };
+  } finally {
+    await server.behave();
+    await server.replaceCertificate(good);
+    await agent.kill();
+  }
+}
+
+const reasons: Readonly<Record<keyof typeof faults, RegExp>> = {
+  expired: /^unready L6\w+ .*expired/,
+  'of another CA': /^unready L6\w+ .*unknown authority/,
+  'for another name': /^unready L6\w+ .*not valid for/,
+  'that expires in five seconds': /^unready L6\w+ .*expired/,
+};
+
+function theMusts(
+  name: string,
+  makeClient: (agent: AgentProcess) => OneShot | Promise<OneShot>,
+  signs: number,
+) {
+  test.each(Object.keys(faults) as (keyof typeof faults)[])(
+    `${name}: a certificate %s costs few clients and nobody who comes later`,
+    async (fault) => {
+      const pids = () => agents.map(({ pid }) => pid);
+      const isGood = ({ failures, late }: Trial) => failures <= 3 && late.length === 0;
+      const { failures, late, reason } = await onAQuietMachine(
+        pids,
+        () => trial(makeClient, fault, signs),
+        isGood,
+      );
+      expect(late).toEqual([]);
+      expect(failures).toBeLessThanOrEqual(3);
+      // An agent that knows when the certificate expires may lose nobody.
+      if (fault !== 'that expires in five seconds') expect(failures).toBeGreaterThanOrEqual(1);
+      expect(reason).toMatch(reasons[fault]);
+    },
+    120_000,
+  );
+}
+
+if (program === undefined) skipLoudly('certificates that kubectl refuses', 'no kubectl on PATH');
+else {
+  const makeClient = async (agent: AgentProcess) => {
+    const kubeconfig = await plane.writeKubeconfig({ user: 'admin', server: `https://${agent.address}` });
+    return kubectlClient(new Kubectl({ program, kubeconfig, home: directory }));
+  };
+  theMusts('kubectl', makeClient, 1);
+}
+theMusts('Node', (agent) => nodeClient(agent.address, plane.pki, () => plane.pki.ca.cert), 2);
