@@ -27,8 +27,8 @@ interface Deps {
   readonly log: Logger;
   /** KUBERNETES_SERVICE_HOST, in a pod. */
   readonly serviceHost?: string;
-  /** Other credentials are in use. */
-  changed(): void;
+  /** Other credentials are in use. `isTokenOnly`: connections that are open stay good. */
+  changed(isTokenOnly: boolean): void;
 }
 
 /** What the problems are told from. */
@@ -105,7 +105,14 @@ export class GroupCredentials {
       ...(before && { initial: before.current }),
       ...(before && isSame && { good: before.good }),
     });
-    watch.subscribe(changed);
+    let used = watch.current;
+    watch.subscribe((next) => {
+      // Projected tokens rotate every 48 minutes: a handshake for each would cost the API servers of a large fleet more
+      // than all checks do.
+      const isTokenOnly = isDeepStrictEqual({ ...used, token: '' }, { ...next, token: '' });
+      used = next;
+      changed(isTokenOnly);
+    });
     if (!isSame) this.#hasVerified = false;
     this.#options = options;
     this.#check = config.health.check;

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { GroupCredentials } from './agent-credentials.ts';
 import { GroupHttp } from './agent-http.ts';
 import { groupMetricSources } from './agent-metrics.ts';
+import { GroupCertificates } from './agent-certificates.ts';
 import { checkSteps, healthOptions, passthroughOptions } from './agent-options.ts';
 import { GroupPreference } from './agent-preference.ts';
 import { Closer } from './balance/closer.ts';
@@ -69,6 +70,7 @@ export class EndpointGroup {
   readonly #closer: Closer;
   #pick: () => Pick;
   readonly #preference: GroupPreference;
+  readonly #certificates: GroupCertificates;
   readonly #credentials: GroupCredentials;
   #discovery: Discovery | undefined;
   readonly #setListeners = new Set<() => void>();
@@ -93,7 +95,10 @@ export class EndpointGroup {
       dialed: (id, result, durationMs) => this.#health.dialed(id, result, durationMs),
       firstFlightUnanswered: (id) => this.#health.firstFlightUnanswered(id),
       tunnelSilent: (id) => this.#health.tunnelSilent(id),
-      clientTls: (id, outcome, serverName) => this.#health.clientTls(id, outcome, serverName),
+      clientTls: (id, outcome, serverName) => {
+        this.#certificates.clientTls(outcome, serverName);
+        this.#health.clientTls(id, outcome, serverName);
+      },
     };
     this.table = new ConnectionTable({
       clock,
@@ -117,7 +122,8 @@ export class EndpointGroup {
     this.#credentials = new GroupCredentials({
       ...{ clock, random, log: this.#log },
       ...(serviceHost !== undefined && { serviceHost }),
-      changed: () => {
+      changed: (isTokenOnly) => {
+        if (isTokenOnly) return this.#health.renewed();
         this.#health.reopen();
         this.http.renew();
       },
@@ -148,6 +154,7 @@ export class EndpointGroup {
             durationMs,
           );
         },
+        onCertificate: () => this.#publish(),
         onUnauthorized: () => this.#credentials.reload(),
       },
     });
@@ -166,6 +173,14 @@ export class EndpointGroup {
       options: () => this.#config.balance,
       onChange: () => this.#publish(),
     });
+    this.#certificates = new GroupCertificates({
+      clock,
+      log: this.#log,
+      certainNames: () => [],
+      state: (id) => this.#health.state(id),
+      certificates: (id) => this.#health.certificates(id),
+      prove: (id, request) => this.#health.prove(id, request),
+    });
     this.#closer = new Closer({
       clock,
       random,
@@ -173,6 +188,7 @@ export class EndpointGroup {
       snapshots: this.#snapshots,
       table: this.http.closer,
       state: (id) => this.#health.state(id),
+      prove: (id) => this.#health.prove(id, { cause: 'move' }),
       options: () => ({
         ...this.#config.drain,
         fall: this.#config.health.fall,
@@ -330,8 +346,12 @@ export class EndpointGroup {
     this.#onMemorySinceMs = isOnMemory(set, state) ? (this.#onMemorySinceMs ?? nowMs) : undefined;
     const onMemory = this.#onMemorySinceMs !== undefined && { onMemorySinceMs: this.#onMemorySinceMs };
     const wallMs = clock.wallMs();
+    const demotions = this.#certificates.demotions(set.endpoints);
     this.#snapshots.publish((version) =>
-      makeSnapshot({ set, state, nodeName, nowMs, wallMs, ...lastPick, favoured, ...onMemory }, version),
+      makeSnapshot(
+        { set, state, nodeName, nowMs, wallMs, ...lastPick, favoured, demotions, ...onMemory },
+        version,
+      ),
     );
     this.#discovery?.usability(this.#snapshots.current.usableCount > 0);
     // One race over all of them: nothing else is left.
@@ -352,6 +372,7 @@ export class EndpointGroup {
     return new ProbeConnection({
       endpoint: port === undefined ? endpoint : { ...endpoint, port },
       ...target,
+      token: () => this.#credentials.current.token,
       ...(sni !== undefined && { sni }),
       check,
       sendProxy: this.#surroundings.sendsProxy(this.name),

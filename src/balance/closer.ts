@@ -33,6 +33,8 @@ export interface CloserDeps {
   readonly snapshots: SnapshotSource;
   readonly table: TunnelCloser;
   state(endpoint: EndpointId): HealthState | undefined;
+  /** Asks for a full handshake with an endpoint: tunnels are to move there. */
+  prove(endpoint: EndpointId): void;
   options(): ClosingOptions & {
     readonly policy: BalancePolicy;
     readonly rebalance: { readonly enabled: boolean; readonly overMs: number };
@@ -42,6 +44,9 @@ export interface CloserDeps {
 const tickMs = 1_000;
 /** Tunnels only move towards an endpoint that has been ready for this long. */
 const settledAfterMs = 30_000;
+
+/** How long a full handshake stands for the certificate that the next client meets there. */
+const provedForMs = 60_000;
 
 export class Closer {
   readonly #deps: CloserDeps;
@@ -81,8 +86,26 @@ export class Closer {
         other === id ? [] : (state(other) ?? []),
       );
       const holder = { state: health, ...(removedAtMs !== undefined && { removedAtMs }) };
-      this.#carryOut(id, planClosing(holder, others, nowMs, options));
+      const closing = planClosing(holder, others, nowMs, options);
+      const mustWait = closing.action === 'drain' && !table.isDraining(id) && !this.#isAnyProved(id, nowMs);
+      if (!mustWait) this.#carryOut(id, closing);
     }
+  }
+
+  /** Tunnels may leave `from`, as far as certificates are concerned; asks for the proof that is missing. */
+  #isAnyProved(from: EndpointId, nowMs: number): boolean {
+    const places = this.#deps.snapshots.current.endpoints.filter(
+      ({ endpoint, verdict, demotedFor }) =>
+        endpoint.id !== from && verdict === 'ready' && demotedFor === undefined,
+    );
+    if (places.some(({ endpoint }) => this.#isProved(endpoint.id, nowMs))) return true;
+    for (const { endpoint } of places) this.#deps.prove(endpoint.id);
+    return false;
+  }
+
+  #isProved(id: EndpointId, nowMs: number): boolean {
+    const health = this.#deps.state(id);
+    return health?.provedMs !== undefined && nowMs - health.provedMs <= provedForMs;
   }
 
   stop(): void {
@@ -135,7 +158,7 @@ export class Closer {
     const nowMs = clock.nowMs();
     const settled = new Set(
       snapshots.current.endpoints
-        .map(({ endpoint }) => endpoint.id)
+        .flatMap(({ endpoint, demotedFor }) => (demotedFor === undefined ? [endpoint.id] : []))
         .filter((id) => {
           const health = state(id);
           return health?.verdict === 'ready' && nowMs - health.sinceMs >= settledAfterMs;
@@ -150,7 +173,16 @@ export class Closer {
       // The first wait is drawn from the whole span, so that a fleet does not start at once.
       this.#nextMoveMs = nowMs + (random() * rebalance.overMs) / move.misplaced;
     }
-    if (nowMs < this.#nextMoveMs || !table.closeOneQuiet(move.from)) return;
+    if (nowMs < this.#nextMoveMs) return;
+    const unproved = [...settled].filter((id) => id !== move.from && !this.#isProved(id, nowMs));
+    const isForFirst = policy === 'rendezvous';
+    const [first] = snapshots.current.candidates;
+    const mustProve = isForFirst ? unproved.filter((id) => id === first?.id) : unproved;
+    if (mustProve.length > 0) {
+      for (const id of mustProve) this.#deps.prove(id);
+      return;
+    }
+    if (!table.closeOneQuiet(move.from)) return;
     log.info({ endpoint: move.from, misplaced: move.misplaced }, 'a tunnel is closed to rebalance');
     this.#nextMoveMs = nowMs + jittered(rebalance.overMs / move.misplaced, 0.5, random);
   }

@@ -21,6 +21,7 @@ function bestCount({ endpoints, usableCount }: Snapshot): number {
   const isOfClass = (judged: JudgedEndpoint | undefined) =>
     judged?.isFavoured === first?.isFavoured &&
     judged?.isUnverified === first?.isUnverified &&
+    judged?.demotedFor === first?.demotedFor &&
     judged?.endpoint.tier === first?.endpoint.tier;
   let count = 0;
   while (count < usableCount && isOfClass(endpoints[count])) count += 1;

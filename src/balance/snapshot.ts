@@ -10,6 +10,7 @@ import type {
   Verdict,
 } from '../model/snapshot.ts';
 import { rendezvousOrder } from './pick-order.ts';
+import type { Demotion } from './demotion.ts';
 import type { BalancePolicy } from './picker.ts';
 
 export interface SnapshotInput {
@@ -23,6 +24,8 @@ export interface SnapshotInput {
   readonly lastPick?: EndpointId;
   /** Endpoints that go before all others of their kind: see preference.ts. */
   readonly favoured?: ReadonlySet<EndpointId>;
+  /** Endpoints that go after all other usable ones: see demotion.ts. */
+  readonly demotions?: ReadonlyMap<EndpointId, Demotion>;
   /** Since when no listed and no configured endpoint is usable; undefined while one is. See `isOnMemory`. */
   readonly onMemorySinceMs?: number;
 }
@@ -68,11 +71,12 @@ function resortRank({ verdict, reason }: JudgedEndpoint): number {
 
 function judged(
   endpoint: KnownEndpoint,
-  { state, nowMs, wallMs, favoured, onMemorySinceMs }: SnapshotInput,
+  { state, nowMs, wallMs, favoured, demotions, onMemorySinceMs }: SnapshotInput,
 ): Judged {
   const health = state(endpoint.id);
   const isRemembered = endpoint.tier === 'remembered';
-  const mark = favoured?.has(endpoint.id) && { isFavoured: true };
+  const demotion = demotions?.get(endpoint.id);
+  const mark = demotion ? { demotedFor: demotion.text } : favoured?.has(endpoint.id) && { isFavoured: true };
   if (!health) {
     const reason = { code: 'INI', text: 'not checked yet' } as const;
     const fresh = { verdict: 'unknown', reason, sinceMs: wallMs, isVerified: false, isHeld: false } as const;
@@ -100,9 +104,9 @@ const tierRanks: Readonly<Record<Tier, number>> = { discovered: 0, seed: 1, reme
 
 /**
  * Orders by: usable discovered endpoints, usable seeds, those that should be verified and could not be while another
- * is, usable remembered ones, those held out for flapping, then everything else as a last resort. `ready` goes before
- * `unknown`, and the last pick before other unknown ones (after a power
- * cut most of the cached endpoints may be gone); within a class the node's rendezvous order holds.
+ * is, usable ones with a doubtful certificate, usable remembered ones, those held out for flapping, then everything else
+ * as a last resort. `ready` goes before `unknown`, and the last pick before other unknown ones (after a power cut most of
+ * the cached endpoints may be gone); within a class the node's rendezvous order holds.
  */
 export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
   const known = new Map(input.set.endpoints.map((endpoint) => [endpoint.id, endpoint]));
@@ -121,6 +125,8 @@ export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
     if (!item.mayBeTried) return 1_000;
     if (item.isUsable && item.isUnverified && isAnyVerified) return 18 + tier / 2;
     // A favoured endpoint goes before all that the cluster lists, if it is only configured as well.
+    if (item.isUsable && item.demotedFor !== undefined)
+      return 19 + (input.demotions?.get(item.endpoint.id)?.rank ?? 0) / 4 + tier / 8;
     if (item.isUsable && item.isFavoured) return item.verdict === 'ready' ? -2 : 10 * tier + 0.5;
     if (item.isUsable && item.verdict === 'ready') return 10 * tier;
     if (item.isUsable) return 10 * tier + (item.endpoint.id === input.lastPick ? 1 : 2);
@@ -157,6 +163,7 @@ export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
       left.isVerified === right.isVerified &&
       left.isUnverified === right.isUnverified &&
       left.isFavoured === right.isFavoured &&
+      left.demotedFor === right.demotedFor &&
       left.reason.code === right.reason.code &&
       left.reason.status === right.reason.status &&
       left.reason.text === right.reason.text

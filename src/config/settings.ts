@@ -267,9 +267,10 @@ const plainSettings = {
     max: 100,
   }),
   'health.reconnect': duration({
-    description: 'Age at which the connection of the checks is opened afresh (jittered).',
+    description:
+      'Age at which the connection of the checks is opened afresh (jittered). Certificates do not wait for it: see docs/health.md.',
     applies: 'reload',
-    default: '10m',
+    default: '2h',
     min: '1s',
   }),
   'health.startupGrace': duration({

@@ -14,6 +14,8 @@ import {
 } from './monitor.ts';
 import { Prover } from './prover.ts';
 import { sniName } from './certificate.ts';
+import { Expiry } from './expiry.ts';
+import type { ProofRequest } from './proof.ts';
 import { SeenCertificates } from './seen-certificates.ts';
 import {
   type HealthEvent,
@@ -31,6 +33,8 @@ export interface HealthObserver {
   onChange(endpoint: EndpointId, state: HealthState, previous: HealthState): void;
   /** A probe has ended; for metrics. */
   onProbe(endpoint: EndpointId, result: ProbeResult, durationMs: number): void;
+  /** What is known of its certificates has changed, or the one that was seen last has expired. */
+  onCertificate(endpoint: EndpointId): void;
   /** An API server answered 401: credentials may have been rotated. */
   onUnauthorized(): void;
 }
@@ -54,6 +58,7 @@ interface Watched {
   readonly monitor: Monitor;
   readonly prover: Prover;
   readonly certificates: SeenCertificates;
+  readonly expiry: Expiry;
   state: HealthState;
   lastSignalMs: number;
 }
@@ -88,6 +93,17 @@ export class Health implements OutcomeReporter {
     return this.#watched.get(endpoint)?.state;
   }
 
+  /** What an endpoint has shown in handshakes; undefined when it is not watched. */
+  certificates(endpoint: EndpointId): SeenCertificates | undefined {
+    return this.#watched.get(endpoint)?.certificates;
+  }
+
+  /** Asks for a full handshake; when it takes place: proof.ts. One that is known to be bad is being looked at. */
+  prove(endpoint: EndpointId, request: ProofRequest): void {
+    const watched = this.#watched.get(endpoint);
+    if (watched && watched.state.fault === undefined) watched.prover.want(request);
+  }
+
   /** Watches exactly these endpoints from now on; those that stay keep their state. */
   watch(endpoints: readonly Endpoint[]): void {
     if (this.#isStopped) return;
@@ -100,6 +116,12 @@ export class Health implements OutcomeReporter {
     for (const endpoint of endpoints) {
       if (!this.#watched.has(endpoint.id)) this.#add(endpoint);
     }
+  }
+
+  /** A new token, and nothing else: connections stay, and those that were told 401 are asked again. */
+  renewed(): void {
+    for (const { monitor, state } of this.#watched.values())
+      if (state.reason.status === 401) monitor.probeNow();
   }
 
   /** Credentials or CA have changed. */
@@ -174,11 +196,21 @@ export class Health implements OutcomeReporter {
       onHandshake: (handshake) => this.#onHandshake(watched, handshake),
       onResult: (result, durationMs, isFresh) => this.#onResult(watched, result, durationMs, isFresh),
     });
-    const prover = new Prover({ clock, prove: ({ serverName }) => monitor.prove(serverName) });
+    const prover = new Prover({ clock, random, prove: ({ serverName }) => monitor.prove(serverName) });
+    const expiry = new Expiry({
+      clock,
+      random,
+      onExpired: () => {
+        this.#deps.log.warn({ endpoint: id }, 'the serving certificate that was seen last has expired');
+        this.#deps.observer.onCertificate(id);
+      },
+      onProofDue: () => prover.want({ cause: 'expiry' }),
+    });
     const watched: Watched = {
       monitor,
       prover,
       certificates: new SeenCertificates(),
+      expiry,
       state: initialHealth(clock.nowMs()),
       lastSignalMs: Number.NEGATIVE_INFINITY,
     };
@@ -186,7 +218,8 @@ export class Health implements OutcomeReporter {
     monitor.probeNow();
   }
 
-  #drop({ monitor, prover }: Watched): void {
+  #drop({ monitor, prover, expiry }: Watched): void {
+    expiry.stop();
     prover.stop();
     monitor.stop();
   }
@@ -203,7 +236,9 @@ export class Health implements OutcomeReporter {
       this.#deps.log.info({ endpoint, serverName, reason: text }, 'the certificate for a name is bad');
       return;
     }
+    if (serverName === undefined && certificates.usual) watched.expiry.follow(certificates.usual);
     prover.ended({ isGood, isNew });
+    this.#deps.observer.onCertificate(endpoint);
     if (isGood && running?.cause === 'sign') {
       this.#deps.log.info({ endpoint, serverName }, 'a client refuses a certificate that verifies');
     }

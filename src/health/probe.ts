@@ -39,6 +39,8 @@ export interface CheckStep {
 export interface ProbeTarget {
   readonly endpoint: Endpoint;
   readonly credentials: ProbeCredentials;
+  /** The token of now, in place of that of `credentials`: it rotates more often than connections should. */
+  token?(): string | undefined;
   /** Sent as SNI in place of `credentials.serverName`; what the certificate must carry stays as it is. */
   readonly sni?: string;
   /**
@@ -333,8 +335,9 @@ export class ProbeConnection {
     const {
       isVerified,
       check,
-      credentials: { token },
+      credentials: { token: first },
     } = this.#target;
+    const token = this.#target.token ? this.#target.token() : first;
     return {
       accept: 'text/plain, */*;q=0.1',
       'user-agent': this.#target.userAgent,

@@ -21,6 +21,8 @@ export type ProofCause =
   | 'expiry'
   /** Tunnels are to move there. */
   | 'move'
+  /** It was unready or dead, answers again on the connection that was kept, and new tunnels are to go there. */
+  | 'return'
   /** Whether the endpoint has a certificate for this name. */
   | 'name';
 
@@ -28,6 +30,8 @@ export interface ProofRequest {
   readonly cause: ProofCause;
   /** SNI to show first; absent: as a check does. */
   readonly serverName?: string;
+  /** Not before this moment, where a whole fleet would come at once. */
+  readonly notBeforeMs?: number;
 }
 
 export interface ProofPlan {
@@ -61,7 +65,8 @@ export function afterClient(
 
 /** The plan with one more request. Signs go before what can wait; of two signs the later one has the client that waits. */
 export function wanting(plan: ProofPlan, request: ProofRequest, nowMs: number): ProofPlan {
-  if (plan.wanted?.cause === 'sign' && request.cause !== 'sign') return plan;
+  const isLesser = plan.wanted !== undefined && request.cause !== 'sign';
+  if (isLesser && (plan.wanted?.cause === 'sign' || plan.wanted?.cause === request.cause)) return plan;
   // As long without a sign as the last wait was: whatever comes now is new.
   const isRested = nowMs - plan.nextMs > plan.backOffMs;
   return { ...plan, wanted: request, ...(isRested && { backOffMs: proofSpacingMs }) };
@@ -69,7 +74,7 @@ export function wanting(plan: ProofPlan, request: ProofRequest, nowMs: number): 
 
 /** When the wanted proof is due; undefined while none is wanted. */
 export function dueMs({ wanted, nextMs }: ProofPlan): number | undefined {
-  return wanted && nextMs;
+  return wanted && Math.max(nextMs, wanted.notBeforeMs ?? nextMs);
 }
 
 /** The wanted proof begins now. */

@@ -1,11 +1,12 @@
 // Proves one endpoint when its plan (proof.ts) says so. Owns the plan and one timer.
-import type { Clock, Timer } from '../model/clock.ts';
+import type { Clock, Random, Timer } from '../model/clock.ts';
 import type { ClientTlsOutcome } from '../model/outcome.ts';
 import {
   afterClient,
   begun,
   dueMs,
   noProofYet,
+  type ProofCause,
   type ProofPlan,
   type ProofRequest,
   proved,
@@ -14,9 +15,13 @@ import {
 
 export interface ProverDeps {
   readonly clock: Clock;
+  readonly random: Random;
   /** Opens a fresh connection now and checks over it. */
   prove(request: ProofRequest): void;
 }
+
+/** All nodes have these reasons at the same moment: their handshakes are spread over so long. */
+const spreadMs: Partial<Record<ProofCause, number>> = { return: 5_000, name: 30_000 };
 
 export class Prover {
   readonly #deps: ProverDeps;
@@ -40,7 +45,11 @@ export class Prover {
   }
 
   want(request: ProofRequest): void {
-    this.#follow(wanting(this.#plan, request, this.#deps.clock.nowMs()));
+    const { clock, random } = this.#deps;
+    const nowMs = clock.nowMs();
+    const spread = spreadMs[request.cause];
+    const due = spread === undefined ? request : { ...request, notBeforeMs: nowMs + random() * spread };
+    this.#follow(wanting(this.#plan, due, nowMs));
   }
 
   ended(result: { isGood: boolean; isNew: boolean }): void {

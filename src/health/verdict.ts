@@ -256,6 +256,11 @@ function silent(
   return { ...moveTo(counted, verdict, reason, nowMs), suspicion: { sinceMs: nowMs, bytesDown } };
 }
 
+/** It was unready or dead, and has not been proved since: only the connection from before says that it is back. */
+export function isUnproven({ provedMs, flipsMs }: HealthState): boolean {
+  return provedMs === undefined || (flipsMs.at(-1) ?? provedMs) > provedMs;
+}
+
 /** The next state. Never throws. */
 export function judge(state: HealthState, event: HealthEvent, options: VerdictOptions): HealthState {
   const { nowMs } = event;

@@ -70,6 +70,8 @@ export interface JudgedEndpoint {
   readonly isUnverified?: boolean;
   /** Goes before all others by preference: on this host, or in this node's zone. */
   readonly isFavoured?: boolean;
+  /** Usable, and used after the others: what is wrong with its certificate. */
+  readonly demotedFor?: string;
 }
 
 /** The judged list at a moment, in this node's pick order. */

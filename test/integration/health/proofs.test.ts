@@ -71,7 +71,7 @@ async function scene(ca: TestCa) {
         userAgent: 'fairlead/test',
         checkIdentity: (certificate) => checkIdentity(endpoint, certificate),
       }),
-    observer: { onChange: () => {}, onProbe: () => {}, onUnauthorized: () => {} },
+    observer: { onChange: () => {}, onProbe: () => {}, onCertificate: () => {}, onUnauthorized: () => {} },
   });
   cleanups.push(() => {
     health.stop();

@@ -99,6 +99,7 @@ async function scene({
         if (seen.at(-1) !== current()) seen.push(current());
       },
       onProbe: () => {},
+      onCertificate: () => {},
       onUnauthorized: () => {},
     },
   });

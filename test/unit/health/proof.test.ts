@@ -11,6 +11,7 @@ function world() {
   const found = { isGood: true, isNew: false };
   const prover = new Prover({
     clock,
+    random: () => 0.5,
     prove: (request) => {
       proofs.push({ atMs: clock.nowMs(), request });
       queueMicrotask(() => prover.ended({ ...found }));

@@ -1,0 +1,162 @@
+import { Closer, type TunnelCloser } from '../../../src/balance/closer.ts';
+import type { BalancePolicy } from '../../../src/balance/picker.ts';
+import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
+import { makeSnapshot } from '../../../src/balance/snapshot.ts';
+import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { Demotion } from '../../../src/balance/demotion.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+/** Endpoints with tunnels, in the order of their names; the states are the test's. */
+function world(policy: BalancePolicy = 'rendezvous') {
+  const clock = new FakeClock();
+  const snapshots = new SnapshotPublisher();
+  const states = new Map<string, HealthState>();
+  const tunnels = new Map<string, number>();
+  const demotions = new Map<string, Demotion>();
+  const asked: string[] = [];
+  const did: string[] = [];
+  const draining = new Set<string>();
+  const table: TunnelCloser = {
+    traffic: (id) => ({ activeTunnels: tunnels.get(id) ?? 0, totalTunnels: 0, bytesUp: 0, bytesDown: 0 }),
+    records: () => [...tunnels].map(([id, activeTunnels]) => ({ id, activeTunnels })),
+    resetEndpoint: (id) => did.push(`reset ${id}`),
+    drain: (id) => {
+      draining.add(id);
+      did.push(`drain ${id}`);
+    },
+    cancelDrain: (id) => {
+      draining.delete(id);
+      did.push(`keep ${id}`);
+    },
+    isDraining: (id) => draining.has(id),
+    resetUnanswered: () => 0,
+    closeOneQuiet: (id) => {
+      did.push(`move from ${id}`);
+      tunnels.set(id, (tunnels.get(id) ?? 1) - 1);
+      return true;
+    },
+  };
+  const publish = () => {
+    const set = {
+      endpoints: [...states.keys()].map((id) => ({
+        ...makeEndpoint(id.split(':')[0] ?? '', 6443),
+        tier: 'discovered' as const,
+        sources: ['static' as const],
+      })),
+    };
+    snapshots.publish((version) =>
+      makeSnapshot(
+        {
+          set,
+          state: (id) => states.get(id),
+          nodeName: 'node-1',
+          nowMs: clock.nowMs(),
+          wallMs: clock.wallMs(),
+          demotions,
+        },
+        version,
+      ),
+    );
+  };
+  const closer = new Closer({
+    clock,
+    random: () => 0,
+    log: { info: () => {}, warn: () => {} },
+    snapshots,
+    table,
+    state: (id) => states.get(id),
+    prove: (id) => asked.push(id),
+    options: () => ({
+      unreadyAfterMs: 5_000,
+      betterReadyForMs: 20_000,
+      windowMs: 10_000,
+      shutdownWindowMs: 60_000,
+      fall: 3,
+      policy,
+      rebalance: { enabled: true, overMs: 1_000 },
+    }),
+  });
+  return {
+    clock,
+    closer,
+    asked,
+    did,
+    snapshots,
+    set(id: string, state: Partial<HealthState>, count = 0) {
+      states.set(id, { ...initialHealth(-1e6), ...state });
+      tunnels.set(id, count);
+      publish();
+    },
+    demote(id: string) {
+      demotions.set(id, { rank: 2, text: 'certificate is not valid for a' });
+      publish();
+    },
+  };
+}
+const [one, two, three] = ['10.0.0.1:6443', '10.0.0.2:6443', '10.0.0.3:6443'] as const;
+const ready = { verdict: 'ready', sinceMs: -1e6 } as const;
+const unready = { verdict: 'unready', sinceMs: -1e5, badInRow: 9, lastBadMs: 0 } as const;
+
+test('tunnels do not drain towards an endpoint that was not proved lately, and a proof is asked for', async () => {
+  const { closer, asked, did, set, clock } = world();
+  set(one, unready, 5);
+  set(two, { ...ready, provedMs: clock.nowMs() - 60_001 });
+  closer.look();
+  expect({ asked, did }).toEqual({ asked: [two], did: [] });
+  set(two, { ...ready, provedMs: clock.nowMs() });
+  closer.look();
+  expect(did).toEqual([`drain ${one}`]);
+  closer.stop();
+});
+
+test('nothing drains towards an endpoint whose certificate is doubtful', () => {
+  const { closer, asked, did, set, demote, clock } = world();
+  set(one, unready, 5);
+  set(two, { ...ready, provedMs: clock.nowMs() });
+  demote(two);
+  closer.look();
+  expect({ asked, did }).toEqual({ asked: [], did: [] });
+  closer.stop();
+});
+
+test('a drain that has begun goes on when its proof grows old', async () => {
+  const { closer, did, set, clock } = world();
+  set(one, unready, 5);
+  set(two, { ...ready, provedMs: clock.nowMs() });
+  closer.look();
+  await clock.advance(120_000);
+  expect(did).toEqual([`drain ${one}`]);
+  closer.stop();
+});
+
+test.each<BalancePolicy>(['rendezvous', 'least-connections'])(
+  'by %s a tunnel moves only to an endpoint that was proved lately',
+  async (policy) => {
+    const { closer, asked, did, set, clock, snapshots } = world(policy);
+    for (const id of [one, two, three]) set(id, ready);
+    const [first, second] = snapshots.current.candidates.map(({ id }) => id);
+    set(second!, { ...ready, provedMs: 0 }, 8);
+    await clock.advance(10_000);
+    expect(did).toEqual([]);
+    expect(asked).toContain(first);
+    asked.length = 0;
+    await clock.advance(60_001);
+    for (const id of [one, two, three]) if (id !== second) set(id, { ...ready, provedMs: clock.nowMs() });
+    await clock.advance(3_000);
+    expect(did[0]).toBe(`move from ${second}`);
+    closer.stop();
+  },
+);
+
+test('no tunnel moves towards an endpoint whose certificate is doubtful', async () => {
+  const { closer, did, set, demote, clock, snapshots } = world();
+  for (const id of [one, two]) set(id, { ...ready, provedMs: clock.nowMs() });
+  const [first, second] = snapshots.current.candidates.map(({ id }) => id);
+  set(second!, { ...ready, provedMs: clock.nowMs() }, 8);
+  demote(first!);
+  expect(snapshots.current.candidates.map(({ id }) => id)).toEqual([second, first]);
+  await clock.advance(10_000);
+  expect(did).toEqual([]);
+  closer.stop();
+});
