@@ -189,6 +189,7 @@ export class EndpointGroup {
       table: this.http.closer,
       state: (id) => this.#health.state(id),
       prove: (id) => this.#health.prove(id, { cause: 'move' }),
+      ask: () => this.#health.askAll(),
       options: () => ({
         ...this.#config.drain,
         fall: this.#config.health.fall,

@@ -35,6 +35,8 @@ export interface CloserDeps {
   state(endpoint: EndpointId): HealthState | undefined;
   /** Asks for a full handshake with an endpoint: tunnels are to move there. */
   prove(endpoint: EndpointId): void;
+  /** Asks all endpoints how they are; `look()` follows when they have answered. */
+  ask(): void;
   options(): ClosingOptions & {
     readonly policy: BalancePolicy;
     readonly rebalance: { readonly enabled: boolean; readonly overMs: number };
@@ -42,6 +44,8 @@ export interface CloserDeps {
 }
 
 const tickMs = 1_000;
+/** Least time between two questions to all endpoints. */
+const askSpacingMs = 2_000;
 /** Tunnels only move towards an endpoint that has been ready for this long. */
 const settledAfterMs = 30_000;
 
@@ -52,6 +56,8 @@ export class Closer {
   readonly #deps: CloserDeps;
   readonly #removedAtMs = new Map<EndpointId, number>();
   #tick: Timer | undefined;
+  #ask: { readonly timer: Timer; readonly atMs: number } | undefined;
+  #askedMs = Number.NEGATIVE_INFINITY;
   #nextMoveMs: number | undefined;
   #isStopped = false;
 
@@ -73,6 +79,7 @@ export class Closer {
     );
     const isListedUsable = known.some(({ endpoint, isUsable }) => isUsable && listed.has(endpoint.id));
     const places = known.filter(({ endpoint, isUsable }) => isUsable || listed.has(endpoint.id));
+    let askAtMs = Number.POSITIVE_INFINITY;
     for (const id of [...this.#removedAtMs.keys()]) {
       if (listed.has(id) || table.traffic(id).activeTunnels === 0) this.#removedAtMs.delete(id);
     }
@@ -87,9 +94,15 @@ export class Closer {
       );
       const holder = { state: health, ...(removedAtMs !== undefined && { removedAtMs }) };
       const closing = planClosing(holder, others, nowMs, options);
+      if (closing.action === 'keep' && closing.askAtMs !== undefined) {
+        askAtMs = Math.min(askAtMs, closing.askAtMs);
+        // The proof that a drain needs is asked for in time.
+        this.#isAnyProved(id, nowMs);
+      }
       const mustWait = closing.action === 'drain' && !table.isDraining(id) && !this.#isAnyProved(id, nowMs);
       if (!mustWait) this.#carryOut(id, closing);
     }
+    this.#askAt(Math.max(askAtMs, this.#askedMs + askSpacingMs));
   }
 
   /** Tunnels may leave `from`, as far as certificates are concerned; asks for the proof that is missing. */
@@ -111,6 +124,23 @@ export class Closer {
   stop(): void {
     this.#isStopped = true;
     this.#tick?.cancel();
+    this.#ask?.timer.cancel();
+  }
+
+  /** One question to all endpoints then; Infinity: none is needed. */
+  #askAt(atMs: number): void {
+    if (this.#ask?.atMs === atMs) return;
+    this.#ask?.timer.cancel();
+    this.#ask = undefined;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const { clock, ask } = this.#deps;
+    // Node cuts fractions of a millisecond off; a question that comes too early proves nothing.
+    const timer = clock.schedule(Math.max(0, Math.ceil(atMs - clock.nowMs()) + 1), () => {
+      this.#ask = undefined;
+      this.#askedMs = clock.nowMs();
+      if (!this.#isStopped) ask();
+    });
+    this.#ask = { timer, atMs };
   }
 
   #schedule(): void {

@@ -404,13 +404,15 @@ const plainSettings = {
     off: true,
   }),
   'drain.unreadyAfter': duration({
-    description: 'How long an endpoint must be unready before its tunnels drain.',
+    description:
+      'How long an endpoint must be unready before its tunnels drain, where docs/health.md does not say at once.',
     applies: 'reload',
     default: '5s',
     min: '0s',
   }),
   'drain.betterReadyFor': duration({
-    description: 'How long another endpoint must have been ready without a break before they do.',
+    description:
+      'How long another endpoint must have been ready without a break before they do; for a sick one: before its trouble.',
     applies: 'reload',
     default: '20s',
     min: '0s',
@@ -422,9 +424,9 @@ const plainSettings = {
     min: '0s',
   }),
   'drain.shutdownWindow': duration({
-    description: 'The same, when only the check `shutdown` of the endpoint fails.',
+    description: 'How long an endpoint that is stopping may keep its tunnels, which it ends itself.',
     applies: 'reload',
-    default: '1m',
+    default: '5m',
     min: '0s',
   }),
   admin: bindAddressOrOff({

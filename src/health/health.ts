@@ -134,6 +134,11 @@ export class Health implements OutcomeReporter {
     this.#watched.get(endpoint)?.monitor.probeNow();
   }
 
+  /** Asks every endpoint now, but for those that are being asked. */
+  askAll(): void {
+    for (const { monitor } of this.#watched.values()) monitor.probeNow();
+  }
+
   /** Which endpoint is preferred may have changed. */
   reschedule(): void {
     for (const { monitor } of this.#watched.values()) monitor.reschedule();
@@ -267,7 +272,9 @@ export class Health implements OutcomeReporter {
     const { id } = watched.monitor.endpoint;
     const { bytesDown } = traffic.traffic(id);
     observer.onProbe(id, result, durationMs);
-    this.#apply(watched, { type: 'probed', nowMs: clock.nowMs(), bytesDown, result, isFresh });
+    const nowMs = clock.nowMs();
+    const askedMs = nowMs - durationMs;
+    this.#apply(watched, { type: 'probed', nowMs, askedMs, bytesDown, result, isFresh });
     if (result.kind === 'answered' && result.status === 401) observer.onUnauthorized();
   }
 

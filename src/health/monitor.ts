@@ -127,6 +127,8 @@ interface Round {
 
 /** How many fresh connections must fail before a round says "silent". */
 const freshNeeded = 2;
+/** From the first bad result of an endpoint in use to the next probe. */
+const secondLookMs = 300;
 const badIntervalMs = 1_000;
 const maxBadIntervalMs = 5_000;
 const maxBadStandbyIntervalMs = 15_000;
@@ -232,6 +234,8 @@ export class Monitor {
       case 'unready':
       case 'dead': {
         if (this.#badRounds === 0) return options.fastIntervalMs;
+        // One bad answer proves little, and clients wait for the proof.
+        if (this.#badRounds === 1 && isInUse) return Math.min(options.fastIntervalMs, secondLookMs);
         // Asking one that refuses or is silent costs it nothing; one that answers is spared by a whole fleet.
         const most = isInUse || !this.#isAnswering ? maxBadIntervalMs : maxBadStandbyIntervalMs;
         const grown = badIntervalMs * 1.3 ** Math.min(this.#badRounds - 1, 20);

@@ -2,6 +2,7 @@
 // give the next state; time comes with the event. The rules and their measurements: docs/health.md.
 import type { CertificateFault } from './certificate.ts';
 import type { Reason, ReasonCode, Verdict } from '../model/snapshot.ts';
+import { isStopping, type Sickness, sicknessOf } from './sickness.ts';
 
 export interface VerdictOptions {
   /** Good probes in a row that make an `unready` or `dead` endpoint `ready` again. */
@@ -53,6 +54,8 @@ export type HealthEvent =
       readonly result: ProbeResult;
       /** It came over a connection that was opened for it, with a full handshake. */
       readonly isFresh?: boolean;
+      /** When the probe began; absent: just now. */
+      readonly askedMs?: number;
     }
   /** Something is late (a probe, a dial, a client's first flight): no proof, but others are preferred now. */
   | {
@@ -91,7 +94,15 @@ export interface HealthState {
   readonly fault?: CertificateFault;
   /** When an answer last came over verified TLS. */
   readonly verifiedMs?: number;
-  /** Only the `shutdown` check fails: it is draining politely. */
+  /** Ready since then, but for passing suspicions; undefined while it is not. */
+  readonly upSinceMs?: number;
+  /** When the last good answer that was not late was asked for. */
+  readonly promptAskedMs?: number;
+  /** The last time that something was late. */
+  readonly lastLateMs?: number;
+  /** What the last probe says an endpoint that answers suffers from. */
+  readonly sickness?: Sickness;
+  /** The `shutdown` check fails: it is stopping, and ends its streams itself. */
   readonly isShuttingDown: boolean;
   /** When it went from usable to not usable, latest last; at most `maxFlips`, none older than `flipMemoryMs`. */
   readonly flipsMs: readonly number[];
@@ -179,7 +190,10 @@ function moveTo(state: HealthState, verdict: Verdict, reason: Reason, nowMs: num
   const flipsMs = isFlip
     ? [...state.flipsMs.filter((at) => nowMs - at < flipMemoryMs), nowMs].slice(-maxFlips)
     : state.flipsMs;
-  return { ...state, verdict, reason, sinceMs: nowMs, flipsMs };
+  const { upSinceMs, ...rest } = state;
+  const sinceMs = verdict === 'ready' ? (upSinceMs ?? nowMs) : verdict === 'suspect' ? upSinceMs : undefined;
+  const up = sinceMs !== undefined && { upSinceMs: sinceMs };
+  return { ...rest, verdict, reason, sinceMs: nowMs, flipsMs, ...up };
 }
 
 function holdMs(flips: readonly number[], nowMs: number): number {
@@ -187,10 +201,16 @@ function holdMs(flips: readonly number[], nowMs: number): number {
   return recent <= freeFlips ? 0 : Math.min(maxHoldMs, firstHoldMs * 2 ** (recent - freeFlips - 1));
 }
 
-function good(state: HealthState, reason: Reason, nowMs: number, { rise }: VerdictOptions): HealthState {
-  const { troubleSinceMs: _, ...untroubled } = cleared(state);
+function good(
+  state: HealthState,
+  reason: Reason,
+  { nowMs, askedMs }: { nowMs: number; askedMs: number },
+  { rise }: VerdictOptions,
+): HealthState {
+  const { troubleSinceMs: _, sickness: _sickness, ...untroubled } = cleared(state);
   const counted: HealthState = {
     ...untroubled,
+    ...(state.suspicion === undefined && { promptAskedMs: askedMs }),
     goodInRow: state.goodInRow + 1,
     badInRow: 0,
     lastGoodMs: nowMs,
@@ -204,18 +224,31 @@ function good(state: HealthState, reason: Reason, nowMs: number, { rise }: Verdi
   return { ...moveTo(counted, 'ready', reason, nowMs), heldUntilMs: nowMs + holdMs(state.flipsMs, nowMs) };
 }
 
-function bad(state: HealthState, verdict: Verdict, reason: Reason, nowMs: number): HealthState {
-  const counted = { ...troubled(cleared(state), nowMs), goodInRow: 0, badInRow: state.badInRow + 1 };
+function bad(
+  state: HealthState,
+  verdict: Verdict,
+  reason: Reason,
+  nowMs: number,
+  sickness?: Sickness,
+): HealthState {
+  const { sickness: _, ...rest } = troubled(cleared(state), nowMs);
+  const counted = {
+    ...rest,
+    goodInRow: 0,
+    badInRow: state.badInRow + 1,
+    ...(sickness !== undefined && { sickness }),
+  };
   return moveTo(counted, verdict, reason, nowMs);
 }
 
 function answered(
   state: HealthState,
   result: Extract<ProbeResult, { kind: 'answered' }>,
-  nowMs: number,
+  { nowMs, askedMs = nowMs }: { nowMs: number; askedMs?: number },
   options: VerdictOptions,
 ): HealthState {
   const reason = reasonOf(result);
+  const times = { nowMs, askedMs };
   const answeringSinceMs = state.answeringSinceMs ?? nowMs;
   const isVerified = result.isVerified === true;
   const isUnverified = result.unverified !== undefined;
@@ -226,18 +259,17 @@ function answered(
     isUnverified,
     ...(isVerified && { verifiedMs: nowMs }),
   };
-  if (result.isExpected) return good(known, reason, nowMs, options);
+  if (result.isExpected) return good(known, reason, times, options);
   if (isNotVisible(result.status)) {
-    if (nowMs - answeringSinceMs >= options.startupGraceMs) return good(known, reason, nowMs, options);
+    if (nowMs - answeringSinceMs >= options.startupGraceMs) return good(known, reason, times, options);
     // Starting, or of a cluster that hides readiness: time will tell. Meanwhile nothing gets worse, and
     // an endpoint that was ready stays so (credentials may be rotating).
     const verdict = state.verdict === 'suspect' ? 'ready' : state.verdict;
     const shown = verdict === 'ready' ? reason : { ...reason, text: 'starting, or readiness not visible' };
     return moveTo(cleared(known), verdict, shown, nowMs);
   }
-  const failing = result.failing ?? [];
-  const isShuttingDown = failing.length === 1 && failing[0] === 'shutdown';
-  return bad({ ...known, isShuttingDown }, 'unready', reason, nowMs);
+  const isShuttingDown = isStopping(result.failing ?? []);
+  return bad({ ...known, isShuttingDown }, 'unready', reason, nowMs, sicknessOf(result));
 }
 
 function silent(
@@ -247,7 +279,7 @@ function silent(
 ): HealthState {
   const reason = reasonOf(result);
   // TLS works: someone lives there, however slow /readyz is (with etcd down it takes 2 to 4 s).
-  if (result.layer === 7) return bad(state, 'unready', reason, nowMs);
+  if (result.layer === 7) return bad(state, 'unready', reason, nowMs, sicknessOf(result));
   const isProven = state.verdict === 'dead' || bytesDown === state.suspicion?.bytesDown;
   if (isProven) return bad(unanswering(state), 'dead', reason, nowMs);
   // It has said something since, or nobody had suspected it yet: look again before anything is closed.
@@ -270,15 +302,16 @@ export function judge(state: HealthState, event: HealthEvent, options: VerdictOp
     case 'suspected': {
       if (state.verdict === 'dead') return state;
       const suspicion = state.suspicion ?? { sinceMs: nowMs, bytesDown: event.bytesDown };
-      if (state.verdict === 'unready') return { ...state, suspicion };
-      return { ...moveTo(troubled(state, nowMs), 'suspect', event.reason, nowMs), suspicion };
+      const late = { ...state, lastLateMs: nowMs };
+      if (state.verdict === 'unready') return { ...late, suspicion };
+      return { ...moveTo(troubled(late, nowMs), 'suspect', event.reason, nowMs), suspicion };
     }
     case 'probed': {
       const { result, isFresh } = event;
       const { fault: _, ...faultless } = state;
       if (result.kind === 'answered') {
         const proven = isFresh ? { ...faultless, provedMs: nowMs } : faultless;
-        return answered(proven, result, nowMs, options);
+        return answered(proven, result, event, options);
       }
       if (result.kind === 'silent') return silent(faultless, result, event);
       const found = result.kind === 'broken' && result.fault ? { fault: result.fault } : {};

@@ -5,7 +5,7 @@ import type { Clock, Random, Timer } from '../model/clock.ts';
 import type { Tunnel, TunnelRecord } from './tunnel.ts';
 
 /** How often draining tunnels are looked at. */
-const lookEveryMs = 100;
+const lookEveryMs = 50;
 
 export class Draining {
   readonly #clock: Clock;

@@ -72,6 +72,47 @@ export const errors = (watchedMs = 5_000): Scenario => ({
   script: once(({ victim }) => victim.misbehave({ answerStatus: 500 }), watchedMs),
 });
 
+/** For this long the others have been ready when one falls sick: what Fairlead asks for, and a second. */
+const provenMs = 21_000;
+
+const sickness = {
+  /** etcd is lost to it and /readyz says so; reads hang. */
+  etcd: { failReadyz: ['etcd', 'etcd-readiness'], delaysMs: { '/api': 60_000 } },
+  /** etcd is a black hole to it: /readyz hangs like the reads. */
+  hanging: { delaysMs: { '/api': 60_000, '/readyz': 60_000 } },
+  /** Everything is answered with 500 at once, the health paths too. */
+  errors: { answerStatus: 500 },
+} as const;
+
+/** One API server answers and is sick, after the others have been ready for a while. */
+export const sick = (kind: keyof typeof sickness, watchedMs = 6_000): Scenario => ({
+  load: { path: '/api/v1/namespaces/default', newTimeoutMs: 4_000 },
+  script: async (trial) => {
+    await sleep(provenMs);
+    trial.mark('fault');
+    await trial.victim.misbehave(sickness[kind]);
+    trial.mark('struck');
+    await sleep(watchedMs);
+  },
+});
+
+/** etcd is away for all API servers, who were ready for a while; then they recover one after the other. */
+export const etcdAwayForAll = (awayMs = 10_000, apartMs = 2_000): Scenario => ({
+  script: async ({ lab, mark }) => {
+    await sleep(provenMs);
+    mark('fault');
+    lab.plane.storeProcess.signal('SIGSTOP');
+    await sleep(awayMs);
+    for (const server of lab.servers) await server.misbehave({ failReadyz: ['etcd'] });
+    lab.plane.storeProcess.signal('SIGCONT');
+    for (const server of lab.servers) {
+      await server.misbehave({ failReadyz: [] });
+      mark('back');
+      await sleep(apartMs);
+    }
+  },
+});
+
 /** Two of three at the same moment: one host loses power, the process on the other is killed. */
 export const twoDown = (watchedMs = 5_000): Scenario => ({
   script: once(async ({ lab, victim, others: [other] }) => {

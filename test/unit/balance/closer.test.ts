@@ -66,6 +66,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
     snapshots,
     table,
     state: (id) => states.get(id),
+    ask: () => {},
     prove: (id) => asked.push(id),
     options: () => ({
       unreadyAfterMs: 5_000,
@@ -95,7 +96,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
   };
 }
 const [one, two, three] = ['10.0.0.1:6443', '10.0.0.2:6443', '10.0.0.3:6443'] as const;
-const ready = { verdict: 'ready', sinceMs: -1e6 } as const;
+const ready = { verdict: 'ready', sinceMs: -1e6, upSinceMs: -1e6, lastGoodMs: 1e6 } as const;
 const unready = { verdict: 'unready', sinceMs: -1e5, badInRow: 9, lastBadMs: 0 } as const;
 
 test('tunnels do not drain towards an endpoint that was not proved lately, and a proof is asked for', async () => {

@@ -114,10 +114,51 @@ describe('401 and 403', () => {
   });
 });
 
-test('only the shutdown check failing is recognised as a polite stop', () => {
-  const stopping: ProbeResult = { kind: 'answered', isExpected: false, status: 500, failing: ['shutdown'] };
-  expect(after(probed(1, ok), probed(2, stopping)).isShuttingDown).toBe(true);
+const failing = (...names: string[]): ProbeResult => ({
+  kind: 'answered',
+  isExpected: false,
+  status: 500,
+  failing: names,
+});
+
+test('the shutdown check failing, alone or not, is recognised as a polite stop', () => {
+  expect(after(probed(1, ok), probed(2, failing('shutdown'))).isShuttingDown).toBe(true);
+  expect(after(probed(1, ok), probed(2, failing('etcd', 'shutdown'))).isShuttingDown).toBe(true);
   expect(after(probed(1, ok), probed(2, etcdFailed)).isShuttingDown).toBe(false);
+});
+
+test.each<[string, ProbeResult, HealthState['sickness']]>([
+  ['500 without names', failing(), 'own'],
+  ['a hook that fails', failing('poststarthook/rbac/bootstrap-roles', 'informer-sync'), 'own'],
+  ['etcd', failing('etcd', 'etcd-readiness'), 'shared'],
+  ['etcd and a hook', failing('poststarthook/x', 'etcd'), 'shared'],
+  ['a key service', failing('kms-provider-0'), 'shared'],
+  ['no answer over TLS that works', { kind: 'silent', layer: 7 }, 'shared'],
+  ['what etcd says of itself', { ...failing(), text: 'no leader' } as ProbeResult, 'shared'],
+  ['429', { kind: 'answered', isExpected: false, status: 429 }, undefined],
+  ['a bad certificate', { kind: 'broken', layer: 6, text: 'expired' }, undefined],
+  ['a refusal', refused, undefined],
+])('%s is a sickness of its own, a shared one, or none', (_, result, sickness) => {
+  expect(after(probed(1, ok), probed(2, result)).sickness).toBe(sickness);
+  expect(after(probed(1, ok), probed(2, result), probed(3, ok)).sickness).toBeUndefined();
+});
+
+test('a passing suspicion does not end the time for which an endpoint has been up; being unready does', () => {
+  expect(after(probed(1, ok), suspected(500), probed(600, ok)).upSinceMs).toBe(1);
+  expect(after(probed(1, ok), probed(500, refused)).upSinceMs).toBeUndefined();
+  const back = after(probed(1, ok), probed(500, refused), probed(600, ok), probed(700, ok));
+  expect(back.upSinceMs).toBe(700);
+});
+
+test('an answer that was late is good and not prompt', () => {
+  const prompt = { ...probed(400, ok), askedMs: 395 } as HealthEvent;
+  const late = { ...probed(900, ok), askedMs: 600 } as HealthEvent;
+  const state = after(probed(1, ok), prompt, suspected(800), late);
+  expect({ good: state.lastGoodMs, prompt: state.promptAskedMs, late: state.lastLateMs }).toEqual({
+    good: 900,
+    prompt: 395,
+    late: 800,
+  });
 });
 
 test('an endpoint that flips often is held out longer and longer, up to a minute', () => {
