@@ -57,6 +57,7 @@ export async function change(root: string, what: Change, onStep: () => void = ()
         startedAtMs: Date.now() + 1000,
         isReady: !isWaiting,
         isStopping: false,
+        problems: [],
         waitingFor: isWaiting ? ['127.0.0.1:6443'] : [],
         hasUsableEndpoint: true,
         tunnels: 0,

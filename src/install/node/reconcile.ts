@@ -7,7 +7,7 @@ import type { CachedEndpoint } from '../../discovery/cache-format.ts';
 import { decodeCache, encodeCache } from '../../discovery/cache-format.ts';
 import { FairleadError } from '../../model/errors.ts';
 import { bootSeedsMend } from '../boot-seeds.ts';
-import type { AgentView } from './agent-view.ts';
+import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts';
 import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
 import { putBack, switchOn } from './hand-over-setting.ts';
 import type { NodeFiles } from './node-files.ts';
@@ -218,17 +218,22 @@ class Pass {
     let problem = 'kubelet has not started it';
     for (;;) {
       const view = await this.#view(slot);
-      if (view?.isReady) return undefined;
-      if (view) problem = view.hasUsableEndpoint ? 'it is not ready' : 'it finds no usable API server';
-      if (view?.isStopping) problem = 'it is stopping, and kubelet has not started it again';
+      if (view) {
+        const shortfall = shortfallOf(view);
+        if (shortfall === undefined) return undefined;
+        problem = shortfall;
+      }
       if (view && view.waitingFor.length > 0) {
         const holders = await proxyManifests(files.root);
         problem = `it waits for ${view.waitingFor.join(', ')}, which another process holds`;
         if (holders.length > 0 && !this.#wish.replaceProxy) {
           return `${problem} (${holders.join(', ')}); --replace-proxy takes its place`;
         }
-        // Only now: the agent is up and has an API server, and needs nothing but the port.
-        if (holders.length > 0 && view.hasUsableEndpoint) {
+        const lacks = lackingOf(view);
+        if (lacks.length > 0 && view.hasUsableEndpoint)
+          problem = `it lacks what its configuration asks for: ${inWords(lacks)}`;
+        // Only now: the agent is up, has all that it is to have, and needs nothing but the port.
+        if (holders.length > 0 && view.hasUsableEndpoint && lacks.length === 0) {
           log.info({ manifests: holders }, 'static pod of another load balancer set aside');
           await files.put(takingOverPath, Buffer.from(''));
           await setAside(files, holders);
@@ -236,7 +241,7 @@ class Pass {
         }
       }
       if (isStopped()) return 'the installer was stopped meanwhile';
-      if (nowMs() >= untilMs) return `${problem} after ${serveWithinMs / 1000} s`;
+      if (nowMs() >= untilMs) return `${problem} (waited ${serveWithinMs / 1000} s)`;
       await pause(pollMs);
     }
   }
@@ -252,14 +257,39 @@ class Pass {
       const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
       const givenBack = isTakingOver ? await giveBack(files, this.#wish.podDirectory) : [];
       await files.remove(takingOverPath);
+      const kept = hasOther
+        ? await this.#compare(slot)
+        : { name: givenBack.join(', '), isBetter: true, note: '' };
+      if (hasOther && !kept.isBetter) {
+        const both = `${message}; ${kept.name} does not serve either: both stay`;
+        return { state: 'failed', slot, changed: this.#changed, message: both };
+      }
       if (hasOther || givenBack.length > 0) {
         await files.remove(this.#manifest(slot));
         await files.remove(configPath(slot));
-        const kept = hasOther ? slotName(otherSlot(slot)) : givenBack.join(', ');
-        return { state: 'failed', slot, changed: this.#changed, message: `${message}; ${kept} stays` };
+        const whole = `${message}; ${kept.name} stays${kept.note}`;
+        return { state: 'failed', slot, changed: this.#changed, message: whole };
       }
     }
     return { state: 'failed', slot, changed: this.#changed, message };
+  }
+
+  /** The agent in the other slot beside the one that does not serve. */
+  async #compare(slot: Slot): Promise<{ name: string; isBetter: boolean; note: string }> {
+    const other = otherSlot(slot);
+    const [mine, before] = [await this.#view(slot), await this.#deps.view(this.#wish.adminPorts[other])];
+    // One that lacks something and carries clients is not taken away for one that carries none.
+    const isBetter = !(mine?.isReady === true && before?.isReady !== true);
+    const lacks = mine ? lackingOf(mine).map(({ code }) => code) : [];
+    const had = new Set(before?.problems.map(({ code }) => code));
+    const worse = before ? lacks.filter((code) => !had.has(code)) : [];
+    const note =
+      worse.length > 0
+        ? ` (it does not have: ${worse.join(', ')})`
+        : lacks.length > 0
+          ? ' (it lacks the same)'
+          : '';
+    return { name: slotName(other), isBetter, note };
   }
 
   async #retire(slot: Slot): Promise<void> {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { keptCaPath } from '../../discovery/kept-ca.ts';
+import { memoryFile } from '../../discovery/remembering.ts';
 import { messageOf } from '../../model/error-text.ts';
 import { resolveBelow } from '../below-root.ts';
 import { applyHosts, planHosts } from '../hosts.ts';
@@ -79,6 +80,7 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   await files.remove(caPath);
   await files.remove(options.cacheFile);
   await files.remove(keptCaPath(options.cacheFile));
+  await files.remove(memoryFile(options.cacheFile));
   await files.remove(pointingPath);
   await files.remove(takingOverPath);
   for (const directory of [configDirectory, dirname(options.cacheFile)]) await files.removeEmpty(directory);

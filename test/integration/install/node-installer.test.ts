@@ -231,6 +231,34 @@ test('an update that does not serve is taken back, and the one before it goes on
   expect(await report()).toEqual([expect.objectContaining({ state: 'failed' })]);
 });
 
+test('a mistyped kubeconfig path does not pass the gate: the agent before it stays, and the message names the file', async () => {
+  const typo = node('/etc/kubernetes/kubelet.cnf');
+  writeConfig('# mistyped\n');
+  const good = readFileSync(join(source, 'config.yaml'), 'utf8');
+  writeFileSync(
+    join(source, 'config.yaml'),
+    good.replace('/etc/kubernetes/kubelet.conf', '/etc/kubernetes/kubelet.cnf'),
+  );
+  const running = client();
+  const result = await install(digest('5'), '--serve-within', '6');
+  expect((await running.stop()).problems).toEqual([]);
+  expect(result.code).toBe(5);
+  // It is ready: it serves from its cache, and the kept CA even verifies.
+  for (const part of [
+    'fairlead-a does not serve: it is ready, and lacks what its configuration asks for',
+    `KUBECONFIG_UNREADABLE: ${typo}: does not exist`,
+    'Check the path (--kubeconfig)',
+    'fairlead-b stays (it does not have: KUBECONFIG_UNREADABLE)',
+  ])
+    expect(result.stderr).toContain(part);
+  expect(slotsPresent()).toBe('b');
+  expect(await report()).toEqual([
+    expect.objectContaining({ state: 'failed', message: expect.stringContaining(typo) }),
+  ]);
+  writeConfig();
+  expect(await install(digest('4'))).toMatchObject({ code: 0 });
+});
+
 test('an installer that stays is ready only while its own agent serves', async () => {
   const probe = await freePort();
   const watching = async (image: string, status: number) => {
@@ -299,6 +327,46 @@ test('without the API it goes on with what the node has', async () => {
     ...['--image', digest('4'), '--admin-ports', `${a},${b}`],
   ]);
   expect(code).toBe(0);
+});
+
+test('a first install without the right to watch says which right is missing; nothing else is lost', async () => {
+  const other = await startControlPlane({ servers: 1 });
+  const otherRoot = join(scratch, 'without-rights');
+  makeNode(otherRoot);
+  const second = new Kubelet(otherRoot);
+  try {
+    const [conf, config] = [join(otherRoot, 'etc/kubernetes/kubelet.conf'), join(scratch, 'no-rights.yaml')];
+    writeFileSync(conf, readFileSync(await other.writeKubeconfig({ user: 'node' })));
+    const [own, left, right] = [await freePort(), await freePort(), await freePort()];
+    const cacheFile = join(otherRoot, 'var/lib/fairlead/endpoints.json');
+    const run = (watch: boolean) => {
+      writeFileSync(
+        config,
+        `listeners: ["127.0.0.1:${own}"]
+endpoints: [${other.endpoints[0]}]
+credentials: {kubeconfig: ${conf}}
+discovery: {cacheFile: ${cacheFile}, watch: ${watch}}
+shutdown: {grace: 1s}
+`,
+      );
+      return runFairlead([
+        ...['install', '--root', otherRoot, '--config', config, '--template', template],
+        ...['--image', digest('1'), '--admin-ports', `${left},${right}`, '--serve-within', '6'],
+      ]);
+    };
+    const refused = await run(true);
+    expect(refused.code).toBe(5);
+    expect(refused.stderr).toContain('WATCH_NOT_SYNCED: the watch of the EndpointSlices has never worked');
+    expect(refused.stderr).toMatch(/HTTP 403: user ".*" may not list and watch endpointslices/);
+    expect(refused.stderr).toContain('discovery.watch: false');
+    // There is nothing else on this node: it stays, and serves.
+    expect(readdirSync(join(otherRoot, podDirectory))).toEqual(['fairlead-a.yaml']);
+    // Wanted so, it serves.
+    expect(await run(false)).toMatchObject({ code: 0 });
+  } finally {
+    await second.stop();
+    await other.stop();
+  }
 });
 
 test('uninstall gives back kubeconfig and hosts, and leaves no file', async () => {

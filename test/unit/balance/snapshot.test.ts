@@ -55,6 +55,54 @@ describe('pick order', () => {
   });
 });
 
+describe('an endpoint that should be verified and could not be', () => {
+  const verified = health('ready', { isVerified: true });
+  const unverified = health('ready', { isUnverified: true });
+
+  test('goes after every one that is verified, of whatever tier, and stays usable', () => {
+    for (let node = 0; node < 20; node += 1) {
+      const snapshot = snapshotOf(
+        [
+          [known(1), unverified],
+          [known(2), verified],
+          [known(3, 'seed'), verified],
+          [known(4, 'seed'), unverified],
+          [known(5), health('unready')],
+        ],
+        `node-${node}`,
+      );
+      expect(order(snapshot)).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.1', '10.0.0.4', '10.0.0.5']);
+      expect(snapshot.usableCount).toBe(4);
+    }
+  });
+
+  test('is used as ever where none is verified: a node must come up', () => {
+    const all = [1, 2, 3].map((last) => known(last));
+    const before = snapshotOf(all.map((endpoint) => [endpoint, health('ready')]));
+    const now = snapshotOf(all.map((endpoint) => [endpoint, unverified]));
+    expect(order(now)).toEqual(order(before));
+    expect(now.usableCount).toBe(3);
+    expect(now.endpoints.every(({ isUnverified }) => isUnverified)).toBe(true);
+  });
+
+  test('gets no turn of a policy that shares, while another is verified', () => {
+    const publisher = new SnapshotPublisher();
+    publisher.publish(() =>
+      snapshotOf([
+        [known(1), unverified],
+        [known(2), verified],
+        [known(3), verified],
+      ]),
+    );
+    const traffic = { traffic: () => ({ activeTunnels: 0, totalTunnels: 0, bytesUp: 0, bytesDown: 0 }) };
+    for (const policy of ['round-robin', 'least-connections'] as const) {
+      const pick = makePicker(policy, publisher, traffic);
+      const firsts = new Set(Array.from({ length: 6 }, () => pick().candidates[0]?.host));
+      expect(firsts.has('10.0.0.1')).toBe(false);
+    }
+  });
+});
+
 describe('snapshot', () => {
   test('puts the pick of before a restart first, until something is known to be ready', () => {
     const set = { endpoints: [1, 2, 3, 4, 5].map((last) => known(last)) };

@@ -34,6 +34,18 @@ test('the first 5xx ends new tunnels and names the failing check', () => {
   expect(shown(after(probed(1, ok), probed(2, etcdFailed)))).toBe('unready L7STS/500 etcd failed');
 });
 
+test('an answer that should be verified and could not be says so, whatever its status, until one is', () => {
+  const unverified = 'the CA cannot be read';
+  const doubtful = after(probed(1, { ...ok, unverified }));
+  expect(shown(doubtful)).toBe('ready L7OK/200 unverified: the CA cannot be read');
+  expect(doubtful).toMatchObject({ isVerified: false, isUnverified: true });
+  const hidden = after(probed(1, { ...forbidden, unverified }), probed(6_000, { ...forbidden, unverified }));
+  expect(shown(hidden)).toBe('ready L7OK/403 readiness not visible, unverified: the CA cannot be read');
+  const sure = judge(doubtful, probed(2, { ...ok, isVerified: true }), options);
+  expect(shown(sure)).toBe('ready L7OK/200');
+  expect(sure).toMatchObject({ isVerified: true, isUnverified: false });
+});
+
 test('an unready endpoint is ready again after rise good probes, not before', () => {
   const once = after(probed(1, ok), probed(2, etcdFailed), probed(3, ok));
   expect(once.verdict).toBe('unready');

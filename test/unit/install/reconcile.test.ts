@@ -15,6 +15,7 @@ const agent: AgentView = {
   startedAtMs: Number.POSITIVE_INFINITY,
   isReady: true,
   isStopping: false,
+  problems: [],
   waitingFor: [],
   hasUsableEndpoint: true,
   tunnels: 0,
@@ -64,6 +65,125 @@ test('an agent that is stopping does not serve, and the message says so', async 
   const node = makeNode('stopping');
   const outcome = await node.run('1', () => ({ ...agent, isReady: false, isStopping: true }));
   expect(outcome).toMatchObject({ state: 'failed', message: expect.stringContaining('it is stopping') });
+});
+
+const lacking = (code: string, isSinceStart = true): AgentView['problems'] => [
+  { code, message: `${code} at its place`, fix: 'Do this.', isSinceStart },
+];
+const views = (node: {
+  run(version: string, view: (port: number) => AgentView | undefined): Promise<Outcome>;
+}) => {
+  const ports = wish('1', false).adminPorts;
+  return {
+    first: () => node.run('1', (port) => (port === ports.a ? agent : undefined)),
+    /** The update goes into slot b. */
+    update: (before: AgentView | undefined, next: AgentView) =>
+      node.run('2', (port) => (port === ports.b ? next : before)),
+  };
+};
+
+test('an update that is ready, but has never had what its configuration asks for, is taken back and named', async () => {
+  const node = makeNode('lacking');
+  const { first, update } = views(node);
+  expect(await first()).toMatchObject({ state: 'serving' });
+  const outcome = await update(agent, { ...agent, problems: lacking('KUBECONFIG_UNREADABLE') });
+  expect(outcome).toMatchObject({ state: 'failed', slot: 'b' });
+  for (const part of [
+    'fairlead-b does not serve: it is ready, and lacks what its configuration asks for',
+    'KUBECONFIG_UNREADABLE: KUBECONFIG_UNREADABLE at its place. Do this',
+    '(waited 5 s); fairlead-a stays (it does not have: KUBECONFIG_UNREADABLE)',
+  ])
+    expect(outcome.message).toContain(part);
+  expect(node.pods()).toEqual(['fairlead-a.yaml']);
+});
+
+test('the agent before it is no measure: an update that lacks the same does not serve either', async () => {
+  const node = makeNode('same');
+  const { first, update } = views(node);
+  await first();
+  const lacks = { ...agent, problems: lacking('WATCH_NOT_SYNCED') };
+  expect(await update(lacks, lacks)).toMatchObject({
+    state: 'failed',
+    message: expect.stringContaining('fairlead-a stays (it lacks the same)'),
+  });
+  expect(node.pods()).toEqual(['fairlead-a.yaml']);
+});
+
+test('what an agent has lost since it started is no reason to call it anything but serving', async () => {
+  const node = makeNode('lost');
+  const { first, update } = views(node);
+  await first();
+  const lost = { ...agent, problems: lacking('CA_UNREADABLE', false) };
+  expect(await update(agent, lost)).toMatchObject({ state: 'serving', slot: 'b' });
+  expect(await node.run('2', () => lost)).toMatchObject({ state: 'serving', changed: [] });
+});
+
+test('a problem that goes away in time is none', async () => {
+  const node = makeNode('in time');
+  const { first } = views(node);
+  await first();
+  let looks = 0;
+  const outcome = await node.run('2', () => {
+    looks += 1;
+    return looks < 8 ? { ...agent, problems: lacking('WATCH_NOT_SYNCED') } : agent;
+  });
+  expect(outcome).toMatchObject({ state: 'serving', slot: 'b' });
+});
+
+test('an update that lacks something is not taken away for an agent that does not serve at all', async () => {
+  const node = makeNode('neither');
+  const { first, update } = views(node);
+  await first();
+  const broken = { ...agent, isReady: false, hasUsableEndpoint: false };
+  const outcome = await update(broken, { ...agent, problems: lacking('WATCH_NOT_SYNCED') });
+  expect(outcome).toMatchObject({ state: 'failed', message: expect.stringContaining('both stay') });
+  expect(node.pods()).toEqual(['fairlead-a.yaml', 'fairlead-b.yaml']);
+  // As soon as it has everything, it serves alone.
+  expect(await node.run('2', () => agent)).toMatchObject({ state: 'serving', slot: 'b' });
+  expect(node.pods()).toEqual(['fairlead-b.yaml']);
+});
+
+test('a first install that lacks something stays, as there is nothing else, and says what is missing', async () => {
+  const node = makeNode('first');
+  const outcome = await node.run('1', () => ({ ...agent, problems: lacking('WATCH_NOT_SYNCED') }));
+  expect(outcome).toMatchObject({
+    state: 'failed',
+    message: expect.stringContaining('WATCH_NOT_SYNCED at its place'),
+  });
+  expect(node.pods()).toEqual(['fairlead-a.yaml']);
+});
+
+test("another proxy's pod stays while the agent lacks what its configuration asks for", async () => {
+  const node = makeNode('proxy stays');
+  const proxy = join(node.root, podDirectory, 'nginx-proxy.yml');
+  writeFileSync(proxy, 'metadata: {name: nginx-proxy}\nspec: {containers: [{image: nginx}]}\n');
+  const waiting = { ...agent, isReady: false, waitingFor: ['127.0.0.1:6443'] };
+  const seen = new Set<boolean>();
+  const outcome = await node.run(
+    '1',
+    () => {
+      seen.add(existsSync(proxy));
+      return { ...waiting, problems: lacking('CA_UNREADABLE') };
+    },
+    true,
+  );
+  expect([...seen]).toEqual([true]);
+  expect(outcome.message).toContain('CA_UNREADABLE at its place. Do this');
+});
+
+test('without a usable API server the message has the reason of the first one, and what is missing', async () => {
+  const node = makeNode('reason');
+  const outcome = await node.run('1', () => ({
+    ...agent,
+    isReady: false,
+    hasUsableEndpoint: false,
+    firstReason: '10.0.0.1:6443: L6RSP self-signed certificate in certificate chain',
+    problems: [...lacking('CA_UNREADABLE'), ...lacking('ENDPOINTS_UNVERIFIED')],
+  }));
+  expect(outcome.message).toContain('it finds no usable API server (10.0.0.1:6443: L6RSP self-signed');
+  expect(outcome.message).toContain('CA_UNREADABLE at its place');
+  // It follows from the other.
+  expect(outcome.message).not.toContain('ENDPOINTS_UNVERIFIED');
 });
 
 test('an agent of a node that booted with its clock behind is the one that its manifest has started', async () => {
