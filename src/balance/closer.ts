@@ -108,8 +108,11 @@ export class Closer {
   /** Tunnels may leave `from`, as far as certificates are concerned; asks for the proof that is missing. */
   #isAnyProved(from: EndpointId, nowMs: number): boolean {
     const places = this.#deps.snapshots.current.endpoints.filter(
-      ({ endpoint, verdict, demotedFor }) =>
-        endpoint.id !== from && verdict === 'ready' && demotedFor === undefined,
+      ({ endpoint, verdict, demotedFor, isUsable }) =>
+        endpoint.id !== from &&
+        verdict === 'ready' &&
+        demotedFor === undefined &&
+        (isUsable || endpoint.tier !== 'remembered'),
     );
     if (places.some(({ endpoint }) => this.#isProved(endpoint.id, nowMs))) return true;
     for (const { endpoint } of places) this.#deps.prove(endpoint.id);

@@ -19,6 +19,7 @@ const shownEndpoint = v.looseObject({
   verified: v.optional(v.boolean()),
   tier: v.string(),
   sources: v.array(v.string()),
+  gone: v.optional(v.boolean()),
   tunnels: v.number(),
   hint: v.optional(v.string()),
 });

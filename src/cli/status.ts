@@ -58,7 +58,7 @@ export function formatStatus(status: ShownStatus): string {
   const synced =
     discovery.ageSeconds === undefined ? '' : `, last word ${age(discovery.ageSeconds * 1000)} ago`;
   const lines = [
-    `${node}: ${readiness(status)}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
+    `${node}: ${readiness(status)}${shownGone(endpoints)}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
     ...(status.deployment === 'daemonset'
       ? ["run by a DaemonSet: must not be kubelet's only address (docs/manifests.md)"]
       : []),
@@ -95,6 +95,13 @@ const keptCaLines = (kept: ShownStatus['keptCa']) =>
 
 function readiness({ isReady, stopping }: ShownStatus): string {
   return stopping ? `STOPPING (until ${stopping.until} at the latest)` : isReady ? 'ready' : 'NOT READY';
+}
+
+/** API servers that the cluster once listed count, although nothing but this agent knows of them any more. */
+function shownGone(endpoints: ShownStatus['endpoints']): string {
+  const count = endpoints.filter(({ gone }) => gone).length;
+  if (count === 0) return '';
+  return `, ${count} ${count === 1 ? 'API server' : 'API servers'} no longer listed by the cluster`;
 }
 
 const shownListener = ({ address, type, group }: ShownStatus['listeners'][number]) => {

@@ -12,6 +12,11 @@ import { type CacheContent, decodeCache, encodeCache } from './cache-format.ts';
 
 const maxBytes = 1 << 20;
 
+/** Where the agents that keep this cache keep what they remember (memory-format.ts says why it is not in the cache). */
+export function memoryFile(cacheFile: string): string {
+  return `${cacheFile}.remembered`;
+}
+
 /** What a text says, or why it says nothing. */
 export type Reading<T> =
   | { readonly ok: true; readonly value: T }

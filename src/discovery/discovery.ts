@@ -1,5 +1,6 @@
 // Puts the sources together: takes their proposals, refuses what leads back to ourselves, merges, publishes
 // the endpoint set when it has really changed, and keeps the cache on disk. Owns the merged state.
+import { rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Logger } from 'pino';
 import type { CredentialSource } from '../kubernetes/credentials.ts';
@@ -7,7 +8,7 @@ import type { SliceWatchState, SliceWatchTimings } from '../kubernetes/slice-wat
 import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId, HostPort } from '../model/endpoint.ts';
 import type { EndpointSet, KnownEndpoint } from '../model/snapshot.ts';
-import { CacheWriter, readCache } from './cache-file.ts';
+import { CacheWriter, memoryFile, readCache } from './cache-file.ts';
 import type { CacheContent, CachedEndpoint } from './cache-format.ts';
 import { dnsSource, type Lookup } from './dns-source.ts';
 import { kubeconfigSource } from './kubeconfig-source.ts';
@@ -114,6 +115,10 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
         })
       : undefined;
 
+  // Off means forgotten, and not brought back when it is switched on again.
+  if (isWatching && !memory && cacheFile !== undefined)
+    void rm(memoryFile(cacheFile), { force: true }).catch(() => {});
+
   function propose(proposal: Proposal): void {
     if (isStopped) return;
     const endpoints = proposal.endpoints.filter((endpoint) => {
@@ -170,7 +175,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     return ordered.length > 0 ? ordered : current.endpoints.filter(({ tier }) => tier !== 'remembered');
   };
   const { lookup, isUsable, userAgent, watchTimings: timings } = options;
-  const dns = { intervalMs, clock, random, log, ...(lookup && { lookup }) };
+  const dns = { intervalMs, clock, random, log, ...(lookup && { lookup, hosts: async () => [] }) };
   let watch: WatchSource | undefined;
   if (isWatching) {
     watch = watchSource({
@@ -187,11 +192,14 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       ...(timings && { timings }),
     });
   }
+  const named = [
+    dnsSource({ ...dns, names: options.endpoints.filter(({ host }) => !isIP(host)) }),
+    kubeconfigSource({ ...dns, credentials }),
+  ];
   const sources: Source[] = [
     staticSource(options.endpoints),
     cacheSource(formerly),
-    dnsSource({ ...dns, names: options.endpoints.filter(({ host }) => !isIP(host)) }),
-    kubeconfigSource({ ...dns, credentials }),
+    ...named,
     ...(watch ? [watch] : []),
   ];
   if (memory) become({ ...state, remembered: memory.entries });
@@ -226,6 +234,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     },
     usability(isAny) {
       isAnyUsable = isAny;
+      for (const source of named) source.hurry(!isAny);
     },
     kick: () => watch?.kick(),
     async stop() {

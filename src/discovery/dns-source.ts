@@ -1,14 +1,17 @@
-// Endpoints that are configured by name, resolved again and again. A failed or empty answer changes nothing;
-// the last good answer of each name stands.
+// Endpoints that are configured by name, resolved again and again: every few seconds while no endpoint is usable. A
+// failed or empty answer changes nothing; the last good answer of each name stands.
 //
-// The system's resolver is asked (getaddrinfo: /etc/hosts counts, as for every other client on the node). It
-// has no cancellation and occupies a thread, so a name is never asked again while an answer is due.
+// The system's resolver is asked (getaddrinfo: /etc/hosts counts, as for every other client on the node). It has no
+// cancellation and occupies a thread of libuv's pool, of which it never gets more than half (libuv's limit for slow
+// work): reading and writing files goes on beside resolvers that hang. A name is never asked again while an answer is
+// due, and one that waits behind hanging ones for a while is looked up in /etc/hosts here.
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Logger } from 'pino';
 import { type Clock, jittered, type Random, type Timer } from '../model/clock.ts';
 import { type Endpoint, type HostPort, makeEndpoint, type SourceName } from '../model/endpoint.ts';
 import { codeOf, messageOf } from '../model/error-text.ts';
+import { lookupInHosts } from './hosts-lookup.ts';
 import type { Propose, Source } from './source.ts';
 
 /** Every address of a name, both families; rejects when there is none. */
@@ -16,6 +19,11 @@ export type Lookup = (host: string) => Promise<readonly string[]>;
 
 export const systemLookup: Lookup = async (host) =>
   (await lookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address);
+
+export interface NameSource extends Source {
+  /** True: no endpoint is usable. Names are resolved again at once, then soon, until it is false. */
+  hurry(isHurried: boolean): void;
+}
 
 export interface DnsSourceOptions {
   /** In whose name the addresses are proposed: `dns`, or `kubeconfig` for the server of a kubeconfig. */
@@ -26,34 +34,61 @@ export interface DnsSourceOptions {
   readonly random: Random;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly lookup?: Lookup;
+  /** What /etc/hosts says, without the resolver; empty when it says nothing. */
+  readonly hosts?: Lookup;
+  readonly isHurried?: boolean;
 }
 
 /** After a failure the next look comes sooner than the interval, but not at once. */
 const retryMs = 5_000;
+/** While no endpoint is usable: from one look to the next, growing. */
+const firstHurriedMs = 2_000;
+const maxHurriedMs = 15_000;
+/** A resolver without an answer for this long hangs. */
+const hangsAfterMs = 2_000;
 /** What one name may give; a load balancer's name has a handful. */
 const maxAddresses = 32;
 
-export function dnsSource(options: DnsSourceOptions): Source {
-  const { source = 'dns', names, intervalMs, clock, random, log, lookup: ask = systemLookup } = options;
+export function dnsSource(options: DnsSourceOptions): NameSource {
+  const { source = 'dns', names, intervalMs, clock, random, log } = options;
+  const { lookup: ask = systemLookup, hosts = lookupInHosts } = options;
   const good = new Map<HostPort, readonly Endpoint[]>();
   const failing = new Set<HostPort>();
+  /** Absent while an answer is due. */
   const timers = new Map<HostPort, Timer>();
+  /** Running while an answer is due. */
+  const hanging = new Map<HostPort, Timer>();
+  const askedMs = new Map<HostPort, number>();
+  let isHurried = options.isHurried ?? false;
+  /** Looks of this hurry, by name. */
+  const turns = new Map<HostPort, number>();
+  let propose: Propose = () => {};
   let isStopped = false;
 
-  async function look(name: HostPort, propose: Propose): Promise<void> {
+  function take(name: HostPort, addresses: readonly string[]): boolean {
+    const found = addresses
+      .filter((address) => isIP(address) && !address.includes('%'))
+      .slice(0, maxAddresses);
+    if (found.length === 0) return false;
+    good.set(
+      name,
+      found.map((address) => makeEndpoint(address, name.port, { name: name.host })),
+    );
+    if (failing.delete(name)) log.info({ name: name.host }, 'a name resolves again');
+    propose({ source, endpoints: [...good.values()].flat() });
+    return true;
+  }
+
+  async function look(name: HostPort): Promise<void> {
+    timers.delete(name);
+    askedMs.set(name, clock.nowMs());
+    lookInHostsSoon(name);
     let isGood = false;
     try {
-      const addresses = (await ask(name.host)).filter((address) => isIP(address) && !address.includes('%'));
+      const addresses = await ask(name.host);
       if (isStopped) return;
-      if (addresses.length === 0) throw new Error('no address');
+      if (!take(name, addresses)) throw new Error('no address');
       isGood = true;
-      if (failing.delete(name)) log.info({ name: name.host }, 'a name resolves again');
-      const found = addresses.slice(0, maxAddresses);
-      good.set(
-        name,
-        found.map((address) => makeEndpoint(address, name.port, { name: name.host })),
-      );
-      propose({ source, endpoints: [...good.values()].flat() });
     } catch (error) {
       if (isStopped) return;
       const reason = codeOf(error) ?? messageOf(error);
@@ -61,21 +96,63 @@ export function dnsSource(options: DnsSourceOptions): Source {
       if (!failing.has(name))
         log.warn({ name: name.host, reason }, 'a name does not resolve, its last addresses stay');
       failing.add(name);
+    } finally {
+      hanging.get(name)?.cancel();
+      hanging.delete(name);
     }
-    const delayMs = isGood ? intervalMs : Math.min(retryMs, intervalMs);
+    schedule(name, jittered(delayMs(name, isGood), 0.2, random));
+  }
+
+  /** For as long as the resolver hangs, or others hang before this name has its turn. */
+  function lookInHostsSoon(name: HostPort): void {
+    const timer = clock.schedule(hangsAfterMs, () => {
+      void hosts(name.host)
+        .catch(() => [])
+        .then((addresses) => {
+          if (isStopped || hanging.get(name) !== timer) return;
+          take(name, addresses);
+          lookInHostsSoon(name);
+        });
+    });
+    hanging.set(name, timer);
+  }
+
+  function delayMs(name: HostPort, isGood: boolean): number {
+    const usualMs = isGood ? intervalMs : Math.min(retryMs, intervalMs);
+    if (!isHurried) return usualMs;
+    const turn = turns.get(name) ?? 0;
+    turns.set(name, turn + 1);
+    return Math.min(usualMs, maxHurriedMs, firstHurriedMs * 1.5 ** Math.min(turn, 10));
+  }
+
+  function schedule(name: HostPort, afterMs: number): void {
+    timers.get(name)?.cancel();
     timers.set(
       name,
-      clock.schedule(jittered(delayMs, 0.2, random), () => void look(name, propose)),
+      clock.schedule(afterMs, () => void look(name)),
     );
   }
 
   return {
-    start(propose) {
-      for (const name of names) void look(name, propose);
+    start(to) {
+      propose = to;
+      for (const name of names) void look(name);
+    },
+    hurry(next) {
+      const isNew = next && !isHurried;
+      isHurried = next;
+      if (!isNew || isStopped) return;
+      turns.clear();
+      for (const name of names) {
+        if (!timers.has(name)) continue;
+        // An endpoint that comes and goes does not make a name be asked more often than that.
+        const sinceMs = clock.nowMs() - (askedMs.get(name) ?? Number.NEGATIVE_INFINITY);
+        schedule(name, Math.max(0, jittered(firstHurriedMs, 0.2, random) - sinceMs));
+      }
     },
     async stop() {
       isStopped = true;
-      for (const timer of timers.values()) timer.cancel();
+      for (const timer of [...timers.values(), ...hanging.values()]) timer.cancel();
     },
   };
 }

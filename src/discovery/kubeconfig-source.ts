@@ -2,15 +2,16 @@
 import { isIP } from 'node:net';
 import type { CredentialSource } from '../kubernetes/credentials.ts';
 import { formatHostPort, makeEndpoint } from '../model/endpoint.ts';
-import { type DnsSourceOptions, dnsSource } from './dns-source.ts';
-import type { Propose, Source } from './source.ts';
+import { type DnsSourceOptions, dnsSource, type NameSource } from './dns-source.ts';
+import type { Propose } from './source.ts';
 
 interface Options extends Omit<DnsSourceOptions, 'names' | 'source'> {
   readonly credentials: Pick<CredentialSource, 'server' | 'subscribe'>;
 }
 
-export function kubeconfigSource({ credentials, ...options }: Options): Source {
-  let names: Source | undefined;
+export function kubeconfigSource({ credentials, ...options }: Options): NameSource {
+  let names: NameSource | undefined;
+  let isHurried = false;
   let seen = '';
   let unsubscribe: (() => void) | undefined;
 
@@ -25,7 +26,7 @@ export function kubeconfigSource({ credentials, ...options }: Options): Source {
       propose({ source: 'kubeconfig', endpoints: [makeEndpoint(server.host, server.port)] });
       return;
     }
-    names = dnsSource({ ...options, source: 'kubeconfig', names: [server] });
+    names = dnsSource({ ...options, source: 'kubeconfig', names: [server], isHurried });
     names.start(propose);
   }
 
@@ -33,6 +34,10 @@ export function kubeconfigSource({ credentials, ...options }: Options): Source {
     start(propose) {
       unsubscribe = credentials.subscribe(() => look(propose));
       look(propose);
+    },
+    hurry(next) {
+      isHurried = next;
+      names?.hurry(next);
     },
     async stop() {
       unsubscribe?.();

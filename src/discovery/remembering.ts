@@ -4,7 +4,7 @@
 import type { Logger } from 'pino';
 import type { Clock, Random, Timer } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
-import { CacheWriter, readStateFile, readTextOrNothing, writeAtomically } from './cache-file.ts';
+import { CacheWriter, memoryFile, readStateFile, readTextOrNothing, writeAtomically } from './cache-file.ts';
 import {
   emptyMemory,
   forgetExpired,
@@ -35,11 +35,6 @@ export interface RememberingOptions {
   /** Some endpoint is usable: while none is, nothing is forgotten. */
   isAnyUsable(): boolean;
   onChange(entries: readonly RememberedEndpoint[]): void;
-}
-
-/** Where the memory of the agents that keep this cache is. */
-export function memoryFile(cacheFile: string): string {
-  return `${cacheFile}.remembered`;
 }
 
 const tickMs = 60_000;
@@ -164,7 +159,6 @@ export class Remembering {
 
   /** What the other agent has added or counted. */
   #adopt(merged: readonly RememberedEndpoint[]): void {
-    if (this.#isStopped) return;
     // Meanwhile this agent may have learnt more: what it has keeps its own words.
     const own = new Set(this.#memory.entries.map(({ endpoint }) => endpoint.id));
     const added = merged.filter(({ endpoint }) => !own.has(endpoint.id));
@@ -173,6 +167,6 @@ export class Remembering {
     const listed = this.#listed;
     const next = { ...this.#memory, entries };
     this.#memory = listed ? noteListed(next, listed, listed) : next;
-    this.#options.onChange(this.#memory.entries);
+    if (!this.#isStopped) this.#options.onChange(this.#memory.entries);
   }
 }

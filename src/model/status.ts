@@ -32,6 +32,8 @@ export interface StatusEndpoint {
   /** `removed`: discovery no longer lists it, and it still carries tunnels. */
   readonly tier: Tier | 'removed';
   readonly sources: readonly SourceName[];
+  /** The cluster listed it once, no longer does, and lists no other in its place. */
+  readonly gone?: true;
   readonly zone?: string;
   /** 1 is this node's first choice. */
   readonly rank: number;

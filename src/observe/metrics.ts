@@ -197,13 +197,21 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_endpoints_known',
     of: 'group',
     type: 'gauge',
-    help: 'Known endpoints by tier: discovered, or seed (configured, but not listed by the cluster).',
+    help: 'Known endpoints by tier: discovered, seed (configured, but not listed by the cluster), or remembered (verified once, and neither listed nor configured now).',
     labels: ['tier'],
     collect: ({ snapshot }) =>
-      (['discovered', 'seed'] as const).map((tier) => ({
+      (['discovered', 'seed', 'remembered'] as const).map((tier) => ({
         labels: { tier },
         value: snapshot().endpoints.filter(({ endpoint }) => endpoint.tier === tier).length,
       })),
+  },
+  {
+    name: 'fairlead_endpoints_gone',
+    of: 'group',
+    type: 'gauge',
+    help: 'API servers that were verified once, that the cluster no longer lists, and in whose place it lists no other.',
+    labels: [],
+    collect: ({ snapshot }) => one(snapshot().endpoints.filter(({ endpoint }) => endpoint.isGone).length),
   },
   {
     name: 'fairlead_snapshot_version',

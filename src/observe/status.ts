@@ -47,6 +47,7 @@ function statusEndpoints({ snapshot, leaving, traffic }: GroupStatusInput): Stat
       verified: isVerified,
       tier: index < snapshot.endpoints.length ? endpoint.tier : 'removed',
       sources: endpoint.sources,
+      ...(endpoint.isGone && { gone: true }),
       ...(endpoint.zone !== undefined && { zone: endpoint.zone }),
       rank: index + 1,
       tunnels: activeTunnels,

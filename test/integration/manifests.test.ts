@@ -76,7 +76,7 @@ describe('alerts', () => {
     const used = expr.match(/\bfairlead_\w+/g) ?? [];
     expect(used.length).toBeGreaterThan(0);
     expect(used.filter((name) => !names.has(name))).toEqual([]);
-    const words = expr.replace(/\bfairlead_\w+/g, '').match(/[a-z_]+/g) ?? [];
+    const words = expr.replace(/\bfairlead_\w+|"[^"]*"/g, '').match(/[a-z_]+/g) ?? [];
     const labels = [...names.values()].flat();
     const language = ['and', 'or', 'unless', 'sum', 'without'];
     expect(words.filter((word) => !language.includes(word) && !labels.includes(word))).toEqual([]);

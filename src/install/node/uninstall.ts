@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { memoryFile } from '../../discovery/cache-file.ts';
 import { keptCaPath } from '../../discovery/kept-ca.ts';
-import { memoryFile } from '../../discovery/remembering.ts';
 import { messageOf } from '../../model/error-text.ts';
 import { resolveBelow } from '../below-root.ts';
 import { applyHosts, planHosts } from '../hosts.ts';

@@ -1,9 +1,11 @@
 // The sources together, over a stand-in control plane: what is known when, and what survives a restart.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ownListenerCheck } from '../../../src/discovery/own-listener.ts';
 import { type Endpoint, makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { KnownEndpoint } from '../../../src/model/snapshot.ts';
+import { decodeCache as decodePreviousCache } from '../../fixtures/previous-cache-format.ts';
+import type { ControlPlaneOptions } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/eventually.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { hostPort, putSlice, type Rig, sliceRequests, startRig } from './harness.ts';
@@ -277,3 +279,73 @@ function rigCredentials() {
     subscribe: () => () => {},
   };
 }
+
+describe('API servers that were once verified', () => {
+  const remembered = () =>
+    rig.discovery.current.endpoints.filter(({ tier }) => tier === 'remembered').map(({ id }) => id);
+  const startAndVerify = async (plane?: ControlPlaneOptions) => {
+    rig = await startRig({ ...(plane && { plane }), discovery: () => ({ options: options() }) });
+    await eventually(
+      'all are known',
+      () => rig.discovered().length === 3 && rig.discovery.current.syncedAtMs,
+    );
+    for (const id of rig.ids()) rig.discovery.verified(id);
+  };
+
+  test('stay when they leave the list, after a restart too, and the cache is one that the previous release reads', async () => {
+    await startAndVerify();
+    const [first = '', second = '', third = ''] = rig.plane.endpoints;
+    await rig.plane.servers[1]?.terminate();
+    await eventually('one is remembered', () => remembered().length === 1);
+    expect(remembered()).toEqual([second]);
+    expect(rig.discovery.current.endpoints.find(({ id }) => id === second)?.isGone).toBe(true);
+    await rig.discovery.stop();
+    const reading = decodePreviousCache(onDisk());
+    expect(reading.ok && reading.value.endpoints.map(({ endpoint: { id } }) => id).sort()).toEqual(
+      [first, third].sort(),
+    );
+    const before = rig;
+    rig = await startRig({
+      plane: { servers: 1, started: 0 },
+      discovery: () => ({ endpoints: [], options: options() }),
+    });
+    expect(remembered()).toEqual([second]);
+    expect(rig.discovered().sort()).toEqual([first, third].sort());
+    await before.stop();
+  });
+
+  test('are found again with the address that they had, and are listed then', async () => {
+    await startAndVerify();
+    const [, server] = rig.plane.servers;
+    await server?.terminate();
+    await eventually('one is remembered', () => remembered().length === 1);
+    await server?.start();
+    await eventually('it is listed again', () => rig.discovered().length === 3);
+    expect(remembered()).toEqual([]);
+  });
+
+  test('are forgotten at once when the memory is off', async () => {
+    writeFileSync(`${cacheFile}.remembered`, '{"version":1,"remembered":[]}');
+    rig = await startRig({ discovery: () => ({ options: options({ rememberForMs: 0 }) }) });
+    await eventually(
+      'all are known',
+      () => rig.discovered().length === 3 && rig.discovery.current.syncedAtMs,
+    );
+    for (const id of rig.ids()) rig.discovery.verified(id);
+    const [, second] = rig.plane.servers;
+    await second?.terminate();
+    await eventually('it is gone', () => rig.ids().length === 2);
+    await rig.discovery.stop();
+    expect(existsSync(`${cacheFile}.remembered`)).toBe(false);
+  });
+
+  test('are never those that were not verified', async () => {
+    rig = await startRig({ discovery: () => ({ options: options() }) });
+    await eventually(
+      'all are known',
+      () => rig.discovered().length === 3 && rig.discovery.current.syncedAtMs,
+    );
+    await rig.plane.servers[1]?.terminate();
+    await eventually('it is gone', () => rig.ids().length === 2);
+  });
+});

@@ -1,7 +1,7 @@
 import { rendezvousOrder } from '../../../src/balance/pick-order.ts';
 import { makePicker } from '../../../src/balance/picker.ts';
 import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
-import { makeSnapshot } from '../../../src/balance/snapshot.ts';
+import { isOnMemory, makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { KnownEndpoint, Tier, Verdict } from '../../../src/model/snapshot.ts';
@@ -225,5 +225,122 @@ describe('policy', () => {
     const firsts = Array.from({ length: 6 }, () => hosts(pick)[0]);
     for (const { host } of endpoints) expect(firsts.filter((first) => first === host)).toHaveLength(2);
     expect(hosts(pick).slice(3)).toEqual(['10.0.0.8', '10.0.0.9']);
+  });
+});
+
+describe('remembered endpoints', () => {
+  const ready = (verifiedMs: number) => health('ready', { isVerified: true, verifiedMs });
+  const status500 = { code: 'L7STS', status: 500 } as const;
+  const seen = (items: Parameters<typeof snapshotOf>[0], onMemorySinceMs?: number) => {
+    const states = new Map(items.map(([endpoint, state]) => [endpoint.id, state]));
+    const set = { endpoints: items.map(([endpoint]) => endpoint) };
+    const state = (id: string) => states.get(id);
+    const input = { set, state, nodeName: 'node-1', nowMs: 10_000, wallMs: 1e12 };
+    const since = isOnMemory(set, state) ? onMemorySinceMs : undefined;
+    return makeSnapshot({ ...input, ...(since !== undefined && { onMemorySinceMs: since }) }, 1);
+  };
+  const memory = known(1, 'remembered');
+
+  test.each(['ready', 'unknown'] as const)('are not tried while a listed one is %s', (verdict) => {
+    const snapshot = seen(
+      [
+        [known(2), health(verdict)],
+        [memory, ready(9_000)],
+      ],
+      8_000,
+    );
+    expect(order(snapshot)).toEqual(['10.0.0.2']);
+    expect(snapshot.usableCount).toBe(1);
+    expect(snapshot.endpoints.map(({ endpoint: { host } }) => host)).toEqual(['10.0.0.2', '10.0.0.1']);
+  });
+
+  test('are not tried while a seed is ready, nor while a listed one is only held out for flapping', () => {
+    expect(
+      order(
+        seen(
+          [
+            [known(2, 'seed'), health('ready')],
+            [memory, ready(9_000)],
+          ],
+          8_000,
+        ),
+      ),
+    ).toEqual(['10.0.0.2']);
+    const held = seen(
+      [
+        [known(2), health('ready', { heldUntilMs: 20_000 })],
+        [memory, ready(9_000)],
+      ],
+      8_000,
+    );
+    expect(order(held)).toEqual(['10.0.0.2']);
+    expect(held.usableCount).toBe(1);
+  });
+
+  test('are used when nothing else is, once verified after that moment', () => {
+    const dead = [known(2), health('dead')] as const;
+    expect(order(seen([dead, [memory, ready(7_999)]], 8_000))).toEqual(['10.0.0.2']);
+    const snapshot = seen([dead, [memory, ready(8_000)]], 8_000);
+    expect(order(snapshot)).toEqual(['10.0.0.1', '10.0.0.2']);
+    expect(snapshot.usableCount).toBe(1);
+  });
+
+  test('failing open tries those that are verified and not ready, before what is silent', () => {
+    const unready = health('unready', { isVerified: true, verifiedMs: 9_000, reason: status500 });
+    const snapshot = seen(
+      [
+        [known(2), health('dead')],
+        [memory, unready],
+      ],
+      8_000,
+    );
+    expect(snapshot.usableCount).toBe(0);
+    expect(order(snapshot)).toEqual(['10.0.0.1', '10.0.0.2']);
+  });
+
+  test.each([
+    ['was never verified', health('ready', { isVerified: false })],
+    ['answers, and not over verified TLS', health('unready', { verifiedMs: 9_000, reason: status500 })],
+    [
+      'refuses',
+      health('unready', { isVerified: true, verifiedMs: 9_000, reason: { code: 'L4CON', text: 'refused' } }),
+    ],
+    [
+      'shows a bad certificate',
+      health('unready', { isVerified: true, verifiedMs: 9_000, reason: { code: 'L6RSP' } }),
+    ],
+    ['is silent', health('dead', { isVerified: true, verifiedMs: 9_000, reason: { code: 'L4TOUT' } })],
+    ['has not been checked', health('unknown')],
+  ])('failing open excludes one that %s', (_, state) => {
+    expect(
+      order(
+        seen(
+          [
+            [known(2), health('dead')],
+            [memory, state],
+          ],
+          8_000,
+        ),
+      ),
+    ).toEqual(['10.0.0.2']);
+    expect(order(seen([[memory, state]], 8_000))).toEqual([]);
+  });
+
+  test('policies choose among them only when nothing else is usable', () => {
+    const traffic = { traffic: () => ({ activeTunnels: 0, totalTunnels: 0, bytesUp: 0, bytesDown: 0 }) };
+    const others = [known(3, 'remembered'), known(4, 'remembered')].map(
+      (one) => [one, ready(9_000)] as const,
+    );
+    for (const policy of ['rendezvous', 'least-connections', 'round-robin'] as const) {
+      const publisher = new SnapshotPublisher();
+      publisher.publish(() => seen([[known(2), health('ready')], ...others], 8_000));
+      expect(makePicker(policy, publisher, traffic)().candidates.map(({ host }) => host)).toEqual([
+        '10.0.0.2',
+      ]);
+      publisher.publish(() => seen([[known(2), health('dead')], ...others], 8_000));
+      const { candidates, usableCount } = makePicker(policy, publisher, traffic)();
+      expect(usableCount).toBe(2);
+      expect(candidates.at(-1)?.host).toBe('10.0.0.2');
+    }
   });
 });

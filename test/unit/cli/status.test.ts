@@ -106,3 +106,13 @@ test('listeners of another kind or group say so', () => {
     'listening on 127.0.0.1:6443, 127.0.0.1:6444 (http), 127.0.0.1:2379 (etcd)\n',
   );
 });
+
+test('the first line counts API servers that the cluster no longer lists', () => {
+  const [first, second] = status.endpoints;
+  const gone = { ...second!, tier: 'remembered', sources: ['memory'], gone: true };
+  const headline = (...endpoints: ShownStatus['endpoints']) =>
+    formatStatus({ ...status, endpoints }).split('\n')[0];
+  expect(headline(first!, gone)).toContain('ready, 1 API server no longer listed by the cluster, fairlead');
+  expect(headline(first!, gone, gone)).toContain('2 API servers no longer listed');
+  expect(headline(first!, { ...gone, gone: false })).toBe('node-1: ready, fairlead 1.2.3, up 1h1m');
+});

@@ -1,12 +1,17 @@
 import { dnsSource, systemLookup } from '../../../src/discovery/dns-source.ts';
+import { addressesIn } from '../../../src/discovery/hosts-lookup.ts';
 import type { Proposal } from '../../../src/discovery/source.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { recordingLog } from '../../support/recording-log.ts';
 
-function start(answers: Record<string, () => Promise<readonly string[]>>) {
+function start(
+  answers: Record<string, () => Promise<readonly string[]>>,
+  hosts: () => Promise<readonly string[]> = async () => [],
+) {
   const clock = new FakeClock();
   const log = recordingLog();
   const asked: string[] = [];
+  const askedAtMs: number[] = [];
   const said: Proposal[] = [];
   const source = dnsSource({
     names: Object.keys(answers).map((host) => ({ host, port: 6443 })),
@@ -14,14 +19,16 @@ function start(answers: Record<string, () => Promise<readonly string[]>>) {
     clock,
     random: () => 0.5,
     log,
+    hosts,
     lookup: (host) => {
       asked.push(host);
+      askedAtMs.push(clock.nowMs());
       return answers[host]!();
     },
   });
   source.start((proposal) => said.push(proposal));
   const ids = () => said.at(-1)?.endpoints.map((e) => e.id);
-  return { clock, log, asked, said, source, ids };
+  return { clock, log, asked, askedAtMs, said, source, ids };
 }
 
 test('names give the addresses of both families, and keep their name', async () => {
@@ -88,4 +95,77 @@ test('nothing is proposed after stop, also by a lookup that was under way', asyn
 test('the system resolver knows what /etc/hosts knows', async () => {
   const addresses = await systemLookup('localhost');
   expect(addresses.some((address) => address === '127.0.0.1' || address === '::1')).toBe(true);
+});
+
+describe('while no endpoint is usable', () => {
+  test('names are resolved at once, then after 2 s growing to 15 s', async () => {
+    const { clock, source, askedAtMs } = start({ a: async () => ['10.0.0.1'] });
+    await clock.advance(10_000);
+    const sinceMs = clock.nowMs();
+    source.hurry(true);
+    await clock.advance(120_000);
+    const looks = askedAtMs.filter((at) => at >= sinceMs).map((at) => at - sinceMs);
+    expect(looks[0]).toBe(0);
+    const gaps = looks.slice(1).map((at, index) => Math.round(at - looks[index]!));
+    expect(gaps.slice(0, 3)).toEqual([2_000, 3_000, 4_500]);
+    expect(gaps.at(-1)).toBe(15_000);
+  });
+
+  test('a control plane that has moved is found within 3 s of the change', async () => {
+    let address = '10.0.0.1';
+    const { clock, source, ids } = start({ a: async () => [address] });
+    await clock.advance(10_000);
+    source.hurry(true);
+    await clock.advance(100);
+    address = '10.0.0.2';
+    await clock.advance(3_000);
+    expect(ids()).toEqual(['10.0.0.2:6443']);
+  });
+
+  test('a resolver that fails is asked as often', async () => {
+    const { clock, source, askedAtMs } = start({ a: () => Promise.reject(new Error('down')) });
+    await clock.advance(9_000);
+    const sinceMs = clock.nowMs();
+    source.hurry(true);
+    await clock.advance(4_900);
+    expect(askedAtMs.filter((at) => at >= sinceMs)).toHaveLength(2);
+  });
+
+  test('afterwards the interval holds again, and one that comes and goes asks no more than every 2 s', async () => {
+    const { clock, source, askedAtMs } = start({ a: async () => ['10.0.0.1'] });
+    await clock.advance(10_000);
+    const sinceMs = clock.nowMs();
+    for (let turn = 0; turn < 100; turn += 1) {
+      source.hurry(true);
+      await clock.advance(100);
+      source.hurry(false);
+      await clock.advance(100);
+    }
+    expect(askedAtMs.filter((at) => at >= sinceMs).length).toBeLessThanOrEqual(11);
+    await clock.advance(30_000);
+    const calmMs = clock.nowMs();
+    await clock.advance(300_000);
+    expect(askedAtMs.filter((at) => at > calmMs)).toHaveLength(10);
+  });
+});
+
+test('while the resolver hangs, the hosts file is read instead', async () => {
+  let line = '10.0.0.7';
+  const { clock, ids, source } = start({ a: () => new Promise(() => {}) }, async () => [line]);
+  await clock.advance(2_500);
+  expect(ids()).toEqual(['10.0.0.7:6443']);
+  line = '10.0.0.8';
+  await clock.advance(2_500);
+  expect(ids()).toEqual(['10.0.0.8:6443']);
+  await source.stop();
+  expect(clock.pendingTimers).toBe(0);
+});
+
+test.each([
+  ['10.0.0.1 cp.example cp', ['10.0.0.1']],
+  ['# 10.0.0.1 cp.example\n\t10.0.0.2\tother CP.Example # cp', ['10.0.0.2']],
+  ['10.0.0.1 cp.example\n10.0.0.1 x\nfd00::1 cp.example', ['10.0.0.1', 'fd00::1']],
+  ['10.0.0.1 notcp.example\ncp.example', []],
+])('of the hosts file %j the name cp.example has %j', (text, addresses) => {
+  expect(addressesIn(text, 'cp.example.')).toEqual(addresses);
 });

@@ -1,4 +1,4 @@
-import { Monitor, type MonitoredConnection } from '../../../src/health/monitor.ts';
+import { type MemoryUse, Monitor, type MonitoredConnection } from '../../../src/health/monitor.ts';
 import type { CheckResult, ProbePhase, RunningCheck } from '../../../src/health/probe.ts';
 import type { ProbeResult } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
@@ -30,6 +30,7 @@ class FakeConnection implements MonitoredConnection {
   run(done: (result: CheckResult) => void): RunningCheck {
     const running = { phase: (this.isUsed ? 'requesting' : this.world.stuckAt) as ProbePhase, done };
     this.running = running;
+    this.world.startedAtMs.push(this.world.clock.nowMs());
     this.world.checks.push(this.isUsed ? 'kept' : 'fresh');
     const { answer } = this.world;
     if (answer) queueMicrotask(() => this.end(answer));
@@ -66,6 +67,8 @@ class World {
   stuckAt: ProbePhase = 'connecting';
   verdict: Verdict = 'unknown';
   isInUse = true;
+  memory: MemoryUse | undefined;
+  startedAtMs: number[] = [];
   readonly monitor = new Monitor(makeEndpoint('10.0.0.1', 6443), {
     clock: this.clock,
     random: () => 0.5,
@@ -77,6 +80,7 @@ class World {
     },
     verdict: () => this.verdict,
     isInUse: () => this.isInUse,
+    memory: () => this.memory,
     onSuspected: () => {
       this.suspectedAtMs.push(this.clock.nowMs());
       if (this.verdict === 'ready') this.verdict = 'suspect';
@@ -280,4 +284,64 @@ test('after stop nothing runs and no timer is left', async () => {
   await world.clock.advance(100_000);
   expect(world.results).toHaveLength(1);
   expect(world.clock.pendingTimers).toBe(0);
+});
+
+describe('a remembered endpoint', () => {
+  const hour = 3_600_000;
+
+  test('that answers costs less than a handshake in 70 minutes at rest, and keeps no connection', async () => {
+    const world = new World();
+    world.isInUse = false;
+    world.memory = 'resting';
+    await world.start();
+    expect(world.connections.at(-1)?.isClosed).toBe(true);
+    await world.clock.advance(70 * 60_000 - 1);
+    expect(world.connections).toHaveLength(1);
+    await world.clock.advance(24 * hour);
+    expect(world.connections.length).toBeGreaterThan(10);
+  });
+
+  test('that refuses is asked every five to ten minutes at rest', async () => {
+    const world = new World();
+    world.isInUse = false;
+    world.memory = 'resting';
+    world.answer = { kind: 'refused' };
+    world.verdict = 'unready';
+    await world.start();
+    world.results = [];
+    await world.clock.advance(hour);
+    expect(world.results.length).toBeGreaterThanOrEqual(6);
+    expect(world.results.length).toBeLessThanOrEqual(12);
+  });
+
+  test.each(['refused', 'silent'] as const)(
+    'that is needed is asked every second while it is %s',
+    async (kind) => {
+      const world = new World();
+      world.isInUse = false;
+      world.memory = 'needed';
+      world.answer = kind === 'refused' ? { kind } : undefined;
+      world.verdict = kind === 'refused' ? 'unready' : 'dead';
+      await world.start();
+      await world.clock.advance(30_000);
+      const starts = world.startedAtMs;
+      const gaps = starts.slice(1).map((at, index) => at - starts[index]!);
+      expect(starts.length).toBeGreaterThanOrEqual(27);
+      expect(Math.max(...gaps)).toBeLessThanOrEqual(1_100);
+    },
+  );
+
+  test('that comes back is soon asked again, however long it was away', async () => {
+    const world = new World();
+    world.memory = 'needed';
+    world.answer = { kind: 'refused' };
+    world.verdict = 'unready';
+    await world.start();
+    await world.clock.advance(600_000);
+    world.answer = { kind: 'answered', isExpected: false, status: 500 };
+    await world.clock.advance(1_200);
+    world.results = [];
+    await world.clock.advance(3_000);
+    expect(world.results.length).toBeGreaterThanOrEqual(2);
+  });
 });
