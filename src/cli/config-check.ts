@@ -1,11 +1,18 @@
-// `fairlead config check`: loads the configuration as `run` would, and says whether it is good.
+// `fairlead config check`: loads the configuration as `run` would, and says whether it is good; names the files of it that
+// are missing on this host.
 import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { loadOrFail } from './load-or-fail.ts';
+import { namedFileProblems } from './named-files.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export async function configCheck(options: ConfigOptions, surroundings: Surroundings): Promise<number> {
-  const { file } = await loadOrFail(loadInput(options, surroundings));
-  surroundings.print(`${file ?? 'The configuration'} is good.\n`);
+  const loaded = await loadOrFail(loadInput(options, surroundings));
+  const problems = await namedFileProblems(loaded);
+  for (const problem of problems) surroundings.printError(`warning: ${problem}\n`);
+  const but = problems.length === 0 ? '' : `, but for ${count(problems.length)} that it names`;
+  surroundings.print(`${loaded.file ?? 'The configuration'} is good${but}.\n`);
   return exitCodes.ok.code;
 }
+
+const count = (files: number) => (files === 1 ? 'one file' : `${files} files`);

@@ -63,7 +63,9 @@ Examples:
     .description('Check or print the configuration.')
     .helpCommand(false);
   addConfigOptions(config.command('check'))
-    .description('Check the configuration as `run` would, without starting; print every problem.')
+    .description(
+      'Check the configuration as `run` would, without starting; print every problem. Files that it names and that are missing or unreadable here are warnings: the agent would wait for them.',
+    )
     .action(doing(async () => (await import('./config-check.ts')).configCheck))
     .addHelpText('after', '\nExample:\n  fairlead config check --config /etc/fairlead/fairlead.yaml');
   addConfigOptions(config.command('print'))

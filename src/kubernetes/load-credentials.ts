@@ -35,6 +35,8 @@ export interface CredentialOptions {
   /** The ClusterIP of the `kubernetes` service (KUBERNETES_SERVICE_HOST). */
   readonly serviceHost?: string;
   readonly locate?: Locate;
+  /** Exec plugins are not run, and their users count as without credentials. */
+  readonly isPluginSkipped?: boolean;
 }
 
 export const defaultServiceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -100,7 +102,9 @@ export async function readCredentials(
   const ca = await then('CA_UNREADABLE', caPart, readCa);
   const identityParts: PartReading<IdentityParts> = isIdentityGiven
     ? await reading('CREDENTIALS_UNREADABLE', () => explicitIdentity(options, fromFile))
-    : source.identity;
+    : options.isPluginSkipped && readValue(source.identity)?.execUser
+      ? { state: 'absent' }
+      : source.identity;
   const others = { ca, place: source.place, isVerificationAsked: asksForVerification(options), warnings };
   const identity = await then('CREDENTIALS_UNREADABLE', identityParts, async (parts) => {
     const { execUser } = parts;
