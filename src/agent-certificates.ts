@@ -1,5 +1,6 @@
 // What the certificates of a group's endpoints mean for their order: which are used last, and which are proved first.
 // Owns the names that clients verify; the certificates and their proofs are health's.
+import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { SeenClientNames } from './balance/client-names.ts';
 import { type ClientName, type Demotions, demotionsOf } from './balance/demotion.ts';
@@ -12,6 +13,7 @@ import type { Clock } from './model/clock.ts';
 import type { EndpointId } from './model/endpoint.ts';
 import type { ClientTlsOutcome } from './model/outcome.ts';
 import type { KnownEndpoint } from './model/snapshot.ts';
+import type { CertificateNumbers, Validity } from './observe/certificate-metrics.ts';
 
 export interface GroupCertificatesDeps {
   readonly clock: Clock;
@@ -21,6 +23,8 @@ export interface GroupCertificatesDeps {
   state(endpoint: EndpointId): HealthState | undefined;
   certificates(endpoint: EndpointId): SeenCertificates | undefined;
   prove(endpoint: EndpointId, request: ProofRequest): void;
+  /** Our own. */
+  credentials(): { readonly ca?: string; readonly cert?: string };
 }
 
 export class GroupCertificates {
@@ -28,6 +32,8 @@ export class GroupCertificates {
   readonly #seen: SeenClientNames;
   #missingEverywhere: readonly string[] = [];
   #isClockSuspect = false;
+  #byEndpoint: Demotions['byEndpoint'] = new Map();
+  #ids: readonly EndpointId[] = [];
 
   constructor(deps: GroupCertificatesDeps) {
     this.#deps = deps;
@@ -70,6 +76,8 @@ export class GroupCertificates {
       };
     });
     const { byEndpoint, missingEverywhere } = demotionsOf(standings, names);
+    this.#byEndpoint = byEndpoint;
+    this.#ids = known.map(({ id }) => id);
     for (const { id, isReady, isUnproven: mustProve, covers } of standings) {
       if (!isReady) continue;
       if (mustProve) this.#deps.prove(id, { cause: 'return' });
@@ -92,6 +100,28 @@ export class GroupCertificates {
       }),
     );
     return byEndpoint;
+  }
+
+  /** Wall time at which the certificate that an endpoint showed last expires. */
+  notAfterMs(endpoint: EndpointId): number | undefined {
+    return this.#deps.certificates(endpoint)?.usual?.notAfterMs;
+  }
+
+  numbers(): CertificateNumbers {
+    const { ca, cert } = this.#deps.credentials();
+    const cas = validities(ca).sort((a, b) => b.notAfterMs - a.notAfterMs);
+    const [client] = validities(cert);
+    return {
+      serving: this.#ids.flatMap((endpoint) => {
+        const usual = this.#deps.certificates(endpoint)?.usual;
+        return usual ? [{ endpoint, notBeforeMs: usual.notBeforeMs, notAfterMs: usual.notAfterMs }] : [];
+      }),
+      ...(client && { client }),
+      ...(cas[0] && { ca: cas[0] }),
+      demoted: [...this.#byEndpoint].map(([endpoint, { reason }]) => ({ endpoint, reason })),
+      missingNames: this.#missingEverywhere,
+      isClockSuspect: this.#isClockSuspect,
+    };
   }
 
   #names(): ClientName[] {
@@ -128,4 +158,19 @@ export class GroupCertificates {
       );
     else this.#deps.log.info({ now }, 'a serving certificate is valid again by the clock of this node');
   }
+}
+
+const blocks = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+/** Large bundles of a runtime's CAs are nothing to look at one by one. */
+const maxBlocks = 64;
+
+function validities(pem = ''): Validity[] {
+  return (pem.match(blocks) ?? []).slice(0, maxBlocks).flatMap((block) => {
+    try {
+      const { validFromDate, validToDate } = new X509Certificate(block);
+      return [{ notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() }];
+    } catch {
+      return [];
+    }
+  });
 }

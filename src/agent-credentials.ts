@@ -17,6 +17,7 @@ import {
 import type { SliceWatchState } from './kubernetes/slice-watch-options.ts';
 import { type CredentialWatch, watchCredentials } from './kubernetes/watch-credentials.ts';
 import type { Clock, Random } from './model/clock.ts';
+import type { HostPort } from './model/endpoint.ts';
 import { problemKinds } from './model/problems.ts';
 import { formatReason, type JudgedEndpoint } from './model/snapshot.ts';
 import type { StatusKeptCa, StatusProblem } from './model/status.ts';
@@ -79,6 +80,11 @@ export class GroupCredentials {
 
   get current(): Credentials {
     return this.#watch?.current ?? noCredentials;
+  }
+
+  /** The server of the kubeconfig, when there is one. */
+  get server(): HostPort | undefined {
+    return this.#watch?.server;
   }
 
   /** The API servers of this group are to be verified. */

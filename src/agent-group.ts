@@ -18,12 +18,13 @@ import { isNext, isOnMemory, isUsable, makeSnapshot } from './balance/snapshot.t
 import { defaultGroupName, type GroupConfig } from './config/config.ts';
 import { type Discovery, startDiscovery } from './discovery/discovery.ts';
 import { followEndpoints, type FollowedSet } from './discovery/follow.ts';
+import { OwnServerName } from './discovery/own-server-name.ts';
 import { Health } from './health/health.ts';
 import { ProbeConnection } from './health/probe.ts';
 import { type ProbeResult, reasonOf } from './health/verdict.ts';
 import { checkIdentity } from './kubernetes/server-identity.ts';
 import { systemClock } from './model/clock.ts';
-import type { Endpoint, EndpointId } from './model/endpoint.ts';
+import type { Endpoint, EndpointId, HostPort } from './model/endpoint.ts';
 import type { OutcomeReporter } from './model/outcome.ts';
 import { type EndpointSet, formatReason, type JudgedEndpoint, type KnownEndpoint } from './model/snapshot.ts';
 import { type GroupMetricSources, ProbeCounters } from './observe/metrics.ts';
@@ -74,7 +75,8 @@ export class EndpointGroup {
   readonly #credentials: GroupCredentials;
   #discovery: Discovery | undefined;
   readonly #setListeners = new Set<() => void>();
-  #isOwnListener: (endpoint: Endpoint) => boolean = () => false;
+  #isOwnListener: (endpoint: HostPort) => boolean = () => false;
+  readonly #ownServerName = new OwnServerName({ clock, isOwnListener: (at) => this.#isOwnListener(at) });
   #leader: FollowedSet | undefined;
   #sweep: ReturnType<typeof clock.schedule> | undefined;
   #remembered: ReadonlySet<EndpointId> = new Set();
@@ -176,10 +178,11 @@ export class EndpointGroup {
     this.#certificates = new GroupCertificates({
       clock,
       log: this.#log,
-      certainNames: () => [],
+      certainNames: () => this.#certainNames(),
       state: (id) => this.#health.state(id),
       certificates: (id) => this.#health.certificates(id),
       prove: (id, request) => this.#health.prove(id, request),
+      credentials: () => this.#credentials.current,
     });
     this.#closer = new Closer({
       clock,
@@ -220,7 +223,7 @@ export class EndpointGroup {
   }
 
   /** `leader`: the group whose hosts this one takes, when it follows one. */
-  start(isOwnListener: (endpoint: Endpoint) => boolean, leader?: FollowedSet): void {
+  start(isOwnListener: (endpoint: HostPort) => boolean, leader?: FollowedSet): void {
     this.#isOwnListener = isOwnListener;
     this.#leader = leader;
     this.#startDiscovery();
@@ -361,6 +364,15 @@ export class EndpointGroup {
     if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
   }
 
+  /** Names that clients of this group verify, as far as configurations say so. */
+  #certainNames(): readonly string[] {
+    const name = this.#ownServerName.of(this.#credentials.server);
+    // A name of its own in the kubeconfig is what every check verifies.
+    const isVerified = this.#credentials.current.serverName !== undefined;
+    const { clientNames } = this.#config.health;
+    return name === undefined || isVerified ? clientNames : [...clientNames, name];
+  }
+
   /** What API servers are verified by; of our own credentials nothing else is for requests of clients. */
   #trust(): { ca?: string; serverName?: string } {
     const { ca, serverName } = this.#credentials.current;
@@ -406,6 +418,7 @@ export class EndpointGroup {
       probes: this.#probes,
       problems: () => this.problems(),
       isVerificationAsked: () => this.#credentials.isVerificationAsked,
+      certificates: () => this.#certificates.numbers(),
       snapshot: () => this.#snapshots.current,
       http: () => this.http.metrics(),
     });
@@ -431,6 +444,7 @@ export class EndpointGroup {
 
   status(wallMs: number): GroupStatusInput {
     const { keptCa } = this.#credentials;
+    const { missingEverywhere, isClockSuspect } = this.#certificates;
     return {
       ...(keptCa && { keptCa }),
       policy: this.#config.balance.policy,
@@ -438,6 +452,9 @@ export class EndpointGroup {
       snapshot: this.#snapshots.current,
       leaving: this.#leaving(),
       wallMs,
+      certificateNotAfterMs: (id) => this.#certificates.notAfterMs(id),
+      ...(missingEverywhere.length > 0 && { missingClientNames: missingEverywhere }),
+      ...(isClockSuspect && { clockSuspect: true }),
       traffic: (id) => this.http.traffic(id),
     };
   }

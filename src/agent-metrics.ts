@@ -5,7 +5,7 @@ import type { ConnectionTable } from './passthrough/connection-table.ts';
 
 type FromElsewhere = Pick<
   GroupMetricSources,
-  'probes' | 'snapshot' | 'http' | 'problems' | 'isVerificationAsked'
+  'probes' | 'snapshot' | 'http' | 'problems' | 'isVerificationAsked' | 'certificates'
 >;
 
 export function groupMetricSources(table: ConnectionTable, elsewhere: FromElsewhere): GroupMetricSources {

@@ -24,6 +24,7 @@ export interface ClientName {
 export interface Demotion {
   /** The larger, the later. */
   readonly rank: 1 | 2 | 3;
+  readonly reason: 'unproven' | 'client-name' | 'expired';
   readonly text: string;
 }
 
@@ -41,7 +42,8 @@ export function demotionsOf(
   const byEndpoint = new Map<EndpointId, Demotion>();
   if (ready.some(({ isUnproven }) => !isUnproven)) {
     for (const { id, isUnproven } of ready)
-      if (isUnproven) byEndpoint.set(id, { rank: 1, text: 'no full handshake since it came back' });
+      if (isUnproven)
+        byEndpoint.set(id, { rank: 1, reason: 'unproven', text: 'no full handshake since it came back' });
   }
   const missing = new Map<EndpointId, string[]>();
   const missingEverywhere: string[] = [];
@@ -55,11 +57,19 @@ export function demotionsOf(
     if (isBetterKnown) for (const { id } of lacking) missing.set(id, [...(missing.get(id) ?? []), name]);
   }
   for (const [id, lacks] of missing)
-    byEndpoint.set(id, { rank: 2, text: `certificate is not valid for ${shortList(lacks)}` });
+    byEndpoint.set(id, {
+      rank: 2,
+      reason: 'client-name',
+      text: `certificate is not valid for ${shortList(lacks)}`,
+    });
   if (ready.some(({ isOutOfTime }) => !isOutOfTime)) {
     for (const { id, isOutOfTime } of ready)
       if (isOutOfTime)
-        byEndpoint.set(id, { rank: 3, text: 'certificate has expired by the clock of this node' });
+        byEndpoint.set(id, {
+          rank: 3,
+          reason: 'expired',
+          text: 'certificate has expired by the clock of this node',
+        });
   }
   return { byEndpoint, missingEverywhere };
 }

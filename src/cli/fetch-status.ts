@@ -21,6 +21,7 @@ const shownEndpoint = v.looseObject({
   sources: v.array(v.string()),
   gone: v.optional(v.boolean()),
   tunnels: v.number(),
+  demotedFor: v.optional(v.string()),
   hint: v.optional(v.string()),
 });
 
@@ -47,6 +48,8 @@ const shownStatus = v.looseObject({
         policy: v.string(),
         credentials: v.string(),
         keptCa: v.optional(shownKeptCa),
+        missingClientNames: v.optional(v.array(v.string())),
+        clockSuspect: v.optional(v.boolean()),
         endpoints: v.array(shownEndpoint),
       }),
     ),
@@ -59,6 +62,8 @@ const shownStatus = v.looseObject({
   }),
   credentials: v.string(),
   keptCa: v.optional(shownKeptCa),
+  missingClientNames: v.optional(v.array(v.string())),
+  clockSuspect: v.optional(v.boolean()),
   problems: v.optional(
     v.array(
       v.looseObject({

@@ -69,6 +69,7 @@ export function formatStatus(status: ShownStatus): string {
     `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
     `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
     ...keptCaLines(keptCa),
+    ...certificateLines(status),
     ...problems.flatMap(({ code, message, fix, group }) => [
       `problem: ${code}${group === undefined ? '' : ` (group ${group})`}: ${message}`,
       `  fix: ${fix}`,
@@ -79,6 +80,7 @@ export function formatStatus(status: ShownStatus): string {
       '',
       `group ${group.name}: ${group.isReady ? 'ready' : 'NOT READY'}; policy: ${group.policy}; credentials: ${group.credentials}`,
       ...keptCaLines(group.keptCa),
+      ...certificateLines(group),
       '',
       ...endpointLines(group.endpoints, nowMs),
     ]),
@@ -92,6 +94,22 @@ const keptCaLines = (kept: ShownStatus['keptCa']) =>
         `CA: the one kept in ${kept.file} on ${kept.writtenAt}, since ${kept.since}: the configured one cannot be read`,
       ]
     : [];
+
+function certificateLines({
+  missingClientNames,
+  clockSuspect,
+}: Pick<ShownStatus, 'missingClientNames' | 'clockSuspect'>): string[] {
+  return [
+    ...(clockSuspect
+      ? ['every serving certificate looks expired or not yet valid: check the clock of this node']
+      : []),
+    ...(missingClientNames
+      ? [
+          `no certificate of an API server is valid for ${missingClientNames.join(', ')}, which clients verify`,
+        ]
+      : []),
+  ];
+}
 
 function readiness({ isReady, stopping }: ShownStatus): string {
   return stopping ? `STOPPING (until ${stopping.until} at the latest)` : isReady ? 'ready' : 'NOT READY';
@@ -129,7 +147,10 @@ function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): stri
   }
   return [
     trimLines(table.toString()),
-    ...endpoints.flatMap(({ id, hint }) => (hint ? ['', `${id}: ${hint}`] : [])),
+    ...endpoints.flatMap(({ id, hint, demotedFor }) => [
+      ...(demotedFor ? ['', `${id} is used after the others: ${demotedFor}`] : []),
+      ...(hint ? ['', `${id}: ${hint}`] : []),
+    ]),
   ];
 }
 

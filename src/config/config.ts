@@ -87,6 +87,8 @@ export interface HealthConfig {
   readonly rise: number;
   readonly fall: number;
   readonly reconnectMs: number;
+  /** DNS names and IP addresses that clients verify. */
+  readonly clientNames: readonly string[];
   readonly startupGraceMs: number;
   readonly logChecks: boolean;
 }

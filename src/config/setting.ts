@@ -3,7 +3,13 @@
 // docs/config.md need to know, so that they cannot disagree.
 import { isIP } from 'node:net';
 import * as v from 'valibot';
-import { formatHostPort, type HostPort, type Parsed, parseHostPort } from '../model/endpoint.ts';
+import {
+  canonicalHost,
+  formatHostPort,
+  type HostPort,
+  type Parsed,
+  parseHostPort,
+} from '../model/endpoint.ts';
 import type { HealthStep, StatusRange } from './config.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { looksSecret, showValue } from './problem.ts';
@@ -253,6 +259,30 @@ export function endpointList(notes: Notes): Setting<readonly HostPort[]> {
     fromText: splitList,
     isList: true,
     write: (value) => value.map(formatHostPort),
+  };
+}
+
+/** DNS names and IP addresses, as clients verify them in certificates. */
+export function nameList(notes: Notes): Setting<readonly string[]> {
+  const right = 'DNS names or IP addresses without ports, such as api.example or 127.0.0.1';
+  return {
+    ...notes,
+    type: 'list of names',
+    fallback: [],
+    schema: v.array(
+      v.pipe(
+        v.string(`must be ${right}`),
+        parsed((input: string) => {
+          if (isIP(input)) return { ok: true, value: canonicalHost(input) };
+          const result = /[:[]/.test(input) ? undefined : parseHostPort(input, { defaultPort: 1 });
+          return result?.ok ? { ok: true, value: result.value.host } : { ok: false, problem: right };
+        }),
+      ),
+      `must be a list of ${right}`,
+    ),
+    fromText: splitList,
+    isList: true,
+    write: (value) => [...value],
   };
 }
 

@@ -14,6 +14,7 @@ import {
   healthSteps,
   httpPath,
   integer,
+  nameList,
   optional,
   type Setting,
   type SettingValue,
@@ -272,6 +273,11 @@ const plainSettings = {
     applies: 'reload',
     default: '2h',
     min: '1s',
+  }),
+  'health.clientNames': nameList({
+    description:
+      "Names that this node's clients verify in the certificates, beside those that Fairlead finds out. An endpoint without them is used last.",
+    applies: 'reload',
   }),
   'health.startupGrace': duration({
     description: 'How long an endpoint must have been up before its 401 or 403 counts as an answer.',

@@ -35,8 +35,10 @@ export interface ProofRequest {
 }
 
 export interface ProofPlan {
-  /** Not before this moment. */
+  /** Not before this moment, whatever asks. */
   readonly nextMs: number;
+  /** Not before this moment, when signs ask. */
+  readonly nextForSignMs: number;
   /** From the start of the next good proof that a sign led to until the next one. */
   readonly backOffMs: number;
   /** A weak sign that has waited for its second since then. */
@@ -47,7 +49,13 @@ export interface ProofPlan {
   readonly running?: ProofRequest & { readonly startedMs: number };
 }
 
-export const noProofYet: ProofPlan = { nextMs: Number.NEGATIVE_INFINITY, backOffMs: proofSpacingMs };
+export const noProofYet: ProofPlan = {
+  nextMs: Number.NEGATIVE_INFINITY,
+  nextForSignMs: Number.NEGATIVE_INFINITY,
+  backOffMs: proofSpacingMs,
+};
+
+const noBackOff = { nextForSignMs: Number.NEGATIVE_INFINITY, backOffMs: proofSpacingMs };
 
 /** The plan after a client met the endpoint's certificate. */
 export function afterClient(
@@ -63,18 +71,31 @@ export function afterClient(
   return wanting(undoubted, { cause: 'sign', ...(serverName !== undefined && { serverName }) }, nowMs);
 }
 
-/** The plan with one more request. Signs go before what can wait; of two signs the later one has the client that waits. */
+/**
+ * The plan with one more request. Of two signs the later one has the client that waits. Signs go before the rest, unless
+ * they have to wait longer: a misconfigured client is not to hold up what moves tunnels away from a sick API server.
+ */
 export function wanting(plan: ProofPlan, request: ProofRequest, nowMs: number): ProofPlan {
-  const isLesser = plan.wanted !== undefined && request.cause !== 'sign';
-  if (isLesser && (plan.wanted?.cause === 'sign' || plan.wanted?.cause === request.cause)) return plan;
+  const { wanted } = plan;
+  const next = { ...plan, wanted: request };
+  if (wanted && request.cause !== 'sign') {
+    if (wanted.cause === request.cause) return plan;
+    if (wanted.cause === 'sign' && waitMs(plan, nowMs) <= waitMs(next, nowMs)) return plan;
+  }
   // As long without a sign as the last wait was: whatever comes now is new.
-  const isRested = nowMs - plan.nextMs > plan.backOffMs;
-  return { ...plan, wanted: request, ...(isRested && { backOffMs: proofSpacingMs }) };
+  const isRested = nowMs - plan.nextForSignMs > plan.backOffMs;
+  return isRested ? { ...next, backOffMs: proofSpacingMs } : next;
+}
+
+function waitMs(plan: ProofPlan, nowMs: number): number {
+  return Math.max(0, (dueMs(plan) ?? nowMs) - nowMs);
 }
 
 /** When the wanted proof is due; undefined while none is wanted. */
-export function dueMs({ wanted, nextMs }: ProofPlan): number | undefined {
-  return wanted && Math.max(nextMs, wanted.notBeforeMs ?? nextMs);
+export function dueMs({ wanted, nextMs, nextForSignMs }: ProofPlan): number | undefined {
+  if (!wanted) return undefined;
+  if (wanted.cause === 'sign') return Math.max(nextMs, nextForSignMs);
+  return Math.max(nextMs, wanted.notBeforeMs ?? nextMs);
 }
 
 /** The wanted proof begins now. */
@@ -91,13 +112,13 @@ export function proved(plan: ProofPlan, { isGood, isNew }: { isGood: boolean; is
   const { running, ...rest } = plan;
   if (!isGood) {
     const { wanted: _, doubtMs: _doubt, ...nothingWanted } = rest;
-    return { ...nothingWanted, backOffMs: proofSpacingMs };
+    return { ...nothingWanted, ...noBackOff };
   }
-  if (isNew) return { ...rest, backOffMs: proofSpacingMs };
+  if (isNew) return { ...rest, ...noBackOff };
   if (running?.cause !== 'sign') return rest;
   return {
     ...rest,
-    nextMs: running.startedMs + rest.backOffMs,
+    nextForSignMs: running.startedMs + rest.backOffMs,
     backOffMs: Math.min(maxProofSpacingMs, 2 * rest.backOffMs),
   };
 }

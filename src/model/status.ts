@@ -43,6 +43,10 @@ export interface StatusEndpoint {
   readonly bytesUp: number;
   /** From the endpoint to clients. */
   readonly bytesDown: number;
+  /** Usable, and used after the others: what is wrong with its certificate. */
+  readonly demotedFor?: string;
+  /** ISO 8601: when the certificate that it showed last expires. */
+  readonly certificateNotAfter?: string;
   /** How to mend what the reason says, where there is something to mend (readiness not visible). */
   readonly hint?: string;
 }
@@ -83,6 +87,10 @@ export interface StatusGroup {
   readonly policy: Status['policy'];
   readonly credentials: CredentialsKind;
   readonly keptCa?: StatusKeptCa;
+  /** Names that clients verify, and that no endpoint's certificate has; absent when there are none. */
+  readonly missingClientNames?: readonly string[];
+  /** Every serving certificate looks expired or not yet valid: the clock of this node may be wrong. */
+  readonly clockSuspect?: boolean;
   readonly snapshotVersion: number;
   /** In this node's pick order. */
   readonly endpoints: readonly StatusEndpoint[];
@@ -113,6 +121,10 @@ export interface Status {
   readonly heldBack?: readonly string[];
   /** Addresses that this host does not have now (`waitForAddress`); the agent is ready all the same. */
   readonly absentAddresses?: readonly string[];
+  /** Names that clients verify, and that no endpoint's certificate has; absent when there are none. */
+  readonly missingClientNames?: readonly string[];
+  /** Every serving certificate looks expired or not yet valid: the clock of this node may be wrong. */
+  readonly clockSuspect?: boolean;
   readonly snapshotVersion: number;
   /** In this node's pick order. */
   readonly endpoints: readonly StatusEndpoint[];

@@ -1,6 +1,7 @@
 // The metrics that /metrics serves. Everything is read from plain counters when it is scraped; prom-client
 // formats it and is loaded at the first scrape. docs/metrics.md lists these definitions; a test compares.
 import type { EndpointId } from '../model/endpoint.ts';
+import { certificateMetrics, type CertificateNumbers } from './certificate-metrics.ts';
 import type { EndpointTraffic } from '../model/outcome.ts';
 import type { Snapshot, Verdict } from '../model/snapshot.ts';
 
@@ -54,6 +55,8 @@ export interface GroupMetricSources {
   replays(): Iterable<{ readonly result: string; readonly count: number }>;
   acceptFailures(): number;
   /** What the configuration asks for and the agent does not have. */
+  /** What is known of certificates: the endpoints' and our own. */
+  certificates(): CertificateNumbers;
   problems(): readonly { readonly code: string }[];
   /** Endpoints are to be verified. */
   isVerificationAsked(): boolean;
@@ -367,6 +370,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     labels: ['endpoint'],
     collect: ({ probes }) => probes.durations('fairlead_probe_duration_seconds'),
   },
+  ...certificateMetrics,
   {
     name: 'process_resident_memory_bytes',
     of: 'process',

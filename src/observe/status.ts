@@ -5,12 +5,15 @@ import type { EndpointId } from '../model/endpoint.ts';
 import type { Status, StatusEndpoint, StatusGroup } from '../model/status.ts';
 
 /** One group as the agent knows it. */
-export interface GroupStatusInput extends Pick<Status, 'policy' | 'credentials' | 'keptCa'> {
+export interface GroupStatusInput
+  extends Pick<Status, 'policy' | 'credentials' | 'keptCa' | 'missingClientNames' | 'clockSuspect'> {
   readonly snapshot: Snapshot;
   readonly wallMs: number;
   /** Endpoints that discovery no longer lists, and that still carry tunnels. */
   readonly leaving: readonly JudgedEndpoint[];
   traffic(endpoint: EndpointId): EndpointTraffic;
+  /** Wall time at which the certificate that it showed last expires. */
+  certificateNotAfterMs?(endpoint: EndpointId): number | undefined;
 }
 
 export interface StatusInput
@@ -33,11 +36,17 @@ function hintFor({ reason }: JudgedEndpoint): string | undefined {
   return undefined;
 }
 
-function statusEndpoints({ snapshot, leaving, traffic }: GroupStatusInput): StatusEndpoint[] {
+function statusEndpoints({
+  snapshot,
+  leaving,
+  traffic,
+  certificateNotAfterMs,
+}: GroupStatusInput): StatusEndpoint[] {
   return [...snapshot.endpoints, ...leaving].map((judged, index): StatusEndpoint => {
-    const { endpoint, verdict, reason, sinceMs, isUsable, isVerified } = judged;
+    const { endpoint, verdict, reason, sinceMs, isUsable, isVerified, demotedFor } = judged;
     const { activeTunnels, totalTunnels, bytesUp, bytesDown } = traffic(endpoint.id);
     const hint = hintFor(judged);
+    const notAfterMs = certificateNotAfterMs?.(endpoint.id);
     return {
       id: endpoint.id,
       verdict,
@@ -54,13 +63,22 @@ function statusEndpoints({ snapshot, leaving, traffic }: GroupStatusInput): Stat
       totalTunnels,
       bytesUp,
       bytesDown,
+      ...(demotedFor !== undefined && { demotedFor }),
+      ...(notAfterMs !== undefined && { certificateNotAfter: new Date(notAfterMs).toISOString() }),
       ...(hint !== undefined && { hint }),
     };
   });
 }
 
 export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput): Status {
-  const { snapshot, wallMs, traffic: _, leaving: _leaving, ...rest } = input;
+  const {
+    snapshot,
+    wallMs,
+    traffic: _,
+    leaving: _leaving,
+    certificateNotAfterMs: _notAfter,
+    ...rest
+  } = input;
   const others = groups.map(
     ({ name, ...group }): StatusGroup => ({
       name,
@@ -68,6 +86,8 @@ export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput
       policy: group.policy,
       credentials: group.credentials,
       ...(group.keptCa && { keptCa: group.keptCa }),
+      ...(group.missingClientNames && { missingClientNames: group.missingClientNames }),
+      ...(group.clockSuspect && { clockSuspect: true }),
       snapshotVersion: group.snapshot.version,
       endpoints: statusEndpoints(group),
     }),

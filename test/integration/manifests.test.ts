@@ -63,11 +63,17 @@ describe('alerts', () => {
   const alerts: { alert: string; expr: string; annotations: Record<string, string> }[] =
     rules?.spec.groups[0].rules ?? [];
 
-  test('there is one for no endpoint, one for the last endpoint, and one for stale discovery', () => {
+  test('there is one for every state that an operator must know of', () => {
     expect(alerts.map(({ alert }) => alert)).toEqual([
       'FairleadNoUsableEndpoint',
       'FairleadOneEndpointLeft',
       'FairleadDiscoveryStale',
+      'FairleadServingCertificateExpires',
+      'FairleadClientCertificateExpires',
+      'FairleadCAExpires',
+      'FairleadCertificateLacksClientName',
+      'FairleadClientNameMissing',
+      'FairleadClockSuspect',
     ]);
   });
 
@@ -77,8 +83,8 @@ describe('alerts', () => {
     expect(used.length).toBeGreaterThan(0);
     expect(used.filter((name) => !names.has(name))).toEqual([]);
     const words = expr.replace(/\bfairlead_\w+|"[^"]*"/g, '').match(/[a-z_]+/g) ?? [];
-    const labels = [...names.values()].flat();
-    const language = ['and', 'or', 'unless', 'sum', 'without'];
+    const labels = [...names.values(), 'group'].flat();
+    const language = ['and', 'or', 'unless', 'sum', 'without', 'min', 'count', 'by', 'time'];
     expect(words.filter((word) => !language.includes(word) && !labels.includes(word))).toEqual([]);
   });
 

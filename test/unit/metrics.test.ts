@@ -53,6 +53,14 @@ function groupSources(): GroupMetricSources {
     acceptFailures: () => 6,
     problems: () => [{ code: 'CA_UNREADABLE' }, { code: 'CA_UNREADABLE' }],
     isVerificationAsked: () => true,
+    certificates: () => ({
+      serving: [{ endpoint: endpoint.id, notBeforeMs: 1_000, notAfterMs: 2_000 }],
+      client: { notBeforeMs: 3_000, notAfterMs: 4_000 },
+      ca: { notBeforeMs: 5_000, notAfterMs: 6_000 },
+      demoted: [{ endpoint: endpoint.id, reason: 'client-name' }],
+      missingNames: ['api.example'],
+      isClockSuspect: false,
+    }),
     closings: () => [{ reason: 'limit', count: 1 }],
     replays: () => [{ result: 'sent', count: 4 }],
     http: () => ({

@@ -112,9 +112,12 @@ export async function examine(input: DoctorInput): Promise<Examination> {
     healthPath: step?.path ?? '/readyz',
     expectStatus: step?.expectStatus ?? [{ from: 200, to: 200 }],
     ...(credentials.serverName !== undefined && { serverName: credentials.serverName }),
-    clientNames: kubeconfigs
-      .filter(({ server }) => leadsTo(server, listeners) === 'to Fairlead')
-      .map(({ file, name }) => ({ file, name })),
+    clientNames: [
+      ...kubeconfigs
+        .filter(({ server }) => leadsTo(server, listeners) === 'to Fairlead')
+        .map(({ file, name }) => ({ file, name })),
+      ...config.health.clientNames.map((name) => ({ file: 'a client (health.clientNames)', name })),
+    ],
     listenerHost,
     hasCredentials: credentials.kind !== 'none',
     hasCa: credentials.ca !== undefined,

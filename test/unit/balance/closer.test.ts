@@ -90,7 +90,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
       publish();
     },
     demote(id: string) {
-      demotions.set(id, { rank: 2, text: 'certificate is not valid for a' });
+      demotions.set(id, { rank: 2, reason: 'client-name', text: 'certificate is not valid for a' });
       publish();
     },
   };

@@ -24,6 +24,7 @@ const other: Partial<Record<SettingKey, unknown>> = {
   'health.path': '/livez',
   'health.expectStatus': '200-299',
   'health.steps': [{ path: '/livez' }],
+  'health.clientNames': ['api.example', '10.0.0.1', 'fd00::5'],
   admin: false,
   ownAdmin: '127.0.0.1:7440',
   metrics: '10.0.0.1:6441',

@@ -131,6 +131,17 @@ test('what can wait does not take the place of a sign', async () => {
   expect(proofs.map(({ request }) => request.cause)).toEqual(['move', 'sign']);
 });
 
+test('what moves tunnels does not wait for the back-off of a misconfigured client', async () => {
+  const { clock, prover, proofs } = world();
+  for (let second = 0; second < 200; second += 1) {
+    prover.clientTls('refused');
+    await clock.advance(1_000);
+  }
+  proofs.length = 0;
+  prover.want({ cause: 'move' });
+  expect(proofs.map(({ request }) => request.cause)).toEqual(['move']);
+});
+
 test('nothing is proved after stop, and no timer is left', async () => {
   const { clock, prover, proofs } = world();
   prover.clientTls('refused');

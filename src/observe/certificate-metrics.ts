@@ -1,0 +1,116 @@
+// Metrics about certificates: when they expire, and what they mean for the order of the endpoints.
+import type { EndpointId } from '../model/endpoint.ts';
+
+/** Wall milliseconds. */
+export interface Validity {
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** What is known of the certificates of one group. */
+export interface CertificateNumbers {
+  /** Of the certificate that each endpoint showed last. */
+  readonly serving: readonly (Validity & { readonly endpoint: EndpointId })[];
+  readonly client?: Validity;
+  /** Of the CA that expires last: until then something can be verified. */
+  readonly ca?: Validity;
+  readonly demoted: readonly { readonly endpoint: EndpointId; readonly reason: string }[];
+  /** Names that clients verify, and that no endpoint's certificate has. */
+  readonly missingNames: readonly string[];
+  readonly isClockSuspect: boolean;
+}
+
+/** As MetricDefinition in metrics.ts, which these are a part of. */
+interface CertificateMetric {
+  readonly name: string;
+  readonly of: 'group';
+  readonly type: 'gauge';
+  readonly help: string;
+  readonly labels: readonly string[];
+  collect(sources: { certificates(): CertificateNumbers }): readonly {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly value: number;
+  }[];
+}
+
+const seconds = (ms: number): number => Math.round(ms / 1_000);
+
+export const certificateMetrics: readonly CertificateMetric[] = [
+  {
+    name: 'fairlead_endpoint_certificate_not_before_timestamp_seconds',
+    of: 'group',
+    type: 'gauge',
+    help: 'Start of the validity of the certificate that each endpoint showed last, since the epoch.',
+    labels: ['endpoint'],
+    collect: ({ certificates }) =>
+      certificates().serving.map(({ endpoint, notBeforeMs }) => ({
+        labels: { endpoint },
+        value: seconds(notBeforeMs),
+      })),
+  },
+  {
+    name: 'fairlead_endpoint_certificate_not_after_timestamp_seconds',
+    of: 'group',
+    type: 'gauge',
+    help: 'Expiry of the certificate that each endpoint showed last, since the epoch.',
+    labels: ['endpoint'],
+    collect: ({ certificates }) =>
+      certificates().serving.map(({ endpoint, notAfterMs }) => ({
+        labels: { endpoint },
+        value: seconds(notAfterMs),
+      })),
+  },
+  {
+    name: 'fairlead_client_certificate_not_before_timestamp_seconds',
+    of: 'group',
+    type: 'gauge',
+    help: "Start of the validity of the agent's own client certificate, since the epoch; absent where it has none.",
+    labels: [],
+    collect: ({ certificates }) => of(certificates().client?.notBeforeMs),
+  },
+  {
+    name: 'fairlead_client_certificate_not_after_timestamp_seconds',
+    of: 'group',
+    type: 'gauge',
+    help: "Expiry of the agent's own client certificate, since the epoch; absent where it has none.",
+    labels: [],
+    collect: ({ certificates }) => of(certificates().client?.notAfterMs),
+  },
+  {
+    name: 'fairlead_ca_certificate_not_after_timestamp_seconds',
+    of: 'group',
+    type: 'gauge',
+    help: 'Expiry of the CA that endpoints are verified by (of several, the one that expires last), since the epoch.',
+    labels: [],
+    collect: ({ certificates }) => of(certificates().ca?.notAfterMs),
+  },
+  {
+    name: 'fairlead_endpoint_demoted',
+    of: 'group',
+    type: 'gauge',
+    help: 'Always 1: a usable endpoint that goes after the others because of its certificate, by reason: client-name, expired, unproven.',
+    labels: ['endpoint', 'reason'],
+    collect: ({ certificates }) =>
+      certificates().demoted.map(({ endpoint, reason }) => ({ labels: { endpoint, reason }, value: 1 })),
+  },
+  {
+    name: 'fairlead_client_names_missing',
+    of: 'group',
+    type: 'gauge',
+    help: 'Names that clients verify (configured, or of the kubeconfig) and that no certificate of an endpoint has.',
+    labels: [],
+    collect: ({ certificates }) => [{ labels: {}, value: certificates().missingNames.length }],
+  },
+  {
+    name: 'fairlead_clock_suspect',
+    of: 'group',
+    type: 'gauge',
+    help: 'Whether every serving certificate looks expired or not yet valid, so that the clock of this node is suspected.',
+    labels: [],
+    collect: ({ certificates }) => [{ labels: {}, value: certificates().isClockSuspect ? 1 : 0 }],
+  },
+];
+
+function of(ms: number | undefined) {
+  return ms === undefined ? [] : [{ labels: {}, value: seconds(ms) }];
+}
