@@ -60,6 +60,22 @@ async function endpoint(agent: AgentProcess, server: ApiServer) {
   return found;
 }
 
+async function untilRefused(agent: AgentProcess, ...servers: readonly ApiServer[]): Promise<void> {
+  for (const server of servers) {
+    await eventually(
+      `the certificate of ${server.name} is found to have expired`,
+      async () => /^L6\w+ .*expired/.test((await endpoint(agent, server)).reason),
+      60_000,
+    );
+  }
+}
+
+/** The API servers in this agent's order. */
+async function inOrder(agent: AgentProcess): Promise<ApiServer[]> {
+  const { endpoints } = await agent.status();
+  return endpoints.flatMap(({ id }) => plane.servers.filter(({ address }) => address === id));
+}
+
 beforeAll(async () => {
   buildAgent();
   plane = await startControlPlane({ servers: 3, anonymous: 'off' });
@@ -177,3 +193,62 @@ else {
   theMusts('kubectl', makeClient, 1);
 }
 theMusts('Node', (agent) => nodeClient(agent.address, plane.pki, () => plane.pki.ca.cert), 2);
+
+describe('nothing is moved onto an endpoint whose certificate clients refuse', () => {
+  /** Drains soon, and needs no long good time of others. */
+  const soon = {
+    FAIRLEAD_DRAIN_UNREADY_AFTER: '1s',
+    FAIRLEAD_DRAIN_BETTER_READY_FOR: '1s',
+    FAIRLEAD_DRAIN_WINDOW: '1s',
+    FAIRLEAD_BALANCE_REBALANCE_OVER: '1s',
+  };
+
+  test('a tunnel stays where it is, when the first endpoint is ready again on its kept connection only', async () => {
+    const agent = await startAgent({ ...soon, FAIRLEAD_DRAIN_UNREADY_AFTER: '10m' });
+    const server = await first(agent);
+    await server.misbehave({ failReadyz: ['etcd'] });
+    await eventually('it is not used', async () => (await endpoint(agent, server)).verdict === 'unready');
+    const tunnel = await open(agent);
+    expect(await tunnel.ask()).not.toBe(server.name);
+    await server.misbehave({ tls: 'expired', failReadyz: [] });
+    await untilRefused(agent, server);
+    expect(tunnel.isOpen).toBe(true);
+    expect((await endpoint(agent, server)).tunnels).toBe(0);
+  }, 120_000);
+
+  test('a drain leads past it: the clients that are sent away are served at once', async () => {
+    const agent = await startAgent(soon);
+    const [server, second] = await inOrder(agent);
+    if (server === undefined || second === undefined) throw new Error('three API servers are needed');
+    const waiting = await Promise.all(Array.from({ length: 5 }, () => open(agent)));
+    for (const tunnel of waiting) expect(await tunnel.ask()).toBe(server.name);
+    await second.misbehave({ tls: 'expired' });
+    await server.misbehave({ failReadyz: ['etcd'] });
+    for (const tunnel of waiting) {
+      await tunnel.ended;
+      const name = await (await open(agent)).ask();
+      expect([server.name, second.name]).not.toContain(name);
+    }
+    await untilRefused(agent, second);
+  }, 120_000);
+
+  test('a sick API server keeps its tunnels when all others are refused', async () => {
+    const agent = await startAgent(soon);
+    const server = await first(agent);
+    const tunnel = await open(agent);
+    expect(await tunnel.ask()).toBe(server.name);
+    const others = plane.servers.filter((other) => other !== server);
+    for (const other of others) await other.misbehave({ tls: 'expired' });
+    await server.misbehave({ failReadyz: ['etcd'] });
+    await untilRefused(agent, ...others);
+    // Some rounds of what would have closed it.
+    const before = (await server.stats()).requestsByPath['/readyz'] ?? 0;
+    await eventually(
+      'ten more checks',
+      async () => ((await server.stats()).requestsByPath['/readyz'] ?? 0) > before + 10,
+      60_000,
+    );
+    expect(tunnel.isOpen).toBe(true);
+    expect(await tunnel.ask()).toBe(server.name);
+  }, 120_000);
+});
