@@ -49,12 +49,14 @@ const askSpacingMs = 2_000;
 /** Tunnels only move towards an endpoint that has been ready for this long. */
 const settledAfterMs = 30_000;
 
-/** How long a full handshake stands for the certificate that the next client meets there. */
-const provedForMs = 60_000;
+/** How long a full handshake stands for the certificate that the next client meets there, while tunnels are rebalanced. */
+const provedForMs = 10_000;
 
 export class Closer {
   readonly #deps: CloserDeps;
   readonly #removedAtMs = new Map<EndpointId, number>();
+  /** Endpoints whose drain is planned, and since when: it needs a later proof of where their clients will go. */
+  readonly #waitsSinceMs = new Map<EndpointId, number>();
   #tick: Timer | undefined;
   #ask: { readonly timer: Timer; readonly atMs: number } | undefined;
   #askedMs = Number.NEGATIVE_INFINITY;
@@ -97,16 +99,27 @@ export class Closer {
       if (closing.action === 'keep' && closing.askAtMs !== undefined) {
         askAtMs = Math.min(askAtMs, closing.askAtMs);
         // The proof that a drain needs is asked for in time.
-        this.#isAnyProved(id, nowMs);
+        this.#mayLeave(id, nowMs);
+      } else {
+        const isNew = closing.action === 'drain' && !table.isDraining(id);
+        if (isNew && !this.#mayLeave(id, nowMs)) continue;
+        this.#waitsSinceMs.delete(id);
       }
-      const mustWait = closing.action === 'drain' && !table.isDraining(id) && !this.#isAnyProved(id, nowMs);
-      if (!mustWait) this.#carryOut(id, closing);
+      this.#carryOut(id, closing);
+    }
+    for (const id of this.#waitsSinceMs.keys()) {
+      if (table.traffic(id).activeTunnels === 0) this.#waitsSinceMs.delete(id);
     }
     this.#askAt(Math.max(askAtMs, this.#askedMs + askSpacingMs));
   }
 
-  /** Tunnels may leave `from`, as far as certificates are concerned; asks for the proof that is missing. */
-  #isAnyProved(from: EndpointId, nowMs: number): boolean {
+  /**
+   * The clients of `from` will be served where they go, as far as certificates are concerned: each place has been proved
+   * since the drain was planned. Asks for the proofs that are missing; a bad one takes its endpoint off the list.
+   */
+  #mayLeave(from: EndpointId, nowMs: number): boolean {
+    const sinceMs = this.#waitsSinceMs.get(from) ?? nowMs;
+    this.#waitsSinceMs.set(from, sinceMs);
     const places = this.#deps.snapshots.current.endpoints.filter(
       ({ endpoint, verdict, demotedFor, isUsable }) =>
         endpoint.id !== from &&
@@ -114,14 +127,16 @@ export class Closer {
         demotedFor === undefined &&
         (isUsable || endpoint.tier !== 'remembered'),
     );
-    if (places.some(({ endpoint }) => this.#isProved(endpoint.id, nowMs))) return true;
-    for (const { endpoint } of places) this.#deps.prove(endpoint.id);
-    return false;
+    const isForFirst = this.#deps.options().policy === 'rendezvous';
+    const next = isForFirst ? places.slice(0, 1) : places;
+    const unproved = next.filter(({ endpoint }) => !this.#isProved(endpoint.id, sinceMs));
+    for (const { endpoint } of unproved) this.#deps.prove(endpoint.id);
+    return next.length > 0 && unproved.length === 0;
   }
 
-  #isProved(id: EndpointId, nowMs: number): boolean {
-    const health = this.#deps.state(id);
-    return health?.provedMs !== undefined && nowMs - health.provedMs <= provedForMs;
+  #isProved(id: EndpointId, sinceMs: number): boolean {
+    const { provedMs } = this.#deps.state(id) ?? {};
+    return provedMs !== undefined && provedMs >= sinceMs;
   }
 
   stop(): void {
@@ -207,7 +222,9 @@ export class Closer {
       this.#nextMoveMs = nowMs + (random() * rebalance.overMs) / move.misplaced;
     }
     if (nowMs < this.#nextMoveMs) return;
-    const unproved = [...settled].filter((id) => id !== move.from && !this.#isProved(id, nowMs));
+    const unproved = [...settled].filter(
+      (id) => id !== move.from && !this.#isProved(id, nowMs - provedForMs),
+    );
     const isForFirst = policy === 'rendezvous';
     const [first] = snapshots.current.candidates;
     const mustProve = isForFirst ? unproved.filter((id) => id === first?.id) : unproved;

@@ -216,7 +216,6 @@ export class Tunnel implements LegOwner, Waiter {
   #concludeTls(leg: Leg): void {
     const { clientTls } = this;
     this.clientTls = undefined;
-    if (this.isClosing) return;
     if (leg !== this.client) clientTls?.endpointClosed();
     else clientTls?.clientClosed(this.unansweredSinceMs === Number.POSITIVE_INFINITY);
   }

@@ -111,6 +111,38 @@ test('tunnels do not drain towards an endpoint that was not proved lately, and a
   closer.stop();
 });
 
+test('a proof from before the drain was due is not enough', async () => {
+  const { closer, asked, did, set, clock } = world();
+  set(two, { ...ready, provedMs: clock.nowMs() });
+  await clock.advance(500);
+  set(one, unready, 5);
+  closer.look();
+  expect({ asked, did }).toEqual({ asked: [two], did: [] });
+  await clock.advance(300);
+  set(two, { ...ready, provedMs: clock.nowMs() });
+  await clock.advance(300);
+  closer.look();
+  expect(did).toEqual([`drain ${one}`]);
+  closer.stop();
+});
+
+test('by rendezvous the endpoint that new clients get must be proved, by other policies all of them', () => {
+  for (const policy of ['rendezvous', 'least-connections'] as const) {
+    const { closer, asked, did, set, clock, snapshots } = world(policy);
+    for (const id of [one, two, three]) set(id, ready);
+    const [holder, next, last] = snapshots.current.candidates.map(({ id }) => id);
+    set(holder!, unready, 5);
+    set(last!, { ...ready, provedMs: clock.nowMs() });
+    closer.look();
+    expect({ asked, did }).toEqual({ asked: [next], did: [] });
+    set(next!, { ...ready, provedMs: clock.nowMs() });
+    set(last!, { ...ready, provedMs: clock.nowMs() - 1 });
+    closer.look();
+    expect(did).toEqual(policy === 'rendezvous' ? [`drain ${holder}`] : []);
+    closer.stop();
+  }
+});
+
 test('nothing drains towards an endpoint whose certificate is doubtful', () => {
   const { closer, asked, did, set, demote, clock } = world();
   set(one, unready, 5);

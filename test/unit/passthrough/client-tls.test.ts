@@ -109,7 +109,8 @@ test('our own reset or drain is no sign, and neither is what the client does the
     const { client, said, world } = await meet();
     client.feed(refusal);
     world.tunnel[close]('drain');
-    client.feedFin();
+    // What is on its way from a client whose writes still wait.
+    world.tunnel.legFailed(client, Object.assign(new Error(), { code: 'ECONNRESET' }));
     await world.clock.advance(10);
     expect(said()).toEqual([]);
   }
