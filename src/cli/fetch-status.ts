@@ -15,6 +15,7 @@ const shownEndpoint = v.looseObject({
   reason: v.string(),
   since: v.string(),
   usable: v.boolean(),
+  lastResort: v.optional(v.boolean()),
   /** Missing in an agent of an older version. */
   verified: v.optional(v.boolean()),
   tier: v.string(),

@@ -1,8 +1,9 @@
 // Answers a pod's readiness probe with the outcome of the command itself, over HTTP: an exec probe would start a
 // Node process every few seconds on every node.
 import { formatHostPort, parseHostPort } from '../model/endpoint.ts';
-import { messageOf } from '../model/error-text.ts';
+import { codeOf, messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
+import { inUseText } from '../model/port-holder.ts';
 import { startReadOnlyServer } from '../observe/read-only-server.ts';
 
 export interface Readiness {
@@ -45,9 +46,16 @@ export async function startReadiness(
       },
     };
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'LISTEN_IN_USE' : 'LISTEN_FAILED';
-    throw new FairleadError(code, `--ready-address ${formatHostPort(listen.value)}: ${messageOf(cause)}`, {
-      cause,
-    });
+    if (codeOf(cause) === 'EADDRINUSE')
+      throw new FairleadError('LISTEN_IN_USE', `--ready-address: ${await inUseText(listen.value)}`, {
+        cause,
+      });
+    throw new FairleadError(
+      'LISTEN_FAILED',
+      `--ready-address ${formatHostPort(listen.value)}: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
   }
 }

@@ -137,7 +137,7 @@ function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): stri
   for (const endpoint of endpoints) {
     table.push([
       endpoint.id,
-      endpoint.usable ? endpoint.verdict : `${endpoint.verdict} (not used)`,
+      shownVerdict(endpoint),
       endpoint.reason,
       age(nowMs - Date.parse(endpoint.since)),
       endpoint.tunnels,
@@ -152,6 +152,11 @@ function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): stri
       ...(hint ? ['', `${id}: ${hint}`] : []),
     ]),
   ];
+}
+
+function shownVerdict({ verdict, usable, lastResort }: ShownStatus['endpoints'][number]): string {
+  if (usable) return verdict;
+  return `${verdict} (${lastResort ? 'used: nothing better' : 'not used'})`;
 }
 
 const trimLines = (text: string) => text.replace(/[ \t]+$/gm, '');

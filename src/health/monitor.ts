@@ -8,7 +8,8 @@
 import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../model/clock.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import type { Reason, Verdict } from '../model/snapshot.ts';
-import type { CertificateFault, ServingCertificate } from './certificate.ts';
+import type { CertificateFault } from '../model/certificate-fault.ts';
+import type { ServingCertificate } from './certificate.ts';
 import type { CheckResult, ProbePhase, RunningCheck } from './probe.ts';
 import type { ProbeResult } from './verdict.ts';
 

@@ -13,7 +13,8 @@ import {
 } from 'node:tls';
 import { localProxyHeader } from '../model/proxy-header.ts';
 import type { Endpoint } from '../model/endpoint.ts';
-import { certificateFault, type ServingCertificate, servingCertificate } from './certificate.ts';
+import { certificateFault } from '../model/certificate-fault.ts';
+import { type ServingCertificate, servingCertificate } from './certificate.ts';
 import type { ProbeResult } from './verdict.ts';
 
 /** What a probe shows of itself, and what it trusts. Read afresh for every new connection. */

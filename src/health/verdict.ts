@@ -1,6 +1,6 @@
 // The verdict state machine: what one endpoint's probes and signals mean. Pure: a state and an event
 // give the next state; time comes with the event. The rules and their measurements: docs/health.md.
-import type { CertificateFault } from './certificate.ts';
+import type { CertificateFault } from '../model/certificate-fault.ts';
 import type { Reason, ReasonCode, Verdict } from '../model/snapshot.ts';
 import { isStopping, type Sickness, sicknessOf } from './sickness.ts';
 

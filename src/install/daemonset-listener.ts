@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { isLoopback } from '../config/loopback.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import { processOn } from './doctor/port-holder.ts';
+import { processOn } from '../model/port-holder.ts';
 
 /** What the agent on the admin address says of itself; undefined: nobody answered. */
 export interface AnsweringAgent {

@@ -5,7 +5,8 @@ import { isIP } from 'node:net';
 import { connect, type PeerCertificate } from 'node:tls';
 import { checkIdentity } from '../kubernetes/server-identity.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { connectionErrorText } from '../model/certificate-fault.ts';
+import { codeOf } from '../model/error-text.ts';
 
 export type Presented =
   | { readonly ok: true; readonly certificate: PeerCertificate }
@@ -74,7 +75,7 @@ function describe(error: unknown): string {
   const [first] =
     typeof error === 'object' && error !== null && 'errors' in error ? (error.errors as unknown[]) : [];
   const code = codeOf(error) ?? codeOf(first);
-  return descriptions[code ?? ''] ?? messageOf(first ?? error);
+  return descriptions[code ?? ''] ?? connectionErrorText(first ?? error);
 }
 
 /** Undefined when `certificate` is good for `name`, as Go's clients judge it; else what is wrong. */

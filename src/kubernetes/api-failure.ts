@@ -1,5 +1,6 @@
 // Why a request to an API server gave nothing: a value, with words for people.
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { connectionErrorText } from '../model/certificate-fault.ts';
+import { codeOf } from '../model/error-text.ts';
 
 export interface ApiFailure {
   readonly kind: 'refused' | 'unreachable' | 'timeout' | 'tls' | 'reset' | 'garbage' | 'status' | 'closed';
@@ -28,7 +29,7 @@ export function failureOf(error: unknown): ApiFailure {
   const code = codeOf(error) ?? '';
   const known = words[code];
   if (known) return known;
-  const text = messageOf(error).slice(0, 300);
+  const text = connectionErrorText(error).slice(0, 300);
   if (code.startsWith('HPE_')) return { kind: 'garbage', text: `no HTTP: ${text}` };
   // OpenSSL's own codes, its verification results (CERT_HAS_EXPIRED) and Node's identity check.
   if (/^ERR_(SSL|TLS|OSSL)|CERT|SIGNATURE|ISSUER|CRL|_CHAIN|HOSTNAME/.test(code))

@@ -36,7 +36,7 @@ export const errorKinds = {
     origin: 'config',
     isRetrySafe: true,
     summary: 'Another process already listens on a configured address.',
-    mend: 'Find it with `ss -ltnp`, stop it, or choose another address with --listen.',
+    mend: 'The message has what can be seen of it; `ss -ltnp` as root on the node shows the rest. Stop it, or choose another address with --listen.',
   },
   LISTEN_FAILED: {
     origin: 'config',

@@ -27,6 +27,8 @@ export interface StatusEndpoint {
   readonly since: string;
   /** Takes new tunnels. */
   readonly usable: boolean;
+  /** Not usable, and tried for new tunnels, as nothing is. */
+  readonly lastResort?: true;
   /** Its latest answer came over verified TLS. */
   readonly verified: boolean;
   /** `removed`: discovery no longer lists it, and it still carries tunnels. */

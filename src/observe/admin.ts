@@ -3,6 +3,7 @@
 import type { Logger } from 'pino';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
+import { inUseText } from '../model/port-holder.ts';
 import type { Status } from '../model/status.ts';
 import { type MetricSources, renderMetrics } from './metrics.ts';
 import { type Answer, type ReadOnlyServer, startReadOnlyServer } from './read-only-server.ts';
@@ -51,7 +52,10 @@ export async function startAdmin(deps: AdminDeps): Promise<AdminServer> {
     return await startReadOnlyServer({ listen, log, reusePort, name: 'admin', answer: reply });
   } catch (cause) {
     const error = cause as NodeJS.ErrnoException;
-    const code = error.code === 'EADDRINUSE' ? 'LISTEN_IN_USE' : 'LISTEN_FAILED';
-    throw new FairleadError(code, `admin address ${formatHostPort(listen)}: ${error.message}`, { cause });
+    if (error.code === 'EADDRINUSE')
+      throw new FairleadError('LISTEN_IN_USE', `admin address: ${await inUseText(listen)}`, { cause });
+    throw new FairleadError('LISTEN_FAILED', `admin address ${formatHostPort(listen)}: ${error.message}`, {
+      cause,
+    });
   }
 }

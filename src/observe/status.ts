@@ -42,6 +42,8 @@ function statusEndpoints({
   traffic,
   certificateNotAfterMs,
 }: GroupStatusInput): StatusEndpoint[] {
+  // Failing open.
+  const tried = new Set(snapshot.usableCount === 0 ? snapshot.candidates.map(({ id }) => id) : []);
   return [...snapshot.endpoints, ...leaving].map((judged, index): StatusEndpoint => {
     const { endpoint, verdict, reason, sinceMs, isUsable, isVerified, demotedFor } = judged;
     const { activeTunnels, totalTunnels, bytesUp, bytesDown } = traffic(endpoint.id);
@@ -53,6 +55,7 @@ function statusEndpoints({
       reason: formatReason(reason),
       since: new Date(sinceMs).toISOString(),
       usable: isUsable,
+      ...(tried.has(endpoint.id) && { lastResort: true as const }),
       verified: isVerified,
       tier: index < snapshot.endpoints.length ? endpoint.tier : 'removed',
       sources: endpoint.sources,

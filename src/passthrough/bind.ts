@@ -2,6 +2,7 @@
 import { createServer, type Server } from 'node:net';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
+import { inUseText } from '../model/port-holder.ts';
 
 /** Connections that the kernel keeps for us while we are busy; net.core.somaxconn may lower it. */
 const backlog = 4096;
@@ -37,7 +38,7 @@ export async function bind(
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return undefined;
-    throw listenError(listen, error as NodeJS.ErrnoException);
+    throw await listenError(listen, error as NodeJS.ErrnoException);
   }
   const bound = server.address();
   if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address');
@@ -56,15 +57,13 @@ export async function isHeld({ host, port }: HostPort): Promise<boolean> {
   return false;
 }
 
-function listenError(listen: HostPort, error: NodeJS.ErrnoException): FairleadError {
+async function listenError(listen: HostPort, error: NodeJS.ErrnoException): Promise<FairleadError> {
   const where = formatHostPort(listen);
   if (error.code === 'EADDRINUSE') {
     return new FairleadError(
       'LISTEN_IN_USE',
-      `${where} is already in use: find the process with ss -ltnp, stop it, or listen elsewhere with --listen`,
-      {
-        cause: error,
-      },
+      `${await inUseText(listen)}. Stop it, or listen elsewhere with --listen`,
+      { cause: error },
     );
   }
   const why =

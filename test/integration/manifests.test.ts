@@ -268,6 +268,25 @@ function describeOverlays(program: string): void {
     }
   });
 
+  test.each([...agents, 'the template of the installer'])(
+    '%s: a hung agent is replaced within 30 s, one without CPU for 10 s is not',
+    (overlay) => {
+      const { livenessProbe: probe, startupProbe } = agents.includes(overlay)
+        ? containerOf(overlay)
+        : parse(read('manifests/daemonset-installer/static-pod.yaml')).spec.containers[0];
+      const { periodSeconds, timeoutSeconds, failureThreshold, terminationGracePeriodSeconds } = probe;
+      // kubelet asks at every period; the worst hang begins right after a good answer. Then the grace, since a stopped
+      // process does not heed SIGTERM, and the start: the container's, which takes a second, and the agent's.
+      const startSeconds = 2;
+      const hungSeconds = failureThreshold * periodSeconds + timeoutSeconds + terminationGracePeriodSeconds;
+      expect(hungSeconds + startSeconds).toBeLessThan(30);
+      // The shortest silence that is acted on: the first failing question is asked as it begins, the last one ends it.
+      expect((failureThreshold - 1) * periodSeconds + timeoutSeconds).toBeGreaterThan(10);
+      expect(timeoutSeconds).toBeLessThanOrEqual(periodSeconds);
+      expect(startupProbe.failureThreshold * startupProbe.periodSeconds).toBeGreaterThan(10);
+    },
+  );
+
   test.each(agents)('%s: directories are mounted and never single files', (overlay) => {
     for (const { hostPath } of podOf(overlay).spec.volumes) {
       if (hostPath) expect(['Directory', 'DirectoryOrCreate']).toContain(hostPath.type);

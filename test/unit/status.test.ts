@@ -66,3 +66,11 @@ test('an agent that is stopping is not ready, whatever its endpoints are', () =>
 test('without a usable endpoint the agent is not ready', () => {
   expect(status([judged(1, { verdict: 'dead', isUsable: false })]).isReady).toBe(false);
 });
+
+test('with nothing usable, what is tried is marked as a last resort; with something usable nothing is', () => {
+  const bad = { verdict: 'unready', isUsable: false } as const;
+  const marks = (listed: readonly JudgedEndpoint[], leaving: readonly JudgedEndpoint[] = []) =>
+    status(listed, leaving).endpoints.map(({ lastResort }) => lastResort);
+  expect(marks([judged(1, bad), judged(2, bad)], [judged(3, bad)])).toEqual([true, true, undefined]);
+  expect(marks([judged(1), judged(2, bad)])).toEqual([undefined, undefined]);
+});

@@ -4,7 +4,7 @@ import { request } from 'node:https';
 import type { Credentials } from '../../kubernetes/credentials.ts';
 import { identityOptions } from '../../kubernetes/server-identity.ts';
 import type { HostPort } from '../../model/endpoint.ts';
-import { messageOf } from '../../model/error-text.ts';
+import { connectionErrorText } from '../../model/certificate-fault.ts';
 
 export interface Question {
   readonly endpoint: HostPort;
@@ -70,7 +70,7 @@ export function askApiServer(question: Question): Promise<Answer> {
       asking.destroy();
       failed(`no answer within ${timeoutMs / 1000} s`);
     }, timeoutMs);
-    asking.on('error', (error) => failed(messageOf(error)));
+    asking.on('error', (error) => failed(connectionErrorText(error)));
     asking.on('response', (response: IncomingMessage) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
@@ -79,7 +79,7 @@ export function askApiServer(question: Question): Promise<Answer> {
         if (bytes > maxBodyBytes) asking.destroy(new Error('the answer does not end'));
         else chunks.push(chunk);
       });
-      response.on('error', (error) => failed(messageOf(error)));
+      response.on('error', (error) => failed(connectionErrorText(error)));
       response.on('end', () => {
         clearTimeout(timer);
         const endedMs = Date.now();

@@ -5,7 +5,7 @@ import { formatHostPort, type HostPort } from '../../model/endpoint.ts';
 import { bootSeedsMend } from '../boot-seeds.ts';
 import type { NodeRole } from '../node-paths.ts';
 import { type Finding, finding } from './finding.ts';
-import type { PortState } from './port-holder.ts';
+import type { PortState } from '../../model/port-holder.ts';
 import { apiServerAddress, otherLoadBalancers, type StaticPod } from './static-pods.ts';
 
 export interface AgentFacts {

@@ -1,12 +1,22 @@
 // What kubelet does with static pods, as a process of its own: reads the manifests of a directory, runs the agent
 // that each one names, starts it again when it ends, and ends it (SIGTERM, then SIGKILL after the pod's grace)
-// when its manifest goes or changes. Images are not pulled: one whose name has `broken` in it ends at once.
+// when its manifest goes or changes. Once a pod has answered its liveness probe, it is ended when it fails that as often as
+// the probe says, with the probe's own grace where it has one. Images are not pulled: one whose name has `broken` in it ends at once.
 //
 // Usage: node main.ts ROOT DIRECTORY PROGRAM
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+
+interface LivenessProbe {
+  readonly httpGet: { readonly host?: string; readonly port: number; readonly path: string };
+  readonly periodSeconds?: number;
+  readonly timeoutSeconds?: number;
+  readonly failureThreshold?: number;
+  readonly terminationGracePeriodSeconds?: number;
+}
 
 interface Manifest {
   readonly metadata: { readonly name: string };
@@ -17,6 +27,7 @@ interface Manifest {
       readonly command?: readonly string[];
       readonly args?: readonly string[];
       readonly env?: readonly { readonly name: string; readonly value?: string }[];
+      readonly livenessProbe?: LivenessProbe;
     }[];
   };
 }
@@ -69,11 +80,63 @@ function start(name: string, text: string, { spec }: Manifest): void {
   process.stdout.write(`started ${name} ${child.pid}\n`);
   child.stdout?.on('data', (chunk: Buffer) => process.stdout.write(chunk));
   child.on('error', () => {});
+  const probe = container?.livenessProbe;
+  const unwatch = probe ? watchLiveness(probe, () => end(name, pod, graceOf(probe, spec))) : () => {};
   child.on('close', (code, signal) => {
     process.stdout.write(`ended ${name} ${signal ?? code}\n`);
+    unwatch();
     running.delete(name);
     notBefore.set(name, Date.now() + (pod.isEnding ? 0 : restartMs));
   });
+}
+
+const graceOf = (probe: LivenessProbe, spec: Manifest['spec']) =>
+  probe.terminationGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30;
+
+/**
+ * Asks at every period, one question at a time, and calls `failed` once; what it returns ends the watch. A period that
+ * ends during a question begins the next one as soon as that is over.
+ */
+function watchLiveness(
+  { httpGet, periodSeconds = 10, timeoutSeconds = 1, failureThreshold = 3 }: LivenessProbe,
+  failed: () => void,
+): () => void {
+  const { host = '127.0.0.1', port, path } = httpGet;
+  let hasAnswered = false;
+  let isAsking = false;
+  let isDue = false;
+  let failures = 0;
+  const judged = (isGood: boolean): void => {
+    isAsking = false;
+    hasAnswered ||= isGood;
+    failures = isGood || !hasAnswered ? 0 : failures + 1;
+    if (failures !== failureThreshold) {
+      if (isDue) ask();
+      return;
+    }
+    clearInterval(timer);
+    failed();
+  };
+  const ask = (): void => {
+    isDue = isAsking;
+    if (isAsking) return;
+    isAsking = true;
+    let isOver = false;
+    const over = (isGood: boolean): void => {
+      if (isOver) return;
+      isOver = true;
+      judged(isGood);
+    };
+    const request = get({ host, port, path, agent: false }, (response) => {
+      response.resume();
+      over(response.statusCode === 200);
+    });
+    request.setTimeout(timeoutSeconds * 1000, () => request.destroy());
+    request.on('error', () => over(false));
+    request.on('close', () => over(false));
+  };
+  const timer = setInterval(ask, periodSeconds * 1000);
+  return () => clearInterval(timer);
 }
 
 function end(name: string, pod: Running, graceSeconds: number): void {

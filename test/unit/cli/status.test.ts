@@ -116,3 +116,19 @@ test('the first line counts API servers that the cluster no longer lists', () =>
   expect(headline(first!, gone, gone)).toContain('2 API servers no longer listed');
   expect(headline(first!, { ...gone, gone: false })).toBe('node-1: ready, fairlead 1.2.3, up 1h1m');
 });
+
+test('an endpoint that is tried as nothing better is there is shown as used', () => {
+  const [first, second] = status.endpoints;
+  if (!first || !second) throw new Error('two endpoints');
+  const endpoints = [
+    { ...first, usable: false, verdict: 'unready', lastResort: true },
+    { ...second, usable: false, tier: 'removed' },
+  ];
+  const shown = formatStatus({ ...status, endpoints })
+    .split('\n')
+    .slice(6, 8);
+  expect(shown.map((line) => line.split(/ {2,}/)[1])).toEqual([
+    'unready (used: nothing better)',
+    'unready (not used)',
+  ]);
+});
