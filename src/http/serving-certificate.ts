@@ -24,11 +24,10 @@ export interface ServingPair {
 
 /** Rejects with CERTIFICATE_INVALID, which names the file. */
 export async function readPair({ certFile, keyFile, clientCaFile }: CertificateFiles): Promise<ServingPair> {
-  const [cert, key, ca] = await Promise.all([
-    read(certFile),
-    read(keyFile),
-    clientCaFile === undefined ? undefined : read(clientCaFile),
-  ]);
+  // One after the other, so that of two that are missing the message always names the same one.
+  const cert = await read(certFile);
+  const key = await read(keyFile);
+  const ca = clientCaFile === undefined ? undefined : await read(clientCaFile);
   const certificate = parse(certFile, () => new X509Certificate(cert));
   const privateKey = parse(keyFile, () => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey))

@@ -74,6 +74,8 @@ describe('alerts', () => {
       'FairleadCertificateLacksClientName',
       'FairleadClientNameMissing',
       'FairleadClockSuspect',
+      'FairleadEndpointUnverified',
+      'FairleadCredentialsUnreadable',
     ]);
   });
 
@@ -84,7 +86,7 @@ describe('alerts', () => {
     expect(used.filter((name) => !names.has(name))).toEqual([]);
     const words = expr.replace(/\bfairlead_\w+|"[^"]*"/g, '').match(/[a-z_]+/g) ?? [];
     const labels = [...names.values(), 'group'].flat();
-    const language = ['and', 'or', 'unless', 'sum', 'without', 'min', 'count', 'by', 'time'];
+    const language = ['and', 'or', 'unless', 'sum', 'without', 'min', 'count', 'by', 'time', 'ignoring'];
     expect(words.filter((word) => !language.includes(word) && !labels.includes(word))).toEqual([]);
   });
 

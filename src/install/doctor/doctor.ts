@@ -6,11 +6,11 @@ import { type Config, defaultGroupName, usedGroups } from '../../config/config.t
 import { isLoopback } from '../../config/loopback.ts';
 import { parseSlice, readSlices } from '../../discovery/endpointslices.ts';
 import { ownListenerCheck } from '../../discovery/own-listener.ts';
-import { type Credentials, noCredentials } from '../../kubernetes/credentials.ts';
-import { type CredentialOptions, loadCredentials } from '../../kubernetes/load-credentials.ts';
+import type { Credentials } from '../../kubernetes/credentials.ts';
+import { useParts } from '../../kubernetes/credential-parts.ts';
+import { type CredentialOptions, readCredentials } from '../../kubernetes/load-credentials.ts';
 import { checkIdentity } from '../../kubernetes/server-identity.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../../model/endpoint.ts';
-import { messageOf } from '../../model/error-text.ts';
 import { resolveBelow } from '../below-root.ts';
 import { hasBootSeeds } from '../boot-seeds.ts';
 import { hostsFile } from '../hosts.ts';
@@ -102,7 +102,7 @@ export async function examine(input: DoctorInput): Promise<Examination> {
 
   if (!isForApiServers)
     return { role, endpoints: [], findings: [...node, ...pointing, ...judgeHosts(hosts)] };
-  const { credentials, server, findings: credentialFindings } = await readCredentials(input);
+  const { credentials, server, findings: credentialFindings } = await examineCredentials(input);
   const originals = await findOriginals(root, kubeconfigs);
   const known = knownEndpoints(input, [...kubeconfigs, ...originals], server);
   const { facts, findings: access } = await lookAtEndpoints(input, credentials, known);
@@ -135,32 +135,28 @@ async function readHosts(root: string): Promise<string> {
   return readFile(await resolveBelow(root, hostsFile), 'latin1').catch(() => '');
 }
 
-async function readCredentials({ root, credentials: options, nowMs }: DoctorInput): Promise<{
+async function examineCredentials({ root, credentials: options, nowMs }: DoctorInput): Promise<{
   readonly credentials: Credentials;
   /** Of the kubeconfig that the credentials come from. */
   readonly server?: HostPort;
   readonly findings: readonly Finding[];
 }> {
   const source = options.kubeconfig ?? options.clientCertFile ?? options.tokenFile ?? options.caFile;
-  let credentials: Credentials;
-  let server: HostPort | undefined;
-  try {
-    const located = { ...options, locate: (file: string) => resolveBelow(root, file) };
-    ({ credentials, server } = await loadCredentials(located, new Set()));
-  } catch (error) {
-    const mend =
-      'Mend the file, run the doctor as a user that may read it, or name another one with --kubeconfig.';
-    return {
-      credentials: noCredentials,
-      findings: [finding('credentials', 'error', messageOf(error), mend)],
-    };
-  }
-  const findings: Finding[] = [];
-  if (credentials.ca === undefined) {
+  const located = { ...options, locate: (file: string) => resolveBelow(root, file) };
+  const reading = await readCredentials(located, new Set());
+  const inUse = await useParts(reading, {}, { serverName: options.serverName, kept: async () => undefined });
+  const { credentials, server, problems } = inUse;
+  const mend =
+    'Mend the file, run the doctor as a user that may read it, or name another one with --kubeconfig.';
+  const findings: Finding[] = problems.map(({ message }) => finding('credentials', 'error', message, mend));
+  // What follows from a part that cannot be read is no finding of its own.
+  const isGone = problems.length > 0;
+  if (credentials.ca === undefined && !isGone) {
     const mend =
       'Name a kubeconfig with a CA (--kubeconfig /etc/kubernetes/kubelet.conf), or --ca-file /etc/kubernetes/pki/ca.crt.';
     findings.push(finding('credentials', 'error', 'there is no CA to verify API servers with', mend));
   }
+  if (credentials.kind === 'none' && isGone) return { credentials, findings, ...(server && { server }) };
   if (credentials.kind === 'none') {
     const mend =
       'Name a kubeconfig (--kubeconfig /etc/kubernetes/kubelet.conf); docs/credentials.md has the ways.';

@@ -9,6 +9,7 @@ import {
   startControlPlane,
 } from '../../support/apiserver/control-plane.ts';
 import type { UserName } from '../../support/apiserver/pki-files.ts';
+import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
 import { runCommand } from '../../support/surroundings.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -248,6 +249,28 @@ test('a file that is missing is a finding', async () => {
   expect(serious(report)).toContainEqual(
     expect.stringContaining('error credentials: /etc/kubernetes/none.conf'),
   );
+});
+
+test('a client certificate that is missing leaves the CA: API servers are still verified and asked', async () => {
+  const plane = await controlPlane({ servers: 1 });
+  const root = await node(plane);
+  writeKubeconfig(join(root, 'etc/kubernetes/half.conf'), {
+    cluster: {
+      'certificate-authority-data': base64(plane.pki.ca.cert),
+      server: `https://${plane.endpoints[0]}`,
+    },
+    user: {
+      'client-certificate': '/var/lib/kubelet/pki/gone.pem',
+      'client-key': '/var/lib/kubelet/pki/gone.pem',
+    },
+  });
+  const report = await examined(root, '--kubeconfig', '/etc/kubernetes/half.conf');
+  const said = report.findings.map(({ severity, check, what }) => `${severity} ${check}: ${what}`);
+  expect(said).toContainEqual(
+    expect.stringMatching(/^error credentials: .*gone\.pem: does not exist \(named in .*half\.conf\)/),
+  );
+  expect(said).toContainEqual(expect.stringMatching(/^ok health: .* answers \/readyz with 200/));
+  expect(said.filter((line) => line.includes('there is no CA'))).toEqual([]);
 });
 
 test('on a host whose listeners lead elsewhere nothing about API servers is amiss', async () => {
