@@ -62,6 +62,7 @@ export class GroupCertificates {
     const names = this.#names();
     // Those are used when nothing else is, so they are not what is better.
     const endpoints = known.filter(({ tier }) => tier !== 'remembered');
+    const sniNames = new Set(names.flatMap(({ name }) => (sniName(name) === undefined ? [] : [name])));
     const wallMs = clock.wallMs();
     const standings = endpoints.map(({ id }) => {
       const health = state(id);
@@ -72,7 +73,7 @@ export class GroupCertificates {
         isReady,
         isOutOfTime: seen?.usual !== undefined && isOutOfTime(seen.usual, wallMs),
         isUnproven: isReady && isUnproven(health),
-        covers: (name: string) => seen?.covers(name, sniName(name) !== undefined),
+        covers: (name: string) => seen?.covers(name, sniNames.has(name)),
       };
     });
     const { byEndpoint, missingEverywhere } = demotionsOf(standings, names);

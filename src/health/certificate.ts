@@ -11,15 +11,27 @@ export interface ServingCertificate {
   covers(name: string): boolean;
 }
 
+/** Names that an answer is kept for: the order of the endpoints asks for the same ones with every check. */
+const maxKnownNames = 64;
+
 export function servingCertificate(certificate: X509Certificate): ServingCertificate {
+  const known = new Map<string, boolean>();
+  const look = (name: string): boolean =>
+    isIP(name)
+      ? certificate.checkIP(name) !== undefined
+      : certificate.checkHost(name, { subject: 'never', partialWildcards: false }) !== undefined;
   return {
     fingerprint: certificate.fingerprint256,
     notBeforeMs: certificate.validFromDate.getTime(),
     notAfterMs: certificate.validToDate.getTime(),
-    covers: (name) =>
-      isIP(name)
-        ? certificate.checkIP(name) !== undefined
-        : certificate.checkHost(name, { subject: 'never', partialWildcards: false }) !== undefined,
+    covers(name) {
+      const before = known.get(name);
+      if (before !== undefined) return before;
+      if (known.size >= maxKnownNames) known.clear();
+      const isCovered = look(name);
+      known.set(name, isCovered);
+      return isCovered;
+    },
   };
 }
 

@@ -114,10 +114,13 @@ export function proved(plan: ProofPlan, { isGood, isNew }: { isGood: boolean; is
     const { wanted: _, doubtMs: _doubt, ...nothingWanted } = rest;
     return { ...nothingWanted, ...noBackOff };
   }
-  if (isNew) return { ...rest, ...noBackOff };
-  if (running?.cause !== 'sign') return rest;
+  const { wanted, ...satisfied } = rest;
+  // Any full handshake is what these have asked for; a sign and a name are about a client's own.
+  const next = wanted?.cause === 'sign' || wanted?.cause === 'name' ? rest : satisfied;
+  if (isNew) return { ...next, ...noBackOff };
+  if (running?.cause !== 'sign') return next;
   return {
-    ...rest,
+    ...next,
     nextForSignMs: running.startedMs + rest.backOffMs,
     backOffMs: Math.min(maxProofSpacingMs, 2 * rest.backOffMs),
   };

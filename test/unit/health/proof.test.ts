@@ -142,6 +142,14 @@ test('what moves tunnels does not wait for the back-off of a misconfigured clien
   expect(proofs.map(({ request }) => request.cause)).toEqual(['move']);
 });
 
+test('a full handshake that is under way is what moves ask for, too', async () => {
+  const { clock, prover, proofs } = world();
+  prover.want({ cause: 'move' });
+  prover.want({ cause: 'move' });
+  await clock.advance(60_000);
+  expect(proofs).toHaveLength(1);
+});
+
 test('nothing is proved after stop, and no timer is left', async () => {
   const { clock, prover, proofs } = world();
   prover.clientTls('refused');
