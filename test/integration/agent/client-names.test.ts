@@ -1,0 +1,108 @@
+// An API server whose certificate lacks a name that clients verify is used after those that have it.
+import { type AddressInfo, createServer } from 'node:net';
+import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import type { ApiServer } from '../../support/apiserver/api-server.ts';
+import { eventually } from '../../support/eventually.ts';
+import { watchForLeaks } from '../../support/leaks.ts';
+
+const leftNothing = watchForLeaks();
+const stops: (() => unknown)[] = [];
+
+beforeAll(buildAgent);
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+afterAll(leftNothing);
+
+const usual = ['kubernetes.default.svc', 'kubernetes'];
+
+async function newPlane(): Promise<ControlPlane> {
+  const plane = await startControlPlane({ servers: 3 });
+  stops.push(() => plane.stop());
+  return plane;
+}
+
+async function show({ pki }: ControlPlane, server: ApiServer | undefined, names: readonly string[]) {
+  const sans = [...usual, ...names];
+  await server?.replaceCertificate(await pki.ca.issue({ commonName: 'kube-apiserver', sans }));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function start(
+  plane: ControlPlane,
+  env: Record<string, string>,
+  { server }: { server?: string } = {},
+): Promise<AgentProcess> {
+  const kubeconfig = await plane.writeKubeconfig({ user: 'admin', ...(server !== undefined && { server }) });
+  const listen = server?.replace('https://', '') ?? '127.0.0.1:0';
+  const args = ['--listen', listen, '--admin', '127.0.0.1:0', '--endpoints', plane.endpoints.join()];
+  const fast = {
+    FAIRLEAD_HEALTH_INTERVAL: '1s',
+    FAIRLEAD_HEALTH_STANDBY_INTERVAL: '1s',
+    // So that what the test replaces is seen soon.
+    FAIRLEAD_HEALTH_RECONNECT: '1s',
+  };
+  const agent = await AgentProcess.start([...args, '--kubeconfig', kubeconfig], { env: { ...fast, ...env } });
+  stops.push(() => agent.kill());
+  return agent;
+}
+
+const demoted = async (agent: AgentProcess) =>
+  (await agent.status()).endpoints.flatMap(({ id, demotedFor }) =>
+    demotedFor === undefined ? [] : [`${id} ${demotedFor}`],
+  );
+
+test('a configured name that one API server lacks puts it behind the others, and one that all lack changes nothing', async () => {
+  const plane = await newPlane();
+  const { servers } = plane;
+  const agent = await start(plane, { FAIRLEAD_HEALTH_CLIENT_NAMES: '10.9.9.9' });
+  for (const server of servers) await show(plane, server, ['10.9.9.9']);
+  await eventually('all are first class', async () => {
+    const status = await agent.status();
+    return status.endpoints.every(({ verdict }) => verdict === 'ready') && !('missingClientNames' in status);
+  });
+  const [first] = (await agent.status()).endpoints;
+  const lacking = servers.find(({ address }) => address === first?.id);
+  await show(plane, lacking, []);
+  await eventually('it goes last', async () => (await agent.status()).endpoints.at(-1)?.id === first?.id);
+  expect(await demoted(agent)).toEqual([`${first?.id} certificate is not valid for 10.9.9.9`]);
+  expect((await agent.status()).endpoints.every(({ usable }) => usable)).toBe(true);
+  const text = await (await agent.get('/metrics')).text();
+  expect(text).toContain(`fairlead_endpoint_demoted{endpoint="${first?.id}",reason="client-name"} 1`);
+  expect(text).toMatch(
+    /fairlead_endpoint_certificate_not_after_timestamp_seconds\{endpoint="[^"]+"\} \d{10}/,
+  );
+  expect(text).toMatch(/fairlead_client_certificate_not_after_timestamp_seconds \d{10}/);
+  expect(text).toMatch(/fairlead_ca_certificate_not_after_timestamp_seconds \d{10}/);
+  for (const server of servers) await show(plane, server, []);
+  await eventually(
+    'the order is as before',
+    async () => (await agent.status()).endpoints[0]?.id === first?.id,
+  );
+  await eventually('the name is reported', async () => {
+    const { missingClientNames } = await agent.status();
+    return missingClientNames?.join() === '10.9.9.9';
+  });
+  expect(await demoted(agent)).toEqual([]);
+});
+
+test('where the kubeconfig leads to the agent, its host is what clients verify', async () => {
+  const plane = await newPlane();
+  const { servers } = plane;
+  for (const server of servers) await show(plane, server, ['127.0.0.1']);
+  await show(plane, servers[1], []);
+  const agent = await start(plane, {}, { server: `https://127.0.0.1:${await freePort()}` });
+  await eventually('the one without it goes last', async () => {
+    const { endpoints } = await agent.status();
+    return endpoints.at(-1)?.id === servers[1]?.address && endpoints.every(({ usable }) => usable);
+  });
+  expect(await demoted(agent)).toEqual([`${servers[1]?.address} certificate is not valid for 127.0.0.1`]);
+});
