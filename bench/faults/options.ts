@@ -26,6 +26,8 @@ export const scenarioNames = [
   'own-network',
   'etcd-away',
   'all-down',
+  'unlisted',
+  'unlisted-reboot',
   'at-rest',
 ] as const;
 export type ScenarioName = (typeof scenarioNames)[number];

@@ -76,6 +76,33 @@ const allDown: faults.Scenario = {
   },
 };
 
+/** Longer than two dead API servers stay listed: a lease of 15 s, looked at every 10 s. */
+const unlistedAfterMs = 27_000;
+
+/**
+ * Two die and leave the EndpointSlice, the third dies, the two come back. Who finds API servers by itself is told of the
+ * third only; the others have all three in their file.
+ */
+const unlisted = (isRebooted: boolean): faults.Scenario => ({
+  beforeStart: ({ lab }) => Promise.resolve({ toldOf: [threeOf(lab)[2].address] }),
+  async script({ lab, mark, restart }) {
+    const [first, second, third] = threeOf(lab);
+    // What is found is on disk within two seconds.
+    await sleep(3 * peaceMs);
+    mark('fault');
+    await Promise.all([lab.kill(first), lab.kill(second)]);
+    await sleep(unlistedAfterMs);
+    await lab.kill(third);
+    mark('struck');
+    await sleep(2_000);
+    await Promise.all([lab.startServer(first), lab.startServer(second)]);
+    await Promise.race([first.ready(), second.ready()]);
+    if (isRebooted) await restart();
+    mark('back');
+    await sleep(returnMs);
+  },
+});
+
 const replaced: faults.Scenario = {
   async beforeStart({ lab }) {
     const [first, second, third] = threeOf(lab);
@@ -180,5 +207,17 @@ export const trialScenarios: Readonly<Record<Exclude<ScenarioName, 'at-rest'>, B
     title: 'all three are down for 20 s, then one is back',
     since: 'back',
     metrics: [...usual, 'firstAnswer', 'held'],
+  },
+  unlisted: {
+    ...unlisted(false),
+    title: 'two are lost, the third is lost 27 s later, and the two come back',
+    since: 'back',
+    metrics: [...usual, 'firstAnswer'],
+  },
+  'unlisted-reboot': {
+    ...unlisted(true),
+    title: 'the same, and the balancer is killed and starts when they are back',
+    since: 'back',
+    metrics: [...usual, 'firstAnswer'],
   },
 };

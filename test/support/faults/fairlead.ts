@@ -136,7 +136,7 @@ export class Fairlead implements Subject {
   async start(place: SubjectPlace): Promise<RunningFairlead> {
     const { prefix, listen, directory, kubeconfig, isStatic = false } = place;
     const {
-      endpoints = place.endpoints,
+      endpoints = place.toldOf ?? place.endpoints,
       args = [],
       nodeName = 'node-1',
       logLevel = 'debug',

@@ -7,6 +7,8 @@ export interface SubjectPlace {
   readonly listen: { readonly host: string; readonly port: number };
   /** `host:port` of every API server. */
   readonly endpoints: readonly string[];
+  /** What one that finds the others by itself is told of; absent: all of them. */
+  readonly toldOf?: readonly string[];
   /** A directory of its own, removed by the caller. */
   readonly directory: string;
   /** A kubeconfig with the load balancer's credentials and the CA. */

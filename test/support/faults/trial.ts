@@ -53,7 +53,10 @@ export interface Observation {
 /** What a script works with. */
 export interface Trial<S extends RunningSubject = RunningSubject> {
   readonly lab: Lab;
+  /** The one that runs now. */
   readonly subject: S;
+  /** Kills the subject and starts it again with nothing but what its directory holds, as after a reboot. */
+  restart(): Promise<void>;
   readonly clients: ClientProcess;
   /** The API server that the first established client talks to, or the busiest one (`losesBusiest`). */
   readonly victim: ApiServerProcess;
@@ -106,8 +109,9 @@ export async function runTrial<S extends RunningSubject>(
     const place = { ...usual, ...(await beforeStart?.({ ...usual, lab })) };
     await clients.do({ op: 'target', target: lab.target() });
     const early = startsEarly ? await startNew(clients, wanted) : undefined;
-    const started = await subject.start(place);
+    let started = await subject.start(place);
     running = started;
+    const log: string[] = [];
     const watch = new StallWatch(() => [started.pid, clients.pid, ...lab.pids()]);
     stalls = watch;
     if (!startsEarly) await started.settled();
@@ -118,7 +122,15 @@ export async function runTrial<S extends RunningSubject>(
     marks.start = monotonicMs();
     await script({
       lab,
-      subject: started,
+      get subject() {
+        return started;
+      },
+      async restart() {
+        await started.stop();
+        log.push(...started.log);
+        started = await subject.start(place);
+        running = started;
+      },
       clients,
       victim,
       others: lab.servers.filter((server) => server !== victim),
@@ -133,7 +145,8 @@ export async function runTrial<S extends RunningSubject>(
     marks.stop = monotonicMs();
     const observed = await stopLoad(clients, loads);
     const newConnections = [...observed.newConnections, ...added];
-    return { marks, victim: victim.name, ...observed, newConnections, log: started.log, stalls: watch };
+    log.push(...started.log);
+    return { marks, victim: victim.name, ...observed, newConnections, log, stalls: watch };
   } finally {
     stalls?.stop();
     await running?.stop();
