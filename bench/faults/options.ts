@@ -13,6 +13,7 @@ export const scenarioNames = [
   'freeze',
   'freeze-burst',
   'etcd-lost-to-one',
+  'readyz-hangs',
   'errors',
   'two-down',
   'cold-start',

@@ -45,22 +45,6 @@ const coldStart: faults.Scenario = {
   script: () => sleep(6_000),
 };
 
-const etcdAway: faults.Scenario = {
-  async script({ lab, mark }) {
-    await sleep(peaceMs);
-    mark('fault');
-    lab.plane.storeProcess.signal('SIGSTOP');
-    await sleep(10_000);
-    // They see it come back one after the other.
-    for (const server of lab.servers) await server.misbehave({ failReadyz: ['etcd'] });
-    lab.plane.storeProcess.signal('SIGCONT');
-    for (const server of lab.servers) {
-      await server.misbehave({ failReadyz: [] });
-      await sleep(2_000);
-    }
-  },
-};
-
 const allDown: faults.Scenario = {
   async script({ lab, mark }) {
     const [first, second, third] = threeOf(lab);
@@ -140,12 +124,17 @@ export const trialScenarios: Readonly<Record<Exclude<ScenarioName, 'at-rest'>, B
     isHeavy: true,
   },
   'etcd-lost-to-one': {
-    ...faults.unready(silentMs),
+    ...faults.sick('etcd', silentMs),
     title: 'etcd is lost to one API server, whose requests hang',
     metrics: usual,
   },
+  'readyz-hangs': {
+    ...faults.sick('hanging', silentMs),
+    title: 'the same, and its /readyz hangs too',
+    metrics: usual,
+  },
   errors: {
-    ...faults.errors(silentMs),
+    ...faults.sick('errors', silentMs),
     title: 'one API server answers everything with 500, at once',
     metrics: usual,
   },
@@ -198,7 +187,7 @@ export const trialScenarios: Readonly<Record<Exclude<ScenarioName, 'at-rest'>, B
     metrics: [...usual, 'firstAnswer', 'cut'],
   },
   'etcd-away': {
-    ...etcdAway,
+    ...faults.etcdAwayForAll(),
     title: 'etcd is away for 10 s, then the API servers recover 2 s apart',
     metrics: [...usual, 'cut'],
   },

@@ -2,9 +2,11 @@
 // away for all of them, or the API server is stopping, nothing is closed.
 import {
   type Bound,
+  counted,
   gapsWithin,
   holds,
   noneFailed,
+  noNewFailed,
   nothingClosed,
   slowestWithin,
 } from '../support/faults/bounds.ts';
@@ -54,6 +56,35 @@ describeFaults('an API server is sick but answers', {}, (lab) => {
           slowestWithin(seen.newConnections, 2_500),
           ...nothingClosed(seen),
         ],
+      ),
+    timeoutMs,
+  );
+});
+
+/** How long the stopping API server serves its watches: longer than a sick one, and an unready one, is waited for. */
+const drainMs = 12_000;
+
+describeFaults('an API server stops while the others are well', { timings: { drainMs } }, (lab) => {
+  test.each([
+    ['without a shutdown delay', 0],
+    ['with a shutdown delay', 8_000],
+  ])(
+    '%s its watches end with it, and no request fails',
+    (name, delayMs) =>
+      holds(
+        `stopping ${name}`,
+        () =>
+          runTrial(lab(), new Fairlead(), scenarios.stopping({ delayMs, drainMs, isProven: true }).script),
+        (seen) => {
+          const { watchesMayEnd = Number.POSITIVE_INFINITY } = seen.marks;
+          const early = seen.watches.ends.filter(({ endedMs }) => endedMs < watchesMayEnd - 100);
+          const questions = seen.established.flatMap(({ calls }) => failed(calls));
+          return [
+            noNewFailed(seen),
+            counted(seen, 'failed questions', questions.length, 0, JSON.stringify(questions)),
+            counted(seen, 'watches cut early', early.length, 0, JSON.stringify(early)),
+          ];
+        },
       ),
     timeoutMs,
   );

@@ -67,11 +67,6 @@ export const unready = (watchedMs = 5_500): Scenario => ({
   }, watchedMs),
 });
 
-/** One API server answers everything, its health paths too, with 500 at once. */
-export const errors = (watchedMs = 5_000): Scenario => ({
-  script: once(({ victim }) => victim.misbehave({ answerStatus: 500 }), watchedMs),
-});
-
 /** For this long the others have been ready when one falls sick: what Fairlead asks for, and a second. */
 const provenMs = 21_000;
 
@@ -166,9 +161,18 @@ export const lossAndDistance: Scenario = {
  * One API server is told to stop, as kube-apiserver does it: /readyz fails for `delayMs`, then nobody is
  * accepted, and watches are served for `drainMs` more (that is the lab's).
  */
-export const stopping = ({ delayMs, drainMs }: { delayMs: number; drainMs: number }): Scenario => ({
+export const stopping = ({
+  delayMs,
+  drainMs,
+  isProven = false,
+}: {
+  delayMs: number;
+  drainMs: number;
+  /** The others have been ready for long enough before. */
+  isProven?: boolean;
+}): Scenario => ({
   script: async ({ lab, victim, mark }) => {
-    await sleep(peaceMs);
+    await sleep(isProven ? provenMs : peaceMs);
     mark('fault');
     const ended = lab.terminate(victim, { delayMs });
     await sleep(delayMs + drainMs);
