@@ -143,6 +143,19 @@ test('by rendezvous the endpoint that new clients get must be proved, by other p
   }
 });
 
+test('the proof that a drain needs is asked for while the others are asked how they are', () => {
+  const { closer, asked, did, set, clock } = world();
+  set(
+    one,
+    { ...unready, sickness: 'own', reason: { code: 'L7STS', status: 500 }, sinceMs: clock.nowMs() },
+    5,
+  );
+  set(two, { ...ready, provedMs: clock.nowMs() - 60_001 });
+  closer.look();
+  expect({ asked, did }).toEqual({ asked: [two], did: [] });
+  closer.stop();
+});
+
 test('nothing drains towards an endpoint whose certificate is doubtful', () => {
   const { closer, asked, did, set, demote, clock } = world();
   set(one, unready, 5);

@@ -127,6 +127,18 @@ test('an endpoint in use that falls silent is found so within three seconds', as
   expect(world.suspectedAtMs[0]).toBeLessThan(silence?.atMs ?? 0);
 });
 
+test('one in use that answers badly is asked again a third of a second later, then less and less often', async () => {
+  const world = new World();
+  await world.start();
+  world.answer = { kind: 'answered', isExpected: false, status: 500 };
+  await world.clock.advance(8_000);
+  const times = world.results.filter(({ result }) => result.kind === 'answered' && !result.isExpected);
+  const gaps = times.slice(1).map(({ atMs }, index) => Math.round(atMs - (times[index]?.atMs ?? 0)));
+  expect(gaps[0]).toBe(300);
+  expect(gaps[1]).toBeGreaterThan(1_000);
+  expect(gaps[2]).toBeGreaterThan(gaps[1] ?? 0);
+});
+
 test('silence takes two fresh connections that fail, beside the kept one', async () => {
   const world = new World();
   await world.start();
