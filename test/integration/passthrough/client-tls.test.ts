@@ -3,10 +3,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect, type SecureVersion } from 'node:tls';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { type DataPath, overBothKindsOfLegs, startDataPath } from '../../support/data-path.ts';
+import { parseProxyHeader, proxyHeader } from '../../../src/model/proxy-header.ts';
+import { Gate } from '../../../src/passthrough/gate.ts';
+import { type DataPath, overBothKindsOfLegs, startDataPath, TestEndpoint } from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
 import { findKubectl } from '../../support/kubectl.ts';
@@ -59,6 +62,19 @@ async function run(program: string, args: readonly string[], input = ''): Promis
 function expectOnly(said: readonly string[], what: string): void {
   expect(said.length).toBeGreaterThanOrEqual(2);
   expect(new Set(said)).toEqual(new Set([what]));
+}
+
+/** Joins `socket` to a port of loopback, `first` in front, in pieces of `pieceBytes`. */
+function handOn(socket: Socket, port: number, first: Buffer, pieceBytes = 65_536): void {
+  const onward = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+  onward.on('error', () => socket.destroy());
+  socket.on('error', () => onward.destroy());
+  onward.write(first);
+  socket.on('data', (chunk: Buffer) => {
+    for (let at = 0; at < chunk.length; at += pieceBytes) onward.write(chunk.subarray(at, at + pieceBytes));
+  });
+  socket.on('end', () => onward.end());
+  onward.pipe(socket);
 }
 
 interface Client {
@@ -199,6 +215,39 @@ overBothKindsOfLegs(() => {
     server.setSecureContext({ ...good, ...other } as never);
     await nodeClient(port, 'TLSv1.3', undefined);
     await eventually('the good client is reported', () => path.outcomes.tls.at(-1) === 'accepted localhost');
+  });
+
+  test('PROXY headers on both sides and single bytes change nothing', async () => {
+    server = await serve(bad.get('expired') as Leaf);
+    const { port } = server.address() as { port: number };
+    // The endpoint is introduced to, and hands on what follows.
+    const behind = await TestEndpoint.start((socket) => {
+      socket.once('data', (first: Buffer) => {
+        const header = parseProxyHeader(first);
+        if (header.kind !== 'complete') throw new Error(`no PROXY header: ${header.kind}`);
+        handOn(socket, port, first.subarray(header.byteCount));
+      });
+    });
+    const gate = new Gate({ acceptProxyFrom: ['127.0.0.0/8'] });
+    path = await startDataPath([behind.endpoint], { gate, sendProxy: true });
+    const { port: listens } = path.listener.address;
+    const introduced = proxyHeader({
+      source: { host: '192.0.2.7', port: 4 },
+      destination: { host: '192.0.2.1', port: 5 },
+    });
+    // The client is introduced, and its bytes come one by one.
+    const dribbling = await TestEndpoint.start((socket) => handOn(socket, listens, introduced, 1));
+    const { port: inFront } = dribbling.endpoint;
+    await nodeClient(inFront, 'TLSv1.3', undefined);
+    await clients[1]?.ask(inFront, 'TLSv1.3', undefined); // openssl
+    await clients[1]?.ask(inFront, 'TLSv1.2', undefined);
+    const said = ['doubtful localhost', 'refused localhost', 'refused localhost'];
+    expect(await reports()).toEqual(said);
+    server.setSecureContext(good);
+    await nodeClient(inFront, 'TLSv1.3', clientLeaf);
+    expect(await reports()).toEqual([...said, 'accepted localhost']);
+    await dribbling.stop();
+    await behind.stop();
   });
 
   test('a client that never says a word, and one that leaves before the answer, are not reported', async () => {
