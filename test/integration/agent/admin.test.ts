@@ -134,7 +134,7 @@ test('with no usable endpoint /readyz is 503, /livez stays 200, and fairlead sta
   const { code, stdout } = await runFairlead(['status', '--admin', agent.admin]);
   expect(code).toBe(5);
   expect(stdout).toContain('NOT READY');
-  expect(stdout).toMatch(/unready \(not used\) +L7STS\/500 etcd failed/);
+  expect(stdout).toMatch(/unready \(used: nothing better\) +L7STS\/500 etcd failed/);
   // All are unready at once: nothing is closed, and new clients are served all the same.
   expect(await tunnel.ask()).toMatch(/^cp-/);
   const other = await H2Tunnel.open(agent.address, plane.pki);
