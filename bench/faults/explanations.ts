@@ -59,6 +59,14 @@ const explanations: readonly Explanation[] = [
     text: establishedOfSick(),
   },
   {
+    scenario: 'unlisted-reboot',
+    metrics: ['slowestNew', 'gap', 'firstAnswer'],
+    text:
+      'Of the API servers that are back a new agent knows only that they were good once, and their addresses may be those of ' +
+      'other hosts by now. So it first finds the listed one dead and verifies a certificate, which takes a tenth of a second. ' +
+      'Proxies dial whatever is in their file.',
+  },
+  {
     scenario: 'at-rest',
     metrics: ['requests'],
     peers: ['haproxy', 'nginx'],

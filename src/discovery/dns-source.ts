@@ -14,11 +14,36 @@ import { codeOf, messageOf } from '../model/error-text.ts';
 import { lookupInHosts } from './hosts-lookup.ts';
 import type { Propose, Source } from './source.ts';
 
-/** Every address of a name, both families; rejects when there is none. */
-export type Lookup = (host: string) => Promise<readonly string[]>;
+/** Every address of a name, both families; rejects when there is none, or when it is not wanted any more. */
+export type Lookup = (host: string, isWanted?: () => boolean) => Promise<readonly string[]>;
 
-export const systemLookup: Lookup = async (host) =>
-  (await lookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address);
+/**
+ * Lookups that the process gives to the resolver at a time: as many as libuv starts. What waits in libuv's queue holds up
+ * the end of the process; what waits here does not.
+ */
+const maxLookups = 2;
+
+/** Hands out turns, first come, first served. */
+export function inTurns(most: number, ask: Lookup): Lookup {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (host, isWanted = () => true) => {
+    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      if (!isWanted()) throw new Error('not wanted any more');
+      return await ask(host);
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running -= 1;
+    }
+  };
+}
+
+export const systemLookup: Lookup = inTurns(maxLookups, async (host) =>
+  (await lookup(host, { all: true, order: 'verbatim' })).map(({ address }) => address),
+);
 
 export interface NameSource extends Source {
   /** True: no endpoint is usable. Names are resolved again at once, then soon, until it is false. */
@@ -85,7 +110,7 @@ export function dnsSource(options: DnsSourceOptions): NameSource {
     lookInHostsSoon(name);
     let isGood = false;
     try {
-      const addresses = await ask(name.host);
+      const addresses = await ask(name.host, () => !isStopped);
       if (isStopped) return;
       if (!take(name, addresses)) throw new Error('no address');
       isGood = true;

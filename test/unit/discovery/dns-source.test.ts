@@ -1,4 +1,4 @@
-import { dnsSource, systemLookup } from '../../../src/discovery/dns-source.ts';
+import { dnsSource, inTurns, systemLookup } from '../../../src/discovery/dns-source.ts';
 import { addressesIn } from '../../../src/discovery/hosts-lookup.ts';
 import type { Proposal } from '../../../src/discovery/source.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -168,4 +168,38 @@ test.each([
   ['10.0.0.1 notcp.example\ncp.example', []],
 ])('of the hosts file %j the name cp.example has %j', (text, addresses) => {
   expect(addressesIn(text, 'cp.example.')).toEqual(addresses);
+});
+
+test('a lookup that waits for its turn is left out when it is not wanted any more', async () => {
+  const first = Promise.withResolvers<readonly string[]>();
+  const asked: string[] = [];
+  const ask = inTurns(1, (host) => {
+    asked.push(host);
+    return first.promise;
+  });
+  const running = ask('a');
+  const waiting = ask('b', () => false);
+  first.resolve([]);
+  await running;
+  await expect(waiting).rejects.toThrow('not wanted');
+  expect(asked).toEqual(['a']);
+});
+
+test('no more lookups than allowed are with the resolver, and one that fails makes room', async () => {
+  const answers = new Map<string, PromiseWithResolvers<readonly string[]>>();
+  const ask = inTurns(2, (host) => {
+    const answer = Promise.withResolvers<readonly string[]>();
+    answers.set(host, answer);
+    return answer.promise;
+  });
+  const all = ['a', 'b', 'c', 'd'].map((host) => ask(host).catch(() => ['failed']));
+  await Promise.resolve();
+  expect([...answers.keys()]).toEqual(['a', 'b']);
+  answers.get('b')?.reject(new Error('x'));
+  await all[1];
+  expect([...answers.keys()]).toEqual(['a', 'b', 'c']);
+  answers.get('c')?.resolve(['10.0.0.3']);
+  await all[2];
+  for (const host of ['a', 'd']) answers.get(host)?.resolve([]);
+  expect(await Promise.all(all)).toEqual([[], ['failed'], ['10.0.0.3'], []]);
 });
