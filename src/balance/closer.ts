@@ -61,6 +61,8 @@ export class Closer {
   #ask: { readonly timer: Timer; readonly atMs: number } | undefined;
   #askedMs = Number.NEGATIVE_INFINITY;
   #nextMoveMs: number | undefined;
+  /** Since when no tunnel that is to move has been quiet. */
+  #busySinceMs: number | undefined;
   #isStopped = false;
 
   constructor(deps: CloserDeps) {
@@ -232,7 +234,16 @@ export class Closer {
       for (const id of mustProve) this.#deps.prove(id);
       return;
     }
-    if (!table.closeOneQuiet(move.from)) return;
+    if (!table.closeOneQuiet(move.from)) {
+      // None is quiet. It is looked for while the proof is fresh, then after another wait: else tunnels that are never
+      // quiet would cost their node a handshake with every proof that grows old.
+      this.#busySinceMs ??= nowMs;
+      if (nowMs - this.#busySinceMs < provedForMs - tickMs) return;
+      this.#busySinceMs = undefined;
+      this.#nextMoveMs = nowMs + jittered(rebalance.overMs / move.misplaced, 0.5, random);
+      return;
+    }
+    this.#busySinceMs = undefined;
     log.info({ endpoint: move.from, misplaced: move.misplaced }, 'a tunnel is closed to rebalance');
     this.#nextMoveMs = nowMs + jittered(rebalance.overMs / move.misplaced, 0.5, random);
   }

@@ -17,6 +17,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
   const asked: string[] = [];
   const did: string[] = [];
   const draining = new Set<string>();
+  const busy = { isBusy: false };
   const table: TunnelCloser = {
     traffic: (id) => ({ activeTunnels: tunnels.get(id) ?? 0, totalTunnels: 0, bytesUp: 0, bytesDown: 0 }),
     records: () => [...tunnels].map(([id, activeTunnels]) => ({ id, activeTunnels })),
@@ -32,6 +33,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
     isDraining: (id) => draining.has(id),
     resetUnanswered: () => 0,
     closeOneQuiet: (id) => {
+      if (busy.isBusy) return false;
       did.push(`move from ${id}`);
       tunnels.set(id, (tunnels.get(id) ?? 1) - 1);
       return true;
@@ -75,7 +77,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
       shutdownWindowMs: 60_000,
       fall: 3,
       policy,
-      rebalance: { enabled: true, overMs: 1_000 },
+      rebalance: { enabled: true, overMs: busy.isBusy ? 600_000 : 1_000 },
     }),
   });
   return {
@@ -83,6 +85,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
     closer,
     asked,
     did,
+    busy,
     snapshots,
     set(id: string, state: Partial<HealthState>, count = 0) {
       states.set(id, { ...initialHealth(-1e6), ...state });
@@ -206,3 +209,22 @@ test('no tunnel moves towards an endpoint whose certificate is doubtful', async 
   expect(did).toEqual([]);
   closer.stop();
 });
+
+test('tunnels that are never quiet cost few proofs', async () => {
+  const { closer, asked, did, set, clock, snapshots, busy } = world();
+  busy.isBusy = true;
+  for (const id of [one, two]) set(id, ready);
+  const [first, second] = snapshots.current.candidates.map(({ id }) => id);
+  set(second!, ready, 1);
+  for (let second = 0; second < 3_600; second += 1) {
+    await clock.advance(1_000);
+    // Each proof that is asked for succeeds.
+    if (asked.at(-1) === first) set(first!, { ...ready, provedMs: clock.nowMs() });
+    if (asked.length > 0 && asked.at(-1) === first) asked.push('-');
+  }
+  expect(did).toEqual([]);
+  // An hour is six times the ten minutes; half of that at the least.
+  expect(asked.filter((id) => id === first).length).toBeGreaterThan(3);
+  expect(asked.filter((id) => id === first).length).toBeLessThanOrEqual(13);
+  closer.stop();
+}, 30_000);

@@ -19,6 +19,10 @@ test('a certificate is valid for the names and addresses that it lists, and not 
   expect(notAfterMs).toBe(2_000_000_000_000);
 });
 
+test('not even where it lists addresses only', async () => {
+  expect((await shown(['10.0.0.1'])).covers('common.example')).toBe(false);
+});
+
 test('however many names are asked for, the answers stay right', async () => {
   const { covers } = await shown(['api.example']);
   for (let count = 0; count < 1_000; count += 1) expect(covers(`n${count}.example`)).toBe(false);

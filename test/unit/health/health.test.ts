@@ -154,6 +154,28 @@ test('a certificate that expires is told at that moment, and proved within ten s
   health.stop();
 });
 
+test('a client that goes on refusing a good certificate costs ever fewer handshakes', async () => {
+  const { clock, health, handshakes } = world();
+  for (let second = 0; second < 1_000; second += 1) {
+    health.clientTls(endpoint.id, 'refused', second % 2 === 0 ? undefined : 'api.example');
+    await clock.advance(1_000);
+  }
+  expect(handshakes.length).toBeLessThanOrEqual(1 + 11);
+  health.stop();
+});
+
+test('only a full handshake proves: answers on the kept connection do not', async () => {
+  const { clock, health } = world();
+  await clock.advance(100);
+  const provedMs = health.state(endpoint.id)?.provedMs;
+  await clock.advance(60_000);
+  expect(health.state(endpoint.id)).toMatchObject({ verdict: 'ready', provedMs });
+  health.prove(endpoint.id, { cause: 'move' });
+  await clock.advance(0);
+  expect(health.state(endpoint.id)?.provedMs).toBe(clock.nowMs());
+  health.stop();
+});
+
 test('a new token opens no connection', async () => {
   const { clock, health, handshakes } = world();
   await clock.advance(10_000);
