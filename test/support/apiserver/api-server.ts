@@ -13,6 +13,7 @@ import { type ApiServerStats, defaultShutdown, type ShutdownOptions, type StandI
 import { startUp } from './start-up.ts';
 import { StatusError, timedOut } from './status.ts';
 import type { StoreApi } from './store.ts';
+import type { StoreCheckName } from './health.ts';
 import { between, StoreCheck } from './store-check.ts';
 import { Gate, Timers } from './timers.ts';
 import { fastTimings, type Timings } from './timings.ts';
@@ -54,7 +55,7 @@ export class ApiServer implements StandIn {
   #certificates: Readonly<Record<CertificateName, ServerCertificate>>;
   #phase: Phase = 'down';
   #timers = new Timers();
-  #storeCheck: StoreCheck;
+  #storeChecks: Readonly<Record<StoreCheckName, StoreCheck>>;
   #reconciler: EndpointReconciler | undefined;
   #registered = Promise.withResolvers<void>();
   #ended = Promise.withResolvers<void>();
@@ -66,7 +67,7 @@ export class ApiServer implements StandIn {
     this.#options = options;
     this.#certificates = options.certificates;
     this.#timings = { ...fastTimings, ...options.timings };
-    this.#storeCheck = new StoreCheck(options.store, this.#timers, this.#timings.storeCheck);
+    this.#storeChecks = this.#makeStoreChecks();
     this.#listener = new Listener({
       host: options.host,
       port: options.port,
@@ -102,6 +103,11 @@ export class ApiServer implements StandIn {
   }
 
   /** Takes the port without answering on it, to learn whether it is free; `kill()` gives it back. */
+  #makeStoreChecks(): Readonly<Record<StoreCheckName, StoreCheck>> {
+    const make = () => new StoreCheck(this.#options.store, this.#timers, this.#timings.storeCheck);
+    return { etcd: make(), 'etcd-readiness': make() };
+  }
+
   async bind(): Promise<void> {
     await this.#listener.listen();
   }
@@ -110,7 +116,7 @@ export class ApiServer implements StandIn {
     if (this.#phase !== 'down') return;
     if (!this.#behaviour.refuse) await this.#listener.listen();
     this.#timers = new Timers();
-    this.#storeCheck = new StoreCheck(this.#options.store, this.#timers, this.#timings.storeCheck);
+    this.#storeChecks = this.#makeStoreChecks();
     this.#ended = Promise.withResolvers<void>();
     this.#isTerminating = false;
     startUp(this.#timings, this.#timers, (phase) => {
@@ -284,7 +290,7 @@ export class ApiServer implements StandIn {
       behaviour: this.#behaviour,
       bookmarkIntervalMs: this.#timings.bookmarkMs,
       audible: () => this.#silence.open(),
-      storePasses: () => this.#storeCheck.passes(),
+      storePasses: (check) => this.#storeChecks[check].passes(),
       sleep: (delayMs) => timers.sleep(delayMs),
       inTime: (operation) => inTime(timers, this.#timings.requestMs, operation),
       distort: (kind, body) => distortSlices(kind, body, this.#behaviour.slices),

@@ -18,9 +18,11 @@ const hooks = [
   'start-apiextensions-controllers',
   'crd-informer-synced',
   'start-system-namespaces-controller',
+  'peer-endpoint-reconciler-controller',
   'start-cluster-authentication-info-controller',
   'start-kube-apiserver-identity-lease-controller',
   'start-kube-apiserver-identity-lease-garbage-collector',
+  'storage-readiness',
   'start-legacy-token-tracking-controller',
   'start-service-ip-repair-controllers',
   'rbac/bootstrap-roles',
@@ -42,7 +44,6 @@ const tail = [
   'autoregister-completion',
   'poststarthook/apiservice-openapi-controller',
   'poststarthook/apiservice-openapiv3-controller',
-  'poststarthook/start-encryption-provider-config-automatic-reload',
 ];
 
 /** The checks behind each path, in the order in which they are shown. */
@@ -51,6 +52,10 @@ export const checksOf: Record<HealthPath, readonly string[]> = {
   livez: ['ping', 'log', 'etcd', ...hooks, ...tail],
   healthz: ['ping', 'log', 'etcd', ...hooks, ...tail],
 };
+
+/** Those that ask etcd. */
+export const storeChecks = ['etcd', 'etcd-readiness'] as const;
+export type StoreCheckName = (typeof storeChecks)[number];
 
 /** The hooks that are late when an API server starts. */
 export const startupHooks = ['poststarthook/rbac/bootstrap-roles', 'poststarthook/bootstrap-controller'];

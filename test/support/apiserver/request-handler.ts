@@ -13,7 +13,15 @@ import {
 } from './access.ts';
 import { answerDiscovery } from './discovery-docs.ts';
 import type { Exchange } from './exchange.ts';
-import { answerHealth, answerOneCheck, checksOf, type HealthPath, startupHooks } from './health.ts';
+import {
+  answerHealth,
+  answerOneCheck,
+  checksOf,
+  type HealthPath,
+  type StoreCheckName,
+  startupHooks,
+  storeChecks,
+} from './health.ts';
 import { findKind, type Kind } from './kinds.ts';
 import type { Connection } from './listener.ts';
 import type { Misbehaviour } from './misbehaviour.ts';
@@ -54,7 +62,7 @@ export interface HandlerContext extends ReadContext {
   readonly grants: readonly Grant[];
   /** `host:port`, for documents that name the server. */
   readonly address: string;
-  storePasses(): Promise<boolean>;
+  storePasses(check: StoreCheckName): Promise<boolean>;
   sleep(delayMs: number): Promise<void>;
 }
 
@@ -119,14 +127,19 @@ async function misbehaveFirst(exchange: Exchange, { behaviour, sleep }: HandlerC
   throw new StatusError(failure(code, 'Misbehaving', `told to answer ${code}`), headers);
 }
 
-/** The checks of the path that fail now. */
-async function failingChecks(path: HealthPath, context: HandlerContext): Promise<Set<string>> {
+/** The checks of the path that fail now; those of etcd are asked one after the other, and not when they are left out. */
+async function failingChecks(
+  path: HealthPath,
+  asked: (check: string) => boolean,
+  context: HandlerContext,
+): Promise<Set<string>> {
   const { behaviour, phase } = context;
   const failing = new Set(path === 'readyz' ? behaviour.failReadyz : behaviour.failLivez);
   if (phase === 'forbidden' || phase === 'hooks') for (const hook of startupHooks) failing.add(hook);
   if (path === 'readyz' && (phase === 'delaying' || phase === 'refusing')) failing.add('shutdown');
-  if (!(await context.storePasses())) {
-    for (const check of ['etcd', 'etcd-readiness']) if (checksOf[path].includes(check)) failing.add(check);
+  for (const check of storeChecks) {
+    if (!checksOf[path].includes(check) || !asked(check)) continue;
+    if (!(await context.storePasses(check))) failing.add(check);
   }
   return failing;
 }
@@ -146,9 +159,10 @@ async function health(
   if (body === 'endless' || body === 'oversized') {
     return bytes(exchange, body === 'endless' ? Number.POSITIVE_INFINITY : 64 * 1024 * 1024);
   }
-  const failing = await failingChecks(path, context);
   const isVerbose = exchange.url.searchParams.has('verbose');
   const excluded = exchange.url.searchParams.getAll('exclude');
+  const asked = (name: string) => (check === undefined ? !excluded.includes(name) : check === name);
+  const failing = await failingChecks(path, asked, context);
   const answer =
     check === undefined
       ? answerHealth(path, failing, { isVerbose, excluded })

@@ -35,7 +35,7 @@ export const fastTimings: Timings = {
   idleMs: 90_000,
   requestMs: 34_000,
   drainMs: 60_000,
-  storeCheck: { timeoutMs: [100, 100], intervalMs: 50, failingIntervalMs: 100, recoveryMs: [0, 0] },
+  storeCheck: { timeoutMs: 50, recoveryMs: [0, 0] },
 };
 
 /** Measured on kube-apiserver v1.36.2, three of them over one etcd. */
@@ -45,11 +45,5 @@ export const realisticTimings: Timings = {
   forbiddenMs: 120,
   hooksMs: 1_000,
   registerMs: [100, 3_300],
-  storeCheck: {
-    timeoutMs: [2_000, 4_000],
-    intervalMs: 1_000,
-    failingIntervalMs: 5_000,
-    // The next check after the return comes up to 5 s later: 11 to 16 s together.
-    recoveryMs: [11_000, 11_000],
-  },
+  storeCheck: { timeoutMs: 2_000, recoveryMs: [11_000, 16_000] },
 };

@@ -7,8 +7,8 @@ describe("health answers in Kubernetes' text format", () => {
     expect(answerHealth('readyz', none)).toEqual({ status: 200, body: 'ok' });
   });
 
-  test('/readyz has 37 checks; /livez knows neither etcd-readiness nor shutdown', () => {
-    expect(checksOf.readyz).toHaveLength(37);
+  test('/readyz has 38 checks; /livez knows neither etcd-readiness nor shutdown', () => {
+    expect(checksOf.readyz).toHaveLength(38);
     expect(checksOf.livez).not.toContain('etcd-readiness');
     expect(checksOf.livez).not.toContain('shutdown');
   });
