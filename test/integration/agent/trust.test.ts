@@ -153,7 +153,9 @@ test('a CA that verifies nothing replaces no kept one', async () => {
     const { right, wrong } = await endpointsOf(second);
     return [right, wrong].every((one) => one?.reason.startsWith('L6RSP'));
   });
-  await second.kill();
+  // One that stops finishes what it writes.
+  second.signal('SIGTERM');
+  await second.exited;
   expect(readFileSync(`${node.state}.ca.pem`, 'utf8').trim()).toBe(ours.pki.ca.cert.trim());
 });
 
