@@ -200,7 +200,7 @@ describe('fairlead status', () => {
       expect(err).toBe('');
       expect(out).toMatch(/NOT READY/);
       expect(out).toMatch(
-        /^127\.0\.0\.2:1 +unready \(not used\) +L4CON refused +\S+ +0 +discovered +static$/m,
+        /^127\.0\.0\.2:1 +unready \(used: nothing better\) +L4CON refused +\S+ +0 +discovered +static$/m,
       );
       expect(exitCode).toBe(5);
     }
