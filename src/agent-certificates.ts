@@ -1,6 +1,7 @@
 // What the certificates of a group's endpoints mean for their order: which are used last, and which are proved first.
 // Owns the names that clients verify; the certificates and their proofs are health's.
 import { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Logger } from 'pino';
 import { SeenClientNames } from './balance/client-names.ts';
 import { type ClientName, type Demotions, demotionsOf } from './balance/demotion.ts';
@@ -52,7 +53,9 @@ export class GroupCertificates {
 
   /** A client has met the certificate of an endpoint; one that may have left for any reason says nothing of names. */
   clientTls(outcome: ClientTlsOutcome, serverName?: string): void {
-    const name = sniName(serverName);
+    // A client that dials an address sends no SNI, and verifies the address.
+    const isAddress = serverName !== undefined && isIP(serverName) !== 0;
+    const name = isAddress ? serverName : sniName(serverName);
     if (name !== undefined && outcome !== 'doubtful') this.#seen.see(name);
   }
 

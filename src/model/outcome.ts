@@ -21,7 +21,7 @@ export interface OutcomeReporter {
   firstFlightUnanswered(endpoint: EndpointId): void;
   /** A client has sent bytes in a tunnel and the endpoint has been silent on it since (about 500 ms). */
   tunnelSilent(endpoint: EndpointId): void;
-  /** Once for each tunnel whose client speaks TLS. `serverName`: the SNI of its ClientHello. */
+  /** Once for each tunnel whose client speaks TLS. `serverName`: the SNI of its ClientHello, or the address it dialled. */
   clientTls(endpoint: EndpointId, outcome: ClientTlsOutcome, serverName?: string): void;
 }
 

@@ -14,11 +14,19 @@ export class ClientTls {
   readonly #sign = new TlsCloseSign();
   readonly #endpoint: EndpointId;
   readonly #hello: HelloFacts;
+  readonly #dialed: string | undefined;
   readonly #outcomes: Pick<OutcomeReporter, 'clientTls'>;
 
-  constructor(endpoint: EndpointId, hello: HelloFacts, outcomes: Pick<OutcomeReporter, 'clientTls'>) {
+  /** `dialed`: our address that the client connected to; it verifies that one when it sends no SNI. */
+  constructor(
+    endpoint: EndpointId,
+    hello: HelloFacts,
+    outcomes: Pick<OutcomeReporter, 'clientTls'>,
+    dialed?: string,
+  ) {
     this.#endpoint = endpoint;
     this.#hello = hello;
+    this.#dialed = dialed;
     this.#outcomes = outcomes;
   }
 
@@ -42,6 +50,6 @@ export class ClientTls {
     const { serverName, offersSession } = this.#hello;
     // A resumed session goes on without a look at the certificate.
     if (outcome === undefined || (outcome === 'accepted' && offersSession)) return;
-    this.#outcomes.clientTls(this.#endpoint, outcome, serverName);
+    this.#outcomes.clientTls(this.#endpoint, outcome, serverName ?? this.#dialed);
   }
 }

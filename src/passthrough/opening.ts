@@ -387,7 +387,9 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     this.#settle(attempt);
     if (this.#flight.isHello && isServerHandshake(buffer)) {
       const hello = readHelloFacts(this.#flight.rest(0));
-      this.#tunnel.clientTls = new ClientTls(attempt.endpoint.id, hello, this.#shared.outcomes);
+      const { client } = this.#tunnel;
+      const { outcomes } = this.#shared;
+      this.#tunnel.clientTls = new ClientTls(attempt.endpoint.id, hello, outcomes, client.localAddress);
     }
     return this.#tunnel.legRead(attempt.leg, buffer, byteCount);
   }

@@ -12,6 +12,7 @@ function withLength16(bytes: Buffer): Buffer {
 export interface HelloOptions {
   readonly withEarlyData?: boolean;
   readonly withoutExtensions?: boolean;
+  /** Empty: no SNI. */
   readonly serverName?: string;
   /** Adds a pre_shared_key extension, or one with a session ticket, of this size. */
   readonly preSharedKeyBytes?: number;
@@ -33,7 +34,7 @@ export function helloMessage({
 }: HelloOptions = {}): Buffer {
   const name = Buffer.from(serverName);
   const names = withLength16(Buffer.concat([Buffer.of(0), withLength16(name)]));
-  const extensions = [Buffer.concat([u16(0), withLength16(names)])];
+  const extensions = serverName === '' ? [] : [Buffer.concat([u16(0), withLength16(names)])];
   const add = (type: number, bytes: number | undefined) => {
     if (bytes !== undefined) extensions.push(Buffer.concat([u16(type), withLength16(Buffer.alloc(bytes))]));
   };

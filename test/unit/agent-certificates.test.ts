@@ -180,3 +180,16 @@ test('the numbers have the client certificate, and of several CAs the one that l
   use({});
   expect(certificates.numbers()).toMatchObject({ serving: [], demoted: [], missingNames: [] });
 });
+
+test('a client that dials our address counts against the endpoint whose certificate lacks it', () => {
+  const { certificates, set, certificate, demoted, asked } = world();
+  set(1, certificate(['127.0.0.1']));
+  set(2, certificate([]));
+  expect(demoted(1, 2)).toEqual({});
+  certificates.clientTls('doubtful', '127.0.0.1');
+  expect(demoted(1, 2)).toEqual({});
+  certificates.clientTls('refused', '127.0.0.1');
+  expect(demoted(1, 2)).toEqual({ '10.0.0.2:6443': 'certificate is not valid for 127.0.0.1' });
+  // An address is never asked for as SNI.
+  expect(asked).toEqual([]);
+});

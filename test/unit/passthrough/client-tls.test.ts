@@ -157,3 +157,10 @@ test('the sign is about the endpoint that answered, not the one that had the hel
   world.client.feedFin();
   expect(world.clientTls).toEqual([`e1 refused ${name}`]);
 });
+
+test('a client without SNI is told with the address that it dialled', async () => {
+  const { client, said } = await meet({ hello: clientHello({ serverName: '' }) });
+  client.feed(refusal);
+  client.feedFin();
+  expect(said()).toEqual([`e0 refused ${client.localAddress}`]);
+});
