@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { exitCodes } from '../src/cli/exit-codes.ts';
 import { buildProgram } from '../src/cli/program.ts';
 import { envName, settingKeys, settingOf } from '../src/config/settings.ts';
-import { checks } from '../src/install/doctor/finding.ts';
+import { checks } from '../src/doctor/finding.ts';
 import { errorKinds } from '../src/model/errors.ts';
 import { problemKinds } from '../src/model/problems.ts';
 import type { Command } from 'commander';

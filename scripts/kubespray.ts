@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseDocument, stringify } from 'yaml';
 import { formatProblem } from '../src/config/problem.ts';
-import { type KubesprayVars, readVars } from '../src/install/kubespray/vars.ts';
+import { type KubesprayVars, readVars } from '../src/import/kubespray/vars.ts';
 import { formatHostPort } from '../src/model/endpoint.ts';
 
 const defaultAdminPort = 6442;

@@ -3,8 +3,8 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/model/clock.ts';
 import { makeEndpoint, parseHostPort } from '../../src/model/endpoint.ts';
-import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
-import { checkNodeHandles } from '../../src/passthrough/handle-check.ts';
+import { ConnectionTable } from '../../src/passthrough/tunnel-table.ts';
+import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
 import { startPassthroughListener } from '../../src/passthrough/listener.ts';
 
 const { values } = parseArgs({

@@ -1,5 +1,5 @@
 // What the tree of commands is made of.
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 /** What a command does: its options (with its arguments as `arguments`), to an exit code. */
 export type Action = (options: never, surroundings: Surroundings) => Promise<number>;

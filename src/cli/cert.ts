@@ -1,11 +1,11 @@
 // `fairlead cert`: a serving certificate for an http listener.
 import { lstat, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { replaceFile } from '../install/replace-file.ts';
+import { replaceFile } from '../lib/replace-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface CertOptions {
   readonly certFile: string;
@@ -41,7 +41,7 @@ export async function cert(options: CertOptions, { print }: Surroundings): Promi
     caCert !== undefined && caKey !== undefined
       ? { cert: await read(caCert), key: await read(caKey) }
       : undefined;
-  const { makeCertificate } = await import('../install/make-certificate.ts');
+  const { makeCertificate } = await import('../lib/make-certificate.ts');
   const request = { names, days: Number(days), nowMs: Date.now(), ...(ca && { ca }) };
   const made = makeCertificate(request);
   await write(keyFile, made.key, 0o600);

@@ -1,27 +1,27 @@
 // `fairlead cluster point`: shows, makes or takes back what points a whole cluster's clients at Fairlead.
 import { isLoopback } from '../config/loopback.ts';
-import { calico } from '../install/cluster/calico.ts';
-import { cilium } from '../install/cluster/cilium.ts';
-import { kubeProxy } from '../install/cluster/kube-proxy.ts';
-import { kubeadm } from '../install/cluster/kubeadm.ts';
-import { judgeListeners, readCluster } from '../install/cluster/listeners.ts';
+import { calico } from '../adopt/cluster-wide/calico.ts';
+import { cilium } from '../adopt/cluster-wide/cilium.ts';
+import { kubeProxy } from '../adopt/cluster-wide/kube-proxy.ts';
+import { kubeadm } from '../adopt/cluster-wide/kubeadm.ts';
+import { judgeListeners, readCluster } from '../adopt/cluster-wide/listeners.ts';
 import {
   applyChange,
   digestOf,
   kubectlFor,
   labelOf,
   type ObjectChange,
-} from '../install/cluster/object-change.ts';
-import { restart } from '../install/cluster/restart.ts';
-import type { ClusterTarget, Wanted } from '../install/cluster/target.ts';
-import { knownEndpoints } from '../install/node/known-endpoints.ts';
-import { chooseName } from '../install/server-names.ts';
+} from '../adopt/cluster-wide/object-change.ts';
+import { restart } from '../adopt/cluster-wide/restart.ts';
+import type { ClusterTarget, Wanted } from '../adopt/cluster-wide/target.ts';
+import { knownEndpoints } from '../installer/known-endpoints.ts';
+import { chooseName } from '../adopt/server-names.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { type ApiCommandOptions, type Connection, connectApi } from './connect-api.ts';
 import { exitCodes } from './exit-codes.ts';
 import { parseServer } from './server-option.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface ClusterPointOptions extends ApiCommandOptions {
   readonly arguments?: readonly [string];

@@ -4,7 +4,7 @@ import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { loadOrFail } from './load-or-fail.ts';
 import { namedFileProblems } from './named-files.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 export async function configCheck(options: ConfigOptions, surroundings: Surroundings): Promise<number> {
   const loaded = await loadOrFail(loadInput(options, surroundings));

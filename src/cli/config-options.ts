@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LoadInput } from '../config/load.ts';
 import { type SettingKey, settingKeys, settingOf } from '../config/settings.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 /** What commander hands to the action. */
 export interface ConfigOptions {

@@ -3,7 +3,7 @@ import { printJson, printYaml } from '../config/print.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { loadOrFail } from './load-or-fail.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 export async function configPrint(
   options: ConfigOptions & { readonly json?: boolean },

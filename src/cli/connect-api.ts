@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { decodeCache } from '../discovery/cache-format.ts';
 import { isLoopback } from '../config/loopback.ts';
-import { type ApiOptions, KubeApi } from '../install/api.ts';
-import { resolveBelow } from '../install/below-root.ts';
-import { readKubeconfigText } from '../install/kubeconfig-text.ts';
-import { nodePaths } from '../install/node-paths.ts';
+import { type ApiOptions, KubeApi } from '../kubernetes/kube-api.ts';
+import { resolveBelow } from '../lib/below-root.ts';
+import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
+import { nodePaths } from '../adopt/node-paths.ts';
 import { defaultServiceAccountDir, loadCredentials } from '../kubernetes/load-credentials.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 export interface ApiCommandOptions {
   readonly kubeconfig?: string;

@@ -1,12 +1,12 @@
 // `fairlead doctor`: examines the node, and says what is amiss, why it matters and how to mend it.
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { credentialOptions } from '../agent-options.ts';
+import { credentialOptions } from '../agent/options.ts';
 import type { Config } from '../config/config.ts';
-import { type DoctorInput, examine } from '../install/doctor/doctor.ts';
-import { worst } from '../install/doctor/finding.ts';
-import { examinationJson, formatExamination } from '../install/doctor/report.ts';
-import { exists, nodePaths } from '../install/node-paths.ts';
+import { type DoctorInput, examine } from '../doctor/doctor.ts';
+import { worst } from '../doctor/finding.ts';
+import { examinationJson, formatExamination } from '../doctor/report.ts';
+import { exists, nodePaths } from '../adopt/node-paths.ts';
 import { type CredentialOptions, defaultServiceAccountDir } from '../kubernetes/load-credentials.ts';
 import { formatHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -14,7 +14,7 @@ import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fetchStatus } from './fetch-status.ts';
 import { loadOrFail } from './load-or-fail.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface DoctorOptions extends ConfigOptions {
   readonly root?: string;

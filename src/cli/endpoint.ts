@@ -1,14 +1,14 @@
 // `fairlead endpoint`: the access address of a role, from the variables of a Kubespray inventory.
 import { readFile } from 'node:fs/promises';
-import { accessOf, type AccessInput, type AccessRole } from '../install/kubespray/access.ts';
-import { type EtcdAccess, etcdAccess } from '../install/kubespray/etcd.ts';
-import { type KubesprayVars, readVars, type VarsFile } from '../install/kubespray/vars.ts';
+import { accessOf, type AccessInput, type AccessRole } from '../import/kubespray/access.ts';
+import { type EtcdAccess, etcdAccess } from '../import/kubespray/etcd.ts';
+import { type KubesprayVars, readVars, type VarsFile } from '../import/kubespray/vars.ts';
 import { messageOf } from '../model/error-text.ts';
 import { parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { problemsError } from './load-or-fail.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface EndpointOptions {
   readonly vars: readonly string[];

@@ -2,11 +2,11 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { isLoopback } from '../config/loopback.ts';
-import { applyHosts, defaultHostName, hostsFile, planHosts } from '../install/hosts.ts';
+import { applyHosts, defaultHostName, hostsFile, planHosts } from '../adopt/hosts.ts';
 import { canonicalHost } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface HostsCommandOptions {
   readonly name?: string;

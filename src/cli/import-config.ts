@@ -1,12 +1,12 @@
 // `fairlead import`: a Fairlead configuration out of another proxy's.
 import { basename } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { detectProxy, type ProxyKind } from '../install/import/detect.ts';
-import { formatNote } from '../install/import/draft.ts';
+import { detectProxy, type ProxyKind } from '../import/detect.ts';
+import { formatNote } from '../import/draft.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface ImportOptions {
   readonly arguments: readonly [string];
@@ -15,8 +15,8 @@ interface ImportOptions {
 }
 
 const loaders = {
-  nginx: async () => (await import('../install/import/nginx.ts')).importNginx,
-  haproxy: async () => (await import('../install/import/haproxy.ts')).importHaproxy,
+  nginx: async () => (await import('../import/nginx.ts')).importNginx,
+  haproxy: async () => (await import('../import/haproxy.ts')).importHaproxy,
 } as const;
 
 export async function importConfig(options: ImportOptions, surroundings: Surroundings): Promise<number> {

@@ -2,22 +2,22 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { viewAgent } from '../install/node/agent-view.ts';
-import type { KubeApi } from '../install/api.ts';
-import { imageOf } from '../install/node/image.ts';
-import { Installer, type PassResult } from '../install/node/installer.ts';
+import { viewAgent } from '../installer/agent-view.ts';
+import type { KubeApi } from '../kubernetes/kube-api.ts';
+import { imageOf } from '../installer/image.ts';
+import { Installer, type PassResult } from '../installer/installer.ts';
 import { loadConfig } from '../config/load.ts';
-import { type PointKubeletDeps, pointKubelet } from '../install/node/point-kubelet.ts';
-import { restartKubelet } from '../install/node/restart-kubelet.ts';
-import { Turns } from '../install/node/turns.ts';
-import { NodeFiles } from '../install/node/node-files.ts';
-import { formatReports, readReports } from '../install/node/report.ts';
+import { type PointKubeletDeps, pointKubelet } from '../installer/point-kubelet.ts';
+import { restartKubelet } from '../installer/restart-kubelet.ts';
+import { Turns } from '../installer/rollout-semaphore.ts';
+import { NodeFiles } from '../installer/node-files.ts';
+import { formatReports, readReports } from '../installer/report.ts';
 import { FairleadError } from '../model/errors.ts';
 import { createLog } from '../observe/log.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type ApiCommandOptions, connectApi } from './connect-api.ts';
 import { type Readiness, startReadiness } from './readiness.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 export interface InstallOptions extends ApiCommandOptions {
   readonly config?: string;

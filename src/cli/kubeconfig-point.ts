@@ -2,10 +2,10 @@
 import { resolve } from 'node:path';
 import { isWildcard } from '../config/loopback.ts';
 import { loadConfig } from '../config/load.ts';
-import { bootSeedsMend, hasBootSeeds } from '../install/boot-seeds.ts';
-import { refuseDaemonSet } from '../install/daemonset-listener.ts';
-import { nodePaths, nodeRole } from '../install/node-paths.ts';
-import { applyPlan, backupSuffix, type FilePlan, planPointing, planRestoring } from '../install/point.ts';
+import { bootSeedsMend, hasBootSeeds } from '../adopt/boot-seeds.ts';
+import { refuseDaemonSet } from '../adopt/daemonset-listener.ts';
+import { nodePaths, nodeRole } from '../adopt/node-paths.ts';
+import { applyPlan, backupSuffix, type FilePlan, planPointing, planRestoring } from '../adopt/point.ts';
 import { type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
@@ -14,7 +14,7 @@ import { exitCodes } from './exit-codes.ts';
 import { fetchStatus, type ShownStatus } from './fetch-status.ts';
 import { problemsError } from './load-or-fail.ts';
 import { adminAddress } from './status.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface PointCommandOptions extends ConfigOptions {
   readonly arguments?: readonly [readonly string[]];

@@ -4,7 +4,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { credentialOptions } from '../agent-options.ts';
+import { credentialOptions } from '../agent/options.ts';
 import { allGroups, type Config, defaultGroupName, type GroupConfig, usedGroups } from '../config/config.ts';
 import type { Loaded } from '../config/load.ts';
 import { problemsOf, readCredentials } from '../kubernetes/load-credentials.ts';

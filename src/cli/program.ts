@@ -8,7 +8,7 @@ import { addClusterCommands } from './cluster-commands.ts';
 import { addInstallCommands } from './install-commands.ts';
 import { addConfigOptions } from './config-options.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 /** Builds the tree; `onExitCode` is told the outcome of the command that ran. */
 export function buildProgram(surroundings: Surroundings, onExitCode: (code: number) => void): Command {

@@ -1,16 +1,16 @@
 // `fairlead run`: starts the agent and hands it the signals until it has ended.
-import { type Agent, startAgent } from '../agent.ts';
+import { type Agent, startAgent } from '../agent/agent.ts';
 import { watchFile } from '../config/watch-file.ts';
 import { systemClock } from '../model/clock.ts';
 import { formatHostPort } from '../model/endpoint.ts';
 import { createLog } from '../observe/log.ts';
-import { inheritedSockets } from '../passthrough/inherited-sockets.ts';
+import { inheritedSockets } from '../passthrough/socket/inherited-sockets.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { keepHeapSmall } from './heap-settings.ts';
 import { loadOrFail } from './load-or-fail.ts';
 import { createReload } from './reload.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 export async function run(options: ConfigOptions, surroundings: Surroundings): Promise<number> {
   keepHeapSmall();

@@ -7,7 +7,7 @@ import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fetchStatus, type ShownStatus } from './fetch-status.ts';
 import { problemsError } from './load-or-fail.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 export async function status(
   options: ConfigOptions & { readonly json?: boolean },

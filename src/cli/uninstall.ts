@@ -1,19 +1,19 @@
 // `fairlead uninstall`: takes the agent off a node and gives back what was there before it.
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { staticPodDirectory } from '../install/doctor/static-pods.ts';
-import { viewAgent } from '../install/node/agent-view.ts';
-import { NodeFiles } from '../install/node/node-files.ts';
-import { removeReport } from '../install/node/report.ts';
-import { uninstall as takeOff } from '../install/node/uninstall.ts';
-import { restartKubelet } from '../install/node/restart-kubelet.ts';
+import { staticPodDirectory } from '../doctor/static-pods.ts';
+import { viewAgent } from '../installer/agent-view.ts';
+import { NodeFiles } from '../installer/node-files.ts';
+import { removeReport } from '../installer/report.ts';
+import { uninstall as takeOff } from '../installer/uninstall.ts';
+import { restartKubelet } from '../installer/restart-kubelet.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { type ApiCommandOptions, connectApi } from './connect-api.ts';
 import { exitCodes } from './exit-codes.ts';
 import { parsePorts, seconds } from './install.ts';
 import { startReadiness } from './readiness.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { Surroundings } from './command-context.ts';
 
 interface UninstallOptions extends ApiCommandOptions {
   readonly root?: string;

@@ -1,6 +1,6 @@
 // What single values cannot show: settings that contradict one another. Each check names the settings
 // it reads; it runs only when all of them are good by themselves.
-import { ownListenerCheck } from '../discovery/own-listener.ts';
+import { ownListenerCheck } from '../model/own-listener.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { defaultGroupName } from './config.ts';
 import { formatDuration } from './duration.ts';

@@ -2,7 +2,7 @@
 // between two of them.
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, GroupConfig } from './config.ts';
-import type { GroupValue } from './group-setting.ts';
+import type { GroupValue } from './pool-setting.ts';
 import type { Applies } from './setting.ts';
 import { type SettingKey, settingKeys, settingOf, type Values } from './settings.ts';
 

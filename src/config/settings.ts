@@ -1,7 +1,7 @@
 // The schema: every setting of Fairlead, in the order of docs/config.md. The YAML file, the
 // environment (FAIRLEAD_ and the path in capitals), the flags, their checks, `config print`, the docs and
 // the reload rules all derive from this table. Over 400 lines because it is one table, in one order.
-import { groupMap } from './group-setting.ts';
+import { groupMap } from './pool-setting.ts';
 import { listenerList } from './listener-setting.ts';
 import {
   autoBoolean,

@@ -7,7 +7,7 @@ import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter } from '../model/outcome.ts';
 import type { Logger } from 'pino';
-import { Candidates, type Picker } from './candidates.ts';
+import { Candidates, type Picker } from './request-plan.ts';
 import { type ClientRequestMessage, type ClientResponse, Exchange, type ExchangeHome } from './exchange.ts';
 import { defaultHttpOptions, type HttpOptions } from './options.ts';
 import { BodyBudget } from './request-body.ts';
@@ -16,7 +16,7 @@ import { RequestCounters } from './request-counters.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { Upgrade, type UpgradeSettings } from './upgrade.ts';
 import { Upstreams, type UpstreamTrust } from './upstreams.ts';
-import { type EndableWatch, WatchEnds } from './watch-ends.ts';
+import { type EndableWatch, WatchEnds } from './watch-drainer.ts';
 
 export type HttpLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 

@@ -9,7 +9,7 @@ import type { ProxyServer } from 'http-proxy-3';
 import type { Clock } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
-import type { Candidate, Candidates } from './candidates.ts';
+import type { Candidate, Candidates } from './request-plan.ts';
 import type { HttpOptions } from './options.ts';
 import {
   type BodyBudget,
@@ -26,7 +26,7 @@ import { cleanResponseHeaders } from './response-headers.ts';
 import { type Failure, mayRetry, saysShuttingDown } from './retry-rule.ts';
 import { type Refusal, refuse } from './status-answer.ts';
 import { isConnected, type Upstreams } from './upstreams.ts';
-import type { EndableWatch } from './watch-ends.ts';
+import type { EndableWatch } from './watch-drainer.ts';
 
 export type ClientRequestMessage = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;

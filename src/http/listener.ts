@@ -13,7 +13,7 @@ import type { Clock } from '../model/clock.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
 import { networkCheck } from '../model/network.ts';
-import { bind } from '../passthrough/bind.ts';
+import { bind } from '../lib/bind.ts';
 import {
   admit,
   type Admission,

@@ -9,7 +9,7 @@ import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { codeOf } from '../model/error-text.ts';
-import type { Candidates } from './candidates.ts';
+import type { Candidates } from './request-plan.ts';
 import type { ExchangeHome } from './exchange.ts';
 import { verbOf } from './request-check.ts';
 import type { RequestHeaders } from './request-headers.ts';

@@ -4,7 +4,7 @@ import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { WatchState } from '../model/status.ts';
 import { defaultTimings, type SessionTimings } from './api-session.ts';
-import { type Backoff, watchBackoff } from './backoff.ts';
+import { type Backoff, watchBackoff } from '../lib/backoff.ts';
 import type { CredentialSource } from './credentials.ts';
 import type { SliceChange } from './slice-events.ts';
 

@@ -11,7 +11,7 @@ import type { WatchState } from '../model/status.ts';
 import type { ApiFailure } from './api-failure.ts';
 import { ApiSession } from './api-session.ts';
 import type { Credentials } from './credentials.ts';
-import { Rounds } from './rounds.ts';
+import { Rounds } from './endpoint-rotation.ts';
 import { parseSliceEvent, parseSliceList } from './slice-events.ts';
 import {
   defaultWatchTimings,

@@ -3,11 +3,11 @@
 // ordinary sockets of net.Server are used, at the price of memory and speed.
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
-import { bind } from './bind.ts';
-import type { ConnectionTable, DataPathLog } from './connection-table.ts';
-import type { Gate } from './gate.ts';
-import type { ClientHandle } from './node-handles.ts';
-import type { Picker } from './candidates.ts';
+import { bind } from '../lib/bind.ts';
+import type { ConnectionTable, DataPathLog } from './tunnel-table.ts';
+import type { Gate } from './tunnel/accept-policy.ts';
+import type { ClientHandle } from './socket/node-handles.ts';
+import type { Picker } from './connect/dial-plan.ts';
 
 export interface PassthroughListenerDeps {
   readonly listen: HostPort;

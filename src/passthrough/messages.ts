@@ -3,8 +3,8 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';
-import { RateLimitedLog } from './rate-limited-log.ts';
-import type { Tunnel } from './tunnel.ts';
+import { RateLimitedLog } from '../lib/rate-limited-log.ts';
+import type { Tunnel } from './tunnel/tunnel.ts';
 
 export type DataPathLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> &
   Partial<Pick<Logger, 'isLevelEnabled'>>;

@@ -1,6 +1,6 @@
 // A tunnel as status output and tests see it.
 import type { EndpointId } from '../model/endpoint.ts';
-import type { Tunnel } from './tunnel.ts';
+import type { Tunnel } from './tunnel/tunnel.ts';
 
 /** One tunnel for status output. */
 export interface TunnelView {

@@ -5,9 +5,9 @@ import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { buildProgram } from '../../src/cli/program.ts';
-import type { Surroundings } from '../../src/cli/surroundings.ts';
+import type { Surroundings } from '../../src/cli/command-context.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { reportsNamespace } from '../../src/install/api.ts';
+import { reportsNamespace } from '../../src/kubernetes/kube-api.ts';
 import { findKubectl } from '../support/kubectl.ts';
 import type { KubeObject } from '../support/kubernetes-schemas.ts';
 import { skipLoudly } from '../support/skip-loudly.ts';
@@ -147,7 +147,7 @@ describe('as user 0 with the capabilities of the pod', () => {
     return;
   }
   const root = tempDir();
-  const nodeFiles = JSON.stringify(resolve('src/install/node/node-files.ts'));
+  const nodeFiles = JSON.stringify(resolve('src/installer/node-files.ts'));
 
   function write(capabilities: readonly string[]) {
     // Kubespray's: /etc/kubernetes and its manifests are kube's, mode 0755.

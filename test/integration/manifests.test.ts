@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
 import { formatHostPort } from '../../src/model/endpoint.ts';
-import { renderStaticPod } from '../../src/install/node/static-pod.ts';
+import { renderStaticPod } from '../../src/installer/static-pod.ts';
 import { metricDefinitions } from '../../src/observe/metrics.ts';
 import { findKubectl } from '../support/kubectl.ts';
 import { type KubeObject, schemaProblems } from '../support/kubernetes-schemas.ts';

@@ -2,8 +2,8 @@
 // when its input ends. Arguments: the endpoint's port, the kind of legs.
 import { systemClock } from '../../src/model/clock.ts';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
-import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
-import { checkNodeHandles } from '../../src/passthrough/handle-check.ts';
+import { ConnectionTable } from '../../src/passthrough/tunnel-table.ts';
+import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
 import { startPassthroughListener } from '../../src/passthrough/listener.ts';
 
 const endpoint = makeEndpoint('127.0.0.1', Number(process.argv[2]));

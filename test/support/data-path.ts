@@ -3,13 +3,13 @@ import { createServer, type Server, Socket, type SocketConstructorOpts } from 'n
 import { systemClock } from '../../src/model/clock.ts';
 import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../../src/model/endpoint.ts';
 import type { OutcomeReporter } from '../../src/model/outcome.ts';
-import { ConnectionTable } from '../../src/passthrough/connection-table.ts';
-import type { Gate } from '../../src/passthrough/gate.ts';
+import { ConnectionTable } from '../../src/passthrough/tunnel-table.ts';
+import type { Gate } from '../../src/passthrough/tunnel/accept-policy.ts';
 import { type PassthroughListener, startPassthroughListener } from '../../src/passthrough/listener.ts';
-import type { Pick } from '../../src/passthrough/candidates.ts';
-import { checkNodeHandles } from '../../src/passthrough/handle-check.ts';
-import type { FoundHandles } from '../../src/passthrough/node-handles.ts';
-import type { PassthroughOptions } from '../../src/passthrough/options.ts';
+import type { Pick } from '../../src/passthrough/connect/dial-plan.ts';
+import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
+import type { FoundHandles } from '../../src/passthrough/socket/node-handles.ts';
+import type { PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
 import { type LogLine, recordingLog } from './recording-log.ts';
 
 /** Outcomes as lines: `dialed 127.0.0.1:1 refused`. */
@@ -85,7 +85,7 @@ export async function refusingEndpoint(): Promise<Endpoint> {
   return closed.endpoint;
 }
 
-/** What carries a tunnel; see src/passthrough/leg-makers.ts. */
+/** What carries a tunnel; see src/passthrough/socket/connection-factory.ts. */
 export const legKinds = ['handles', 'sockets'] as const;
 export type LegKind = (typeof legKinds)[number];
 

@@ -4,9 +4,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
-import { NodeFiles } from '../../src/install/node/node-files.ts';
-import { reconcile, type Wish } from '../../src/install/node/reconcile.ts';
-import { uninstall } from '../../src/install/node/uninstall.ts';
+import { NodeFiles } from '../../src/installer/node-files.ts';
+import { reconcile, type Wish } from '../../src/installer/reconcile.ts';
+import { uninstall } from '../../src/installer/uninstall.ts';
 import { defaultConfig } from '../../src/config/defaults.ts';
 
 export const cacheFile = '/var/lib/fairlead/endpoints.json';

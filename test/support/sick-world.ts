@@ -1,7 +1,7 @@
 // API servers over one etcd, as one node's agent sees them, without sockets: the real health checks and the real
 // closer on a fake clock, and answers of /readyz as kube-apiserver makes them. What is closed is written down.
-import { Closer } from '../../src/balance/closer.ts';
-import type { ClosingOptions } from '../../src/balance/closing.ts';
+import { Closer } from '../../src/balance/tunnel-closer.ts';
+import type { ClosingOptions } from '../../src/balance/close-policy.ts';
 import { makeSnapshot } from '../../src/balance/snapshot.ts';
 import { Health } from '../../src/health/health.ts';
 import type { MonitoredConnection } from '../../src/health/monitor.ts';

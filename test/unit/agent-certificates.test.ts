@@ -1,4 +1,4 @@
-import { GroupCertificates } from '../../src/agent-certificates.ts';
+import { GroupCertificates } from '../../src/agent/certificates.ts';
 import type { ServingCertificate } from '../../src/health/certificate.ts';
 import type { ProofRequest } from '../../src/health/proof.ts';
 import { SeenCertificates } from '../../src/health/seen-certificates.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { generatedParts, withPart } from '../../scripts/docs.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { traps } from '../../src/install/kubespray/access.ts';
+import { traps } from '../../src/import/kubespray/access.ts';
 import { tempDir } from '../support/temp-dir.ts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 // The sources together, over a stand-in control plane: what is known when, and what survives a restart.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ownListenerCheck } from '../../../src/discovery/own-listener.ts';
+import { ownListenerCheck } from '../../../src/model/own-listener.ts';
 import { type Endpoint, makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { KnownEndpoint } from '../../../src/model/snapshot.ts';
 import { decodeCache as decodePreviousCache } from '../../fixtures/previous-cache-format.ts';

@@ -1,5 +1,5 @@
 // The installer's client of the API, with servers that do not answer.
-import { KubeApi } from '../../../src/install/api.ts';
+import { KubeApi } from '../../../src/kubernetes/kube-api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';

@@ -1,14 +1,14 @@
 // Pointing what a cluster configures once for all nodes, against a stand-in control plane.
 import { readFileSync } from 'node:fs';
 import { parse, parseAllDocuments } from 'yaml';
-import { type ApiRequest, KubeApi, type KubeObject } from '../../../src/install/api.ts';
-import { kubeProxy } from '../../../src/install/cluster/kube-proxy.ts';
-import { applyChange, savedAnnotation } from '../../../src/install/cluster/object-change.ts';
-import { writeReport } from '../../../src/install/node/report.ts';
+import { type ApiRequest, KubeApi, type KubeObject } from '../../../src/kubernetes/kube-api.ts';
+import { kubeProxy } from '../../../src/adopt/cluster-wide/kube-proxy.ts';
+import { applyChange, savedAnnotation } from '../../../src/adopt/cluster-wide/object-change.ts';
+import { writeReport } from '../../../src/installer/report.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import type { Grant } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { runCommand } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/command-context.ts';
 
 let plane: ControlPlane;
 let api: KubeApi;

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import type { Finding } from '../../../src/install/doctor/finding.ts';
+import type { Finding } from '../../../src/doctor/finding.ts';
 import { freePort } from '../../support/agent-process.ts';
 import {
   type ControlPlane,
@@ -10,7 +10,7 @@ import {
 } from '../../support/apiserver/control-plane.ts';
 import type { UserName } from '../../support/apiserver/pki-files.ts';
 import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
-import { runCommand } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/command-context.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();

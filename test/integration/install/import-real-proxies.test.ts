@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { loadConfig } from '../../../src/config/load.ts';
-import { importHaproxy } from '../../../src/install/import/haproxy.ts';
+import { importHaproxy } from '../../../src/import/haproxy.ts';
 import { eventually } from '../../support/eventually.ts';
 import { skipLoudly } from '../../support/skip-loudly.ts';
 import { tempDir } from '../../support/temp-dir.ts';

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeCache } from '../../../src/discovery/cache-format.ts';
-import { renderStaticPod, type Slot } from '../../../src/install/node/static-pod.ts';
+import { renderStaticPod, type Slot } from '../../../src/installer/static-pod.ts';
 import { cacheFile, type Change, change, wish } from '../../support/install-child.ts';
 import { makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
 import { tempDir } from '../../support/temp-dir.ts';

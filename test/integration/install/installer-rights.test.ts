@@ -7,9 +7,9 @@ import {
   KubeApi,
   leasePath,
   reportsNamespace,
-} from '../../../src/install/api.ts';
-import { readReports, removeReport, reportName, writeReport } from '../../../src/install/node/report.ts';
-import { Turns } from '../../../src/install/node/turns.ts';
+} from '../../../src/kubernetes/kube-api.ts';
+import { readReports, removeReport, reportName, writeReport } from '../../../src/installer/report.ts';
+import { Turns } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import type { Grant } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';

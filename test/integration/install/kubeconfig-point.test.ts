@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { kubeconfig } from '../../support/apiserver/pki-files.ts';
 import { makeCa, type TestCa } from '../../support/pki.ts';
-import { runCommand } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/command-context.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 import { startTlsServer, type TlsServer } from '../../support/tls-server.ts';
 

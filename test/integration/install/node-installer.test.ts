@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reportsNamespace, KubeApi } from '../../../src/install/api.ts';
+import { reportsNamespace, KubeApi } from '../../../src/kubernetes/kube-api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { buildAgent, builtProgram, freePort, runFairlead } from '../../support/agent-process.ts';
 import { defaultGrants } from '../../support/apiserver/access.ts';

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { backupSuffix } from '../../../src/install/point.ts';
+import { backupSuffix } from '../../../src/adopt/point.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();

@@ -10,7 +10,7 @@ import { kubeconfig, makePki } from '../../support/apiserver/pki-files.ts';
 import { Store } from '../../support/apiserver/store.ts';
 import { findKubectl, Kubectl } from '../../support/kubectl.ts';
 import { skipLoudly } from '../../support/skip-loudly.ts';
-import { runCommand } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/command-context.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const root = tempDir();

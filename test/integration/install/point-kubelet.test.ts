@@ -3,14 +3,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reportsNamespace, KubeApi, leasePath } from '../../../src/install/api.ts';
-import { NodeFiles } from '../../../src/install/node/node-files.ts';
-import {
-  type PointKubeletDeps,
-  pointingPath,
-  pointKubelet,
-} from '../../../src/install/node/point-kubelet.ts';
-import { rolloutName, Turns } from '../../../src/install/node/turns.ts';
+import { reportsNamespace, KubeApi, leasePath } from '../../../src/kubernetes/kube-api.ts';
+import { NodeFiles } from '../../../src/installer/node-files.ts';
+import { type PointKubeletDeps, pointingPath, pointKubelet } from '../../../src/installer/point-kubelet.ts';
+import { rolloutName, Turns } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
 import { AgentProcess, buildAgent } from '../../support/agent-process.ts';

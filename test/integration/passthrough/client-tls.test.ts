@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { connect, type SecureVersion } from 'node:tls';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { parseProxyHeader, proxyHeader } from '../../../src/model/proxy-header.ts';
-import { Gate } from '../../../src/passthrough/gate.ts';
+import { Gate } from '../../../src/passthrough/tunnel/accept-policy.ts';
 import { type DataPath, overBothKindsOfLegs, startDataPath, TestEndpoint } from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';

@@ -1,7 +1,11 @@
 // The check that stands between Node's internals and clients' bytes: whatever is wrong with them is found, named, and
 // leaves nothing behind.
-import { checkNodeHandles } from '../../../src/passthrough/handle-check.ts';
-import { findNodeHandles, type NodeHandles, type TcpHandle } from '../../../src/passthrough/node-handles.ts';
+import { checkNodeHandles } from '../../../src/passthrough/socket/handle-check.ts';
+import {
+  findNodeHandles,
+  type NodeHandles,
+  type TcpHandle,
+} from '../../../src/passthrough/socket/node-handles.ts';
 import { watchForLeaks } from '../../support/leaks.ts';
 
 let nothingLeft: () => Promise<void>;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, createServer, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/model/clock.ts';
-import { ConnectionTable } from '../../../src/passthrough/connection-table.ts';
+import { ConnectionTable } from '../../../src/passthrough/tunnel-table.ts';
 import { startPassthroughListener } from '../../../src/passthrough/listener.ts';
 import {
   collect,

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { localProxyHeader, parseProxyHeader, proxyHeader } from '../../../src/model/proxy-header.ts';
-import { Gate, type GateOptions } from '../../../src/passthrough/gate.ts';
+import { Gate, type GateOptions } from '../../../src/passthrough/tunnel/accept-policy.ts';
 import { ProbeConnection, type ProbeTarget } from '../../../src/health/probe.ts';
 import { systemClock } from '../../../src/model/clock.ts';
 import { freePort } from '../../support/agent-process.ts';

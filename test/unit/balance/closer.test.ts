@@ -1,4 +1,4 @@
-import { Closer, type TunnelCloser } from '../../../src/balance/closer.ts';
+import { Closer, type TunnelCloser } from '../../../src/balance/tunnel-closer.ts';
 import type { BalancePolicy } from '../../../src/balance/picker.ts';
 import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
 import { makeSnapshot } from '../../../src/balance/snapshot.ts';

@@ -1,4 +1,4 @@
-import { Closer, type TunnelCloser } from '../../../src/balance/closer.ts';
+import { Closer, type TunnelCloser } from '../../../src/balance/tunnel-closer.ts';
 import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
 import { isOnMemory, makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeKubeconfig } from '../../support/kubeconfig.ts';
 import { makeCa } from '../../support/pki.ts';
-import { runCommand } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/command-context.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();

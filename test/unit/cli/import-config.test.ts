@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/command-context.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();

@@ -1,6 +1,6 @@
 import { exitCodeOf, exitCodes } from '../../../src/cli/exit-codes.ts';
 import { errorKinds } from '../../../src/model/errors.ts';
-import { runCommand } from '../../support/surroundings.ts';
+import { runCommand } from '../../support/command-context.ts';
 
 async function cli(args: string, env?: Record<string, string>) {
   const { code, ...output } = await runCommand(args.split(' ').filter(Boolean), env);

@@ -1,5 +1,5 @@
 import { OwnServerName } from '../../../src/discovery/own-server-name.ts';
-import { ownListenerCheck } from '../../../src/discovery/own-listener.ts';
+import { ownListenerCheck } from '../../../src/model/own-listener.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function world(addresses: Readonly<Record<string, readonly string[]>> = {}) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { etcdProblem } from '../../../src/health/etcd.ts';
-import { checkSteps } from '../../../src/agent-options.ts';
+import { checkSteps } from '../../../src/agent/options.ts';
 import { defaultConfig } from '../../../src/config/defaults.ts';
 
 test.each([

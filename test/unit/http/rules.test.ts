@@ -1,11 +1,11 @@
-import { Candidates } from '../../../src/http/candidates.ts';
+import { Candidates } from '../../../src/http/request-plan.ts';
 import { admit } from '../../../src/http/client-identity.ts';
 import { BodyBudget } from '../../../src/http/request-body.ts';
 import { checkRequest, hasBody, upgradeOf, verbOf } from '../../../src/http/request-check.ts';
 import { codeLabel, RequestCounters } from '../../../src/http/request-counters.ts';
 import { type Failure, mayRetry, saysShuttingDown } from '../../../src/http/retry-rule.ts';
 import { statusBody } from '../../../src/http/status-answer.ts';
-import { type EndableWatch, WatchEnds } from '../../../src/http/watch-ends.ts';
+import { type EndableWatch, WatchEnds } from '../../../src/http/watch-drainer.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 

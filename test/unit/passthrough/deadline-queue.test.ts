@@ -1,4 +1,4 @@
-import { type Deadline, DeadlineQueue } from '../../../src/passthrough/deadline-queue.ts';
+import { type Deadline, DeadlineQueue } from '../../../src/passthrough/connect/deadline-queue.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function make() {

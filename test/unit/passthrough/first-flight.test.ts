@@ -1,5 +1,5 @@
-import { maxFirstFlightBytes } from '../../../src/passthrough/client-hello.ts';
-import { FirstFlight } from '../../../src/passthrough/first-flight.ts';
+import { maxFirstFlightBytes } from '../../../src/passthrough/tls/client-hello.ts';
+import { FirstFlight } from '../../../src/passthrough/connect/first-flight.ts';
 
 test.each([true, false])(
   'a flight that is full is never kept for another endpoint (replayNonTls %s)',

@@ -1,4 +1,4 @@
-import { readHelloFacts } from '../../../src/passthrough/hello-facts.ts';
+import { readHelloFacts } from '../../../src/passthrough/tls/hello-facts.ts';
 import { clientHello } from '../../support/client-hello.ts';
 
 const plain = { serverName: 'kubernetes.default.svc', offersSession: false };

@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { assignSockets, inheritedSockets } from '../../../src/passthrough/inherited-sockets.ts';
+import { assignSockets, inheritedSockets } from '../../../src/passthrough/socket/inherited-sockets.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const directory = tempDir();

@@ -1,10 +1,14 @@
 // Who may use which read buffer when: a buffer is free again only when the kernel has taken every byte of it.
-import { zeroCounters } from '../../../src/passthrough/counters.ts';
-import { nobody } from '../../../src/passthrough/leg.ts';
-import { ReadBuffers, readBufferBytes, smallReadBytes } from '../../../src/passthrough/read-buffers.ts';
-import { Tunnel } from '../../../src/passthrough/tunnel.ts';
+import { zeroCounters } from '../../../src/passthrough/tunnel/counters.ts';
+import { nobody } from '../../../src/passthrough/socket/connection.ts';
+import {
+  ReadBuffers,
+  readBufferBytes,
+  smallReadBytes,
+} from '../../../src/passthrough/socket/read-buffers.ts';
+import { Tunnel } from '../../../src/passthrough/tunnel/tunnel.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { FakeLeg } from '../../support/fake-legs.ts';
+import { FakeLeg } from '../../support/fake-connections.ts';
 
 /** A leg that can refuse to take bytes, and keeps them as views, as a kernel that has not copied them yet. */
 class StuckLeg extends FakeLeg {

@@ -1,4 +1,4 @@
-import { ReplayBudget } from '../../../src/passthrough/replay-budget.ts';
+import { ReplayBudget } from '../../../src/passthrough/connect/replay-budget.ts';
 
 function takeAll(budget: ReplayBudget, nowMs: number): number {
   let count = 0;

@@ -1,7 +1,7 @@
 // The records that real clients sent through a relay after their hello (kubectl 1.32, curl and Python 3 with OpenSSL
 // 3.0.19, wget with GnuTLS, OpenJDK 17, Node 26, against Node and OpenSSL servers), as type:length.
 import fc from 'fast-check';
-import { TlsCloseSign } from '../../../src/passthrough/tls-close-sign.ts';
+import { TlsCloseSign } from '../../../src/passthrough/tls/tls-close-sign.ts';
 
 function recordsOf(text: string): Buffer {
   const records = text.split(' ').filter((part) => part !== '');

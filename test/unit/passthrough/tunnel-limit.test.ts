@@ -1,4 +1,4 @@
-import { parseDescriptorLimit, tunnelLimitFor } from '../../../src/passthrough/tunnel-limit.ts';
+import { parseDescriptorLimit, tunnelLimitFor } from '../../../src/passthrough/tunnel/tunnel-limit.ts';
 
 const limits = (soft: string) => `Limit                     Soft Limit           Hard Limit           Units
 Max processes             95000                95000                processes

@@ -1,0 +1,373 @@
+// The composition root: the only place that builds things, and the order in which they start and stop.
+// Listeners are bound first, so that clients are served from static and cached endpoints before discovery
+// or credentials have answered anything. What belongs to one group of endpoints is in agent-group.ts.
+import type { Logger } from 'pino';
+import { EndpointGroup, type TunnelLimits } from './pool.ts';
+import { startGroupHttpListener } from './pool-http.ts';
+import { agentMetrics } from './metrics.ts';
+import {
+  allGroups,
+  type Config,
+  defaultGroupName,
+  type ListenerConfig,
+  type ListenerTls,
+  usedGroups,
+} from '../config/config.ts';
+import { changedSettings } from '../config/resolve.ts';
+import { ownListenerCheck } from '../model/own-listener.ts';
+import { systemClock } from '../model/clock.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import type { Status, StatusListener } from '../model/status.ts';
+import { type AdminServer, startAdmin } from '../observe/admin.ts';
+import type { MetricSources } from '../observe/metrics.ts';
+import { type MetricsListener, startMetricsListener } from '../observe/metrics-listener.ts';
+import { makeStatus } from '../observe/status.ts';
+import type { HttpListener } from '../http/listener.ts';
+import { isHeld } from '../lib/bind.ts';
+import { HeldBack, PortWaiter } from './port-waiter.ts';
+import { cachedHostAddresses, OwnAddresses } from '../passthrough/own-addresses.ts';
+import { Gate } from '../passthrough/tunnel/accept-policy.ts';
+import { checkNodeHandles } from '../passthrough/socket/handle-check.ts';
+import { assignSockets, type InheritedSocket } from '../passthrough/socket/inherited-sockets.ts';
+import { type PassthroughListener, startPassthroughListener } from '../passthrough/listener.ts';
+import { readTunnelLimit } from '../passthrough/tunnel/tunnel-limit.ts';
+
+export interface AgentOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly version: string;
+  /** KUBERNETES_SERVICE_HOST, in a pod. */
+  readonly serviceHost?: string;
+  /** Sockets that whoever started this process has bound for it. */
+  readonly inherited?: readonly InheritedSocket[];
+}
+
+export interface Agent {
+  /** The bound listener addresses, `HOST:PORT`. */
+  readonly addresses: readonly string[];
+  /** The bound address of the admin server; undefined when there is none. */
+  readonly adminAddress: string | undefined;
+  /** Takes over what can change without dropping tunnels; names the keys that it applied and those that it could not. */
+  reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }>;
+  /** Stops accepting, lets tunnels finish for `graceMs` (default: as configured), then resets them. */
+  stop(graceMs?: number): Promise<void>;
+  /** Settles when the agent has ended, rejects when it failed. */
+  readonly done: Promise<void>;
+}
+
+const clock = systemClock;
+
+/** Rejects with LISTEN_IN_USE or LISTEN_FAILED when a listener or the admin address cannot be bound. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const agent = new RunningAgent(options, await readTunnelLimit());
+  try {
+    await agent.start();
+  } catch (error) {
+    await agent.stop(0);
+    throw error;
+  }
+  return agent;
+}
+
+class RunningAgent implements Agent {
+  readonly addresses: string[] = [];
+  readonly done: Promise<void>;
+  readonly #log: Logger;
+  readonly #options: AgentOptions;
+  #config: Config;
+  readonly #startedAtMs = clock.wallMs();
+  /** The API servers' group first; it is there even when nothing leads to it. */
+  readonly #groups: ReadonlyMap<string, EndpointGroup>;
+  readonly #default: EndpointGroup;
+  readonly #listeners: Pick<PassthroughListener, 'address' | 'stopAccepting'>[] = [];
+  readonly #httpListeners: HttpListener[] = [];
+  readonly #stopWaiting: (() => void)[] = [];
+  readonly #shown: StatusListener[] = [];
+  #admin: AdminServer | undefined;
+  #ownAdmin: AdminServer | undefined;
+  #metrics: MetricsListener | undefined;
+  readonly #ports: PortWaiter;
+  #isStopping = false;
+  /** Wall time: since when it stops, and when its grace ends. */
+  #stopping: { readonly sinceMs: number; readonly untilMs: number } | undefined;
+  #stopped: Promise<void> | undefined;
+  #resolveDone: () => void;
+
+  constructor(options: AgentOptions, limits: TunnelLimits) {
+    const { config, log, version, serviceHost } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#log = log;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#resolveDone = resolve;
+    const failed = (error: unknown) => {
+      // Looked at by whoever started the agent; until then nobody waits for it.
+      promise.catch(() => {});
+      reject(error as Error);
+      void this.stop(0);
+    };
+    this.#ports = new PortWaiter({ clock, log, limitMs: config.waitForPortMs, failed });
+    const surroundings = {
+      log,
+      version,
+      nodeName: config.nodeName,
+      zone: () => this.#config.zone,
+      hostAddresses: cachedHostAddresses(clock),
+      ...(serviceHost !== undefined && { serviceHost }),
+      load: { tunnels: 0 },
+      sendsProxy: (name: string) =>
+        config.listeners.some(({ group, sendProxy }) => group === name && sendProxy),
+      ownAddresses: new OwnAddresses(clock),
+    };
+    const used = usedGroups(config);
+    const groups = allGroups(config)
+      .filter(({ name }) => name === defaultGroupName || used.has(name))
+      .map((group) => new EndpointGroup(group, surroundings, limits));
+    this.#groups = new Map(groups.map((group) => [group.name, group]));
+    this.#default = this.#group(defaultGroupName);
+  }
+
+  get adminAddress(): string | undefined {
+    return this.#admin?.address;
+  }
+
+  /** The configuration has been checked: listeners name groups that exist. */
+  #group(name: string): EndpointGroup {
+    const group = this.#groups.get(name);
+    if (!group) throw new Error(`there is no group ${name}`);
+    return group;
+  }
+
+  async start(): Promise<void> {
+    const { listeners, admin, ownAdmin, metrics, deployment, reusePort } = this.#config;
+    const passthrough = listeners.filter(({ type }) => type === 'passthrough');
+    const sockets = assignSockets(this.#options.inherited ?? [], passthrough);
+    for (const listener of listeners) {
+      const fd = sockets.get(formatHostPort(listener));
+      const bind = async () => {
+        // An agent with nothing to offer would take half of the new clients away from one that serves.
+        const mayHoldBack = reusePort && fd === undefined && !this.#group(listener.group).hasProvedEndpoint;
+        if (mayHoldBack && (await isHeld(listener))) throw new HeldBack();
+        await this.#startListener(listener, reusePort, fd);
+      };
+      await this.#ports.take(listener, bind, { mayLackAddress: listener.waitForAddress });
+    }
+    if (admin) {
+      await this.#ports.take(admin, async () => {
+        this.#admin = await this.#startAdmin(admin, reusePort);
+        if (this.#isStopping) await this.#admin.stop();
+      });
+    }
+    if (ownAdmin) {
+      await this.#ports.take(ownAdmin, async () => {
+        this.#ownAdmin = await this.#startAdmin(ownAdmin, false);
+        if (this.#isStopping) await this.#ownAdmin.stop();
+      });
+    }
+    if (metrics) {
+      const deps = { log: this.#log, clock, metrics: this.#metricSources() };
+      this.#metrics = await startMetricsListener({ listen: metrics, ...deps });
+      if (this.#isStopping) await this.#metrics.stop();
+    }
+    if (deployment === 'daemonset') {
+      this.#log.info(
+        'run by a DaemonSet: for clients other than kubelet, which could not start it after a reboot',
+      );
+    }
+    void this.#useHandles();
+    this.#startGroups();
+  }
+
+  async #startListener(config: ListenerConfig, reusePort: boolean, fd?: number): Promise<void> {
+    const { host, port, type, group: name, optional, replayNonTls, sendProxy, tls } = config;
+    const group = this.#group(name);
+    if (tls) return this.#startHttpListener(config, tls, reusePort);
+    const isGuarded = [config.maxTunnels, config.allowFrom, config.acceptProxyFrom].some(
+      (option) => option !== undefined,
+    );
+    const listener = await startPassthroughListener({
+      listen: { host, port },
+      picker: () => group.pick(),
+      table: group.table,
+      log: this.#log,
+      optional,
+      reusePort,
+      fd,
+      replayNonTls,
+      sendProxy,
+      ...(isGuarded && { gate: new Gate(config) }),
+    });
+    if (!listener) return;
+    if (this.#isStopping) return listener.stopAccepting();
+    this.#listeners.push(listener);
+    const address = formatHostPort(listener.address);
+    this.addresses.push(address);
+    this.#shown.push({ address, type, ...(name !== defaultGroupName && { group: name }) });
+  }
+
+  async #startHttpListener(config: ListenerConfig, tls: ListenerTls, reusePort: boolean): Promise<void> {
+    const { http } = this.#group(config.group);
+    const shown = this.#shown;
+    const passthroughAddresses = () =>
+      shown
+        .filter(({ type, group }) => type === 'passthrough' && group === undefined)
+        .map(({ address }) => address);
+    const { requestHeader } = this.#config;
+    const deps = { http, config, tls, requestHeader, reusePort, log: this.#log, passthroughAddresses };
+    const giveUp = await startGroupHttpListener(deps, (listener) => {
+      if (this.#isStopping) return void listener.destroy();
+      this.#listeners.push(listener);
+      this.#httpListeners.push(listener);
+      const address = formatHostPort(listener.address);
+      this.#default.table.ownAddresses.add(listener.address);
+      this.addresses.push(address);
+      shown.push({ address, type: 'http' });
+    });
+    this.#stopWaiting.push(giveUp);
+    if (this.#isStopping) giveUp();
+  }
+
+  /** A group that nothing leads to finds and checks nothing. */
+  #startGroups(): void {
+    // With those that are still waited for: what answers there now is not to become an endpoint.
+    const isOwnListener = ownListenerCheck([
+      ...this.#listeners.map(({ address }) => address),
+      ...this.#config.listeners.filter(({ port }) => port !== 0),
+    ]);
+    const used = usedGroups(this.#config);
+    for (const group of this.#groups.values()) {
+      if (!used.has(group.name)) continue;
+      const { follow } = group.config;
+      group.start(isOwnListener, follow && this.#group(follow.group));
+    }
+  }
+
+  /** Clients of the first milliseconds are carried the ordinary way. */
+  async #useHandles(): Promise<void> {
+    const found = await checkNodeHandles();
+    if (this.#isStopping) return;
+    const node = process.version;
+    if (found.ok) {
+      for (const { table } of this.#groups.values()) table.useHandles(found.value);
+      this.#log.debug({ node }, 'bare TCP handles are used');
+      return;
+    }
+    const { problem } = found;
+    this.#log.info({ node, problem }, 'bare TCP handles are not used: connections cost more CPU time');
+  }
+
+  async reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }> {
+    const { reload: applied, restart: needsRestart } = changedSettings(this.#config, next);
+    const previous = this.#config;
+    // What takes a restart keeps its old value, so that the next reload still sees the difference.
+    const { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin } = previous;
+    const { metrics, deployment, requestHeader } = previous;
+    const log = { ...next.log, format: previous.log.format };
+    const kept = { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin };
+    this.#config = { ...next, ...kept, metrics, deployment, requestHeader, log };
+    const limits = await readTunnelLimit();
+    const used = usedGroups({ listeners, groups: next.groups });
+    for (const config of allGroups(next)) {
+      const group = this.#groups.get(config.name);
+      if (group && used.has(config.name)) await group.reload(config, limits);
+    }
+    return { applied, needsRestart };
+  }
+
+  stop(graceMs = this.#config.shutdown.graceMs): Promise<void> {
+    this.#isStopping = true;
+    const nowMs = clock.wallMs();
+    this.#stopping = { sinceMs: this.#stopping?.sinceMs ?? nowMs, untilMs: nowMs + graceMs };
+    if (graceMs === 0 && this.#stopped)
+      for (const { table, http } of this.#groups.values()) {
+        void table.closeAll(0);
+        http.hurry();
+      }
+    this.#stopped ??= this.#stop(graceMs);
+    return this.#stopped;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.#ports.stop();
+    // Clients of a shared address are to get the process that continues. On an address of its own this one answers
+    // until the end, and says that it is stopping.
+    const left = this.#config.reusePort ? this.#admin?.stop() : undefined;
+    for (const group of this.#groups.values()) group.prepareStop();
+    for (const giveUp of this.#stopWaiting) giveUp();
+    await Promise.all([left, ...this.#listeners.map((listener) => listener.stopAccepting())]);
+    // This one is never shared: the successor waits for it.
+    await this.#metrics?.stop();
+    await Promise.all([...this.#groups.values()].map((group) => group.stop(graceMs)));
+    await Promise.all(this.#httpListeners.map((listener) => listener.destroy()));
+    await this.#admin?.stop();
+    await this.#ownAdmin?.stop();
+    this.#resolveDone();
+  }
+
+  #startAdmin(listen: HostPort, reusePort: boolean): Promise<AdminServer> {
+    const metrics = this.#metricSources();
+    return startAdmin({ listen, log: this.#log, status: () => this.#status(), metrics, reusePort });
+  }
+
+  #metricSources(): MetricSources {
+    // A group that nothing leads to has no usable endpoint, and that would be an alarm for nothing.
+    const used = usedGroups(this.#config);
+    const groups = [...this.#groups.values()].filter(({ name }) => used.has(name));
+    return agentMetrics(groups, {
+      version: this.#options.version,
+      syncedAtMs: () => this.#default.watchState.syncedAtMs,
+      watchFailures: () => this.#default.watchState.failures,
+      wallMs: () => clock.wallMs(),
+    });
+  }
+
+  #status(): Status {
+    const { nodeName, deployment } = this.#config;
+    const { state, syncedAtMs, message } = this.#default.watchState;
+    const wallMs = clock.wallMs();
+    const used = usedGroups(this.#config);
+    const groups = [...this.#groups.values()];
+    return makeStatus({
+      version: this.#options.version,
+      node: nodeName,
+      pid: process.pid,
+      startedAt: new Date(this.#startedAtMs).toISOString(),
+      deployment,
+      listeners: this.#stopping ? [] : this.#shown,
+      ...(this.#stopping && {
+        stopping: {
+          since: new Date(this.#stopping.sinceMs).toISOString(),
+          until: new Date(this.#stopping.untilMs).toISOString(),
+        },
+      }),
+      ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
+      ...(this.#ports.heldBack.length > 0 && { heldBack: this.#ports.heldBack }),
+      ...(this.#ports.absent.length > 0 && { absentAddresses: this.#ports.absent }),
+      discovery: {
+        watch: state,
+        ...(syncedAtMs !== undefined && {
+          syncedAt: new Date(syncedAtMs).toISOString(),
+          ageSeconds: Math.max(0, Math.round((wallMs - syncedAtMs) / 1000)),
+        }),
+        ...(message !== undefined && { message }),
+      },
+      problems: groups
+        .filter(({ name }) => used.has(name))
+        .flatMap((group) =>
+          group
+            .problems()
+            .map((problem) => (group === this.#default ? problem : { ...problem, group: group.name })),
+        ),
+      tunnels: {
+        active: groups.reduce((sum, { table }) => sum + table.tunnelCount, 0),
+        max: this.#default.table.options.maxTunnels,
+      },
+      ...this.#default.status(wallMs),
+      isUsed: used.has(defaultGroupName),
+      groups: groups
+        .filter((group) => group !== this.#default)
+        .map((group) => ({ name: group.name, ...group.status(wallMs) })),
+    });
+  }
+}

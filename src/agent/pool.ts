@@ -1,0 +1,466 @@
+// One group of endpoints with all that belongs to it: where they come from, what health says of them, in which
+// order they are tried, the tunnels to them and when these are closed. The API servers are one group; etcd, or
+// another port of the same hosts, is another. It owns its parts; the agent owns the groups and their listeners.
+// About 400 lines because it only connects: each part's callbacks name the others.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { GroupCredentials } from './credentials.ts';
+import { GroupHttp } from './pool-http.ts';
+import { groupMetricSources } from './metrics.ts';
+import { GroupCertificates } from './certificates.ts';
+import { checkSteps, healthOptions, passthroughOptions } from './options.ts';
+import { GroupPreference } from './preference.ts';
+import { Closer } from '../balance/tunnel-closer.ts';
+import { makePicker, type Pick } from '../balance/picker.ts';
+import { SnapshotPublisher } from '../balance/publisher.ts';
+import { isNext, isOnMemory, isUsable, makeSnapshot } from '../balance/snapshot.ts';
+import { defaultGroupName, type GroupConfig } from '../config/config.ts';
+import { type Discovery, startDiscovery } from '../discovery/discovery.ts';
+import { followEndpoints, type FollowedSet } from '../discovery/follow.ts';
+import { OwnServerName } from '../discovery/own-server-name.ts';
+import { Health } from '../health/health.ts';
+import { ProbeConnection } from '../health/probe.ts';
+import { type ProbeResult, reasonOf } from '../health/verdict.ts';
+import { checkIdentity } from '../kubernetes/server-identity.ts';
+import { systemClock } from '../model/clock.ts';
+import type { Endpoint, EndpointId, HostPort } from '../model/endpoint.ts';
+import type { OutcomeReporter } from '../model/outcome.ts';
+import {
+  type EndpointSet,
+  formatReason,
+  type JudgedEndpoint,
+  type KnownEndpoint,
+} from '../model/snapshot.ts';
+import { type GroupMetricSources, ProbeCounters } from '../observe/metrics.ts';
+import type { GroupStatusInput } from '../observe/status.ts';
+import { ConnectionTable, type ProcessLoad } from '../passthrough/tunnel-table.ts';
+import type { OwnAddresses } from '../passthrough/own-addresses.ts';
+import type { readTunnelLimit } from '../passthrough/tunnel/tunnel-limit.ts';
+
+export type TunnelLimits = Awaited<ReturnType<typeof readTunnelLimit>>;
+
+/** What the groups of a process share. */
+export interface GroupSurroundings {
+  readonly log: Logger;
+  readonly version: string;
+  readonly nodeName: string;
+  /** The zone of this node as configured. */
+  zone(): string | undefined;
+  /** The addresses of this host. */
+  hostAddresses(): ReadonlySet<string>;
+  /** KUBERNETES_SERVICE_HOST, in a pod. */
+  readonly serviceHost?: string;
+  readonly load: ProcessLoad;
+  /** The listeners of a group put a PROXY protocol header in front of every connection. */
+  sendsProxy(group: string): boolean;
+  readonly ownAddresses: OwnAddresses;
+}
+
+const clock = systemClock;
+const random = Math.random;
+/** Longest wait for the first reading of credentials before endpoints are probed without any. */
+const firstCredentialsMs = 2_000;
+const sweepMs = 5_000;
+
+export class EndpointGroup {
+  readonly name: string;
+  readonly table: ConnectionTable;
+  readonly http: GroupHttp;
+  readonly #surroundings: GroupSurroundings;
+  readonly #log: Logger;
+  #config: GroupConfig;
+  readonly #snapshots = new SnapshotPublisher();
+  readonly #probes = new ProbeCounters();
+  readonly #health: Health;
+  readonly #closer: Closer;
+  #pick: () => Pick;
+  readonly #preference: GroupPreference;
+  readonly #certificates: GroupCertificates;
+  readonly #credentials: GroupCredentials;
+  #discovery: Discovery | undefined;
+  readonly #setListeners = new Set<() => void>();
+  #isOwnListener: (endpoint: HostPort) => boolean = () => false;
+  readonly #ownServerName = new OwnServerName({ clock, isOwnListener: (at) => this.#isOwnListener(at) });
+  #leader: FollowedSet | undefined;
+  #sweep: ReturnType<typeof clock.schedule> | undefined;
+  #remembered: ReadonlySet<EndpointId> = new Set();
+  /** Since when nothing that is listed or configured is usable. */
+  #onMemorySinceMs: number | undefined;
+  #mayProbe = false;
+  #isStopping = false;
+
+  constructor(config: GroupConfig, surroundings: GroupSurroundings, limits: TunnelLimits) {
+    const { log, load, ownAddresses } = surroundings;
+    this.name = config.name;
+    this.#config = config;
+    this.#surroundings = surroundings;
+    this.#log = config.name === defaultGroupName ? log : log.child({ group: config.name });
+
+    // Bytes flow without health: it is told what happened, and never asked.
+    const outcomes: OutcomeReporter = {
+      dialed: (id, result, durationMs) => this.#health.dialed(id, result, durationMs),
+      firstFlightUnanswered: (id) => this.#health.firstFlightUnanswered(id),
+      tunnelSilent: (id) => this.#health.tunnelSilent(id),
+      clientTls: (id, outcome, serverName) => {
+        this.#certificates.clientTls(outcome, serverName);
+        this.#health.clientTls(id, outcome, serverName);
+      },
+    };
+    this.table = new ConnectionTable({
+      clock,
+      random,
+      log: this.#log,
+      outcomes,
+      options: passthroughOptions(config, limits),
+      load,
+      ownAddresses,
+    });
+    this.http = new GroupHttp({
+      log: this.#log,
+      outcomes,
+      snapshots: this.#snapshots,
+      table: this.table,
+      config: () => this.#config,
+      trust: () => this.#trust(),
+    });
+    this.#pick = makePicker(config.balance.policy, this.#snapshots, this.table);
+    const { serviceHost } = surroundings;
+    this.#credentials = new GroupCredentials({
+      ...{ clock, random, log: this.#log },
+      ...(serviceHost !== undefined && { serviceHost }),
+      changed: (isTokenOnly) => {
+        if (isTokenOnly) return this.#health.renewed();
+        this.#health.reopen();
+        this.http.renew();
+      },
+    });
+    this.#health = new Health({
+      clock,
+      random,
+      log: this.#log,
+      options: healthOptions(config),
+      traffic: this.http,
+      connect: (endpoint, serverName) => this.#connectProbe(endpoint, serverName),
+      isPreferred: (id) => isNext(this.#snapshots.current, this.#config.balance.policy, id),
+      memory: (id) =>
+        !this.#remembered.has(id) ? undefined : this.#onMemorySinceMs === undefined ? 'resting' : 'needed',
+      observer: {
+        onChange: (id, state, previous) => {
+          if (state.verdict === 'ready' && state.isVerified) this.#discovery?.verified(id);
+          this.#publish();
+          this.#closer.look();
+          if (state.verdict !== previous.verdict) this.#discovery?.kick();
+        },
+        onProbe: (id, result, durationMs) => {
+          const { code, status } = reasonOf(result);
+          if (this.#config.health.logChecks) this.#logCheck(id, result, durationMs);
+          this.#probes.observe(
+            id,
+            formatReason({ code, ...(status !== undefined && { status }) }),
+            durationMs,
+          );
+        },
+        onCertificate: () => this.#publish(),
+        onUnauthorized: () => this.#credentials.reload(),
+      },
+    });
+    const { nodeName, version } = surroundings;
+    this.#preference = new GroupPreference({
+      clock,
+      random,
+      log: this.#log,
+      group: config.name,
+      nodeName,
+      userAgent: `fairlead/${version}`,
+      zone: () => surroundings.zone(),
+      hostAddresses: () => surroundings.hostAddresses(),
+      order: () => this.#snapshots.current.candidates,
+      state: (id) => this.#health.state(id),
+      options: () => this.#config.balance,
+      onChange: () => this.#publish(),
+    });
+    this.#certificates = new GroupCertificates({
+      clock,
+      log: this.#log,
+      certainNames: () => this.#certainNames(),
+      state: (id) => this.#health.state(id),
+      certificates: (id) => this.#health.certificates(id),
+      prove: (id, request) => this.#health.prove(id, request),
+      credentials: () => this.#credentials.current,
+    });
+    this.#closer = new Closer({
+      clock,
+      random,
+      log: this.#log,
+      snapshots: this.#snapshots,
+      table: this.http.closer,
+      state: (id) => this.#health.state(id),
+      prove: (id) => this.#health.prove(id, { cause: 'move' }),
+      ask: () => this.#health.askAll(),
+      options: () => ({
+        ...this.#config.drain,
+        fall: this.#config.health.fall,
+        policy: this.#config.balance.policy,
+        rebalance: this.#config.balance.rebalance,
+      }),
+    });
+    this.#snapshots.subscribe(() => this.#health.reschedule());
+  }
+
+  /** What a new client of this group tries. */
+  pick(): Pick {
+    return this.#pick();
+  }
+
+  get config(): GroupConfig {
+    return this.#config;
+  }
+
+  /** The endpoints as discovery knows them; for groups that follow this one. */
+  get current(): EndpointSet {
+    return this.#discovery?.current ?? { endpoints: [] };
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#setListeners.add(listener);
+    return () => void this.#setListeners.delete(listener);
+  }
+
+  /** `leader`: the group whose hosts this one takes, when it follows one. */
+  start(isOwnListener: (endpoint: HostPort) => boolean, leader?: FollowedSet): void {
+    this.#isOwnListener = isOwnListener;
+    this.#leader = leader;
+    this.#startDiscovery();
+    this.#scheduleSweep();
+  }
+
+  async reload(next: GroupConfig, limits: TunnelLimits): Promise<void> {
+    const previous = this.#config;
+    this.#config = next;
+    // A child of a pino logger does not follow its parent.
+    this.#log.level = this.#surroundings.log.level;
+    const isChanged = (...members: readonly (keyof GroupConfig)[]): boolean =>
+      members.some((member) => !isDeepStrictEqual(previous[member], next[member]));
+    if (isChanged('dial', 'tunnels')) this.table.configure(passthroughOptions(next, limits));
+    if (isChanged('balance')) this.#pick = makePicker(next.balance.policy, this.#snapshots, this.table);
+    if (isChanged('balance', 'dial', 'tunnels')) this.http.configure();
+    if (isChanged('health')) this.#health.configure(healthOptions(next));
+    const isPreferChanged = previous.balance.prefer !== next.balance.prefer;
+    if (isPreferChanged) this.#preference.reset();
+    const isZoneChanged =
+      isPreferChanged && [previous, next].some(({ balance }) => balance.prefer === 'zone');
+    if (isZoneChanged || isChanged('endpoints', 'follow', 'credentials', 'discovery')) {
+      await this.#stopDiscovery();
+      this.#startDiscovery();
+      this.#health.reopen();
+    } else this.#publish();
+  }
+
+  /** Clients will stop coming: nothing is started any more. */
+  prepareStop(): void {
+    this.#isStopping = true;
+  }
+
+  /** Lets tunnels finish for `graceMs`, then resets them. A later call without grace ends the wait. */
+  async stop(graceMs: number): Promise<void> {
+    // Health goes on meanwhile: an endpoint may die while the last tunnels finish.
+    await Promise.all([this.table.closeAll(graceMs), this.http.stop(graceMs)]);
+    this.#sweep?.cancel();
+    this.#closer.stop();
+    this.#health.stop();
+    await this.#stopDiscovery();
+  }
+
+  #startDiscovery(): void {
+    const { discovery, endpoints, follow } = this.#config;
+    const { version } = this.#surroundings;
+    const log = this.#log;
+    const credentials = this.#credentials.start(this.#config);
+    this.#preference.start(credentials);
+    // The first probes already show and verify what they can; an exec plugin that hangs delays them, a little.
+    void Promise.race([credentials.started, sleep(firstCredentialsMs, undefined, { ref: false })]).then(
+      () => {
+        if (this.#isStopping) return;
+        this.#mayProbe = true;
+        this.#watchHealth();
+      },
+    );
+    const isOwnListener = this.#isOwnListener;
+    this.#discovery =
+      follow && this.#leader
+        ? followEndpoints({ leader: this.#leader, port: follow.port, isOwnListener, log })
+        : startDiscovery({
+            clock,
+            random,
+            log,
+            credentials,
+            endpoints,
+            options: discovery,
+            lastKnown: this.#discovery?.current.endpoints ?? [],
+            remembered: this.#discovery?.remembered ?? [],
+            order: () => this.#snapshots.current.candidates,
+            isUsable: (id) => isUsable(this.#snapshots.current, id),
+            userAgent: `fairlead/${version}`,
+            isOwnListener,
+          });
+    this.#discovery.subscribe(() => this.#endpointsChanged());
+    this.#endpointsChanged();
+  }
+
+  async #stopDiscovery(): Promise<void> {
+    await this.#preference.stop();
+    await this.#discovery?.stop();
+    await this.#credentials.stop();
+  }
+
+  #endpointsChanged(): void {
+    this.#watchHealth();
+    this.#publish();
+    this.#closer.look();
+    for (const listener of [...this.#setListeners]) listener();
+  }
+
+  /** Watches what is listed, and what has left while it still carries tunnels. */
+  #watchHealth(): void {
+    if (!this.#mayProbe) return;
+    const listed: readonly KnownEndpoint[] = this.current.endpoints;
+    this.#health.watch([...listed, ...this.#leaving().map(({ endpoint }) => endpoint)]);
+  }
+
+  /** What discovery no longer lists, while it still carries tunnels. */
+  #leaving(): JudgedEndpoint[] {
+    const listed = new Set(this.current.endpoints.map(({ id }) => id));
+    const gone = this.#health.endpoints().filter(({ id }) => !listed.has(id));
+    return gone.flatMap((endpoint) => {
+      const state = this.#health.state(endpoint.id);
+      if (!state || this.http.traffic(endpoint.id).activeTunnels === 0) return [];
+      const { verdict, reason, isVerified } = state;
+      const sinceMs = clock.wallMs() - (clock.nowMs() - state.sinceMs);
+      const known = { ...endpoint, tier: 'discovered', sources: [] } as const;
+      return [{ endpoint: known, verdict, reason, sinceMs, isUsable: false, isVerified }];
+    });
+  }
+
+  #publish(): void {
+    const set = this.current;
+    this.#remembered = new Set(set.endpoints.flatMap(({ id, tier }) => (tier === 'remembered' ? [id] : [])));
+    const { nodeName } = this.#surroundings;
+    const nowMs = clock.nowMs();
+    const state = (id: EndpointId) => this.#health.state(id);
+    const pick = this.#discovery?.lastPick;
+    const lastPick = pick !== undefined && { lastPick: pick };
+    const favoured = this.#preference.favoured(set.endpoints);
+    const wasOnMemory = this.#onMemorySinceMs !== undefined;
+    this.#onMemorySinceMs = isOnMemory(set, state) ? (this.#onMemorySinceMs ?? nowMs) : undefined;
+    const onMemory = this.#onMemorySinceMs !== undefined && { onMemorySinceMs: this.#onMemorySinceMs };
+    const wallMs = clock.wallMs();
+    const demotions = this.#certificates.demotions(set.endpoints);
+    this.#snapshots.publish((version) =>
+      makeSnapshot(
+        { set, state, nodeName, nowMs, wallMs, ...lastPick, favoured, demotions, ...onMemory },
+        version,
+      ),
+    );
+    this.#discovery?.usability(this.#snapshots.current.usableCount > 0);
+    // One race over all of them: nothing else is left.
+    if (onMemory && !wasOnMemory) for (const id of this.#remembered) this.#health.probeNow(id);
+    const [first] = this.#snapshots.current.endpoints;
+    if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
+  }
+
+  /** Names that clients of this group verify, as far as configurations say so. */
+  #certainNames(): readonly string[] {
+    const name = this.#ownServerName.of(this.#credentials.server);
+    // A name of its own in the kubeconfig is what every check verifies.
+    const isVerified = this.#credentials.current.serverName !== undefined;
+    const { clientNames } = this.#config.health;
+    return name === undefined || isVerified ? clientNames : [...clientNames, name];
+  }
+
+  /** What API servers are verified by; of our own credentials nothing else is for requests of clients. */
+  #trust(): { ca?: string; serverName?: string } {
+    const { ca, serverName } = this.#credentials.current;
+    return { ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) };
+  }
+
+  #connectProbe(endpoint: Endpoint, sni?: string): ProbeConnection {
+    const target = this.#credentials.target();
+    const { check, port } = this.#config.health;
+    return new ProbeConnection({
+      endpoint: port === undefined ? endpoint : { ...endpoint, port },
+      ...target,
+      token: () => this.#credentials.current.token,
+      ...(sni !== undefined && { sni }),
+      check,
+      sendProxy: this.#surroundings.sendsProxy(this.name),
+      steps: checkSteps(this.#config),
+      userAgent: `fairlead/${this.#surroundings.version}`,
+      checkIdentity: (certificate) => checkIdentity(endpoint, certificate, target.credentials.serverName),
+    });
+  }
+
+  #logCheck(endpoint: EndpointId, result: ProbeResult, durationMs: number): void {
+    const fields = { endpoint, result: formatReason(reasonOf(result)), durationMs: Math.round(durationMs) };
+    this.#log.info(fields, 'health check');
+  }
+
+  /** Forgets what has left and carries nothing any more; lets a held-out endpoint back in. */
+  #scheduleSweep(): void {
+    this.#sweep = clock.schedule(sweepMs, () => {
+      if (this.#isStopping) return;
+      this.#watchHealth();
+      const watched = new Set(this.#health.endpoints().map(({ id }) => id));
+      this.http.forget((id) => watched.has(id));
+      this.#probes.retain(watched);
+      this.#publish();
+      this.#scheduleSweep();
+    });
+  }
+
+  metrics(): GroupMetricSources {
+    return groupMetricSources(this.table, {
+      probes: this.#probes,
+      problems: () => this.problems(),
+      isVerificationAsked: () => this.#credentials.isVerificationAsked,
+      certificates: () => this.#certificates.numbers(),
+      snapshot: () => this.#snapshots.current,
+      http: () => this.http.metrics(),
+    });
+  }
+
+  get watchState(): Discovery['watchState'] {
+    return this.#discovery?.watchState ?? { state: 'off', failures: 0 };
+  }
+
+  /** One that a check has found usable; before the first verdict every endpoint counts as usable. */
+  get hasProvedEndpoint(): boolean {
+    return this.#snapshots.current.endpoints.some(
+      ({ isUsable, verdict }) => isUsable && verdict !== 'unknown',
+    );
+  }
+
+  /** What the configuration asks for and this group does not have. */
+  problems() {
+    const { discovery, follow } = this.#config;
+    const watch = discovery.watch && !follow ? this.watchState : undefined;
+    return this.#credentials.problems(watch, this.#snapshots.current.endpoints);
+  }
+
+  status(wallMs: number): GroupStatusInput {
+    const { keptCa } = this.#credentials;
+    const { missingEverywhere, isClockSuspect } = this.#certificates;
+    return {
+      ...(keptCa && { keptCa }),
+      policy: this.#config.balance.policy,
+      credentials: this.#credentials.current.kind,
+      snapshot: this.#snapshots.current,
+      leaving: this.#leaving(),
+      wallMs,
+      certificateNotAfterMs: (id) => this.#certificates.notAfterMs(id),
+      ...(missingEverywhere.length > 0 && { missingClientNames: missingEverywhere }),
+      ...(isClockSuspect && { clockSuspect: true }),
+      traffic: (id) => this.http.traffic(id),
+    };
+  }
+}

@@ -1,0 +1,78 @@
+// When certificates expire, and when that is soon.
+import { X509Certificate } from 'node:crypto';
+import type { Credentials } from '../kubernetes/credentials.ts';
+import { type Finding, finding } from './finding.ts';
+
+const dayMs = 86_400_000;
+/** At most; of a short-lived certificate the last tenth, as rotation happens well before. */
+const soonMs = 30 * dayMs;
+
+export interface ExpiryContext {
+  readonly fromMs: number;
+  readonly nowMs: number;
+  readonly mend: string;
+}
+
+/** A finding where a certificate has expired, is about to, or is not valid yet; else none. */
+export function* expiry(
+  what: string,
+  untilMs: number,
+  { fromMs, nowMs, mend }: ExpiryContext,
+): Generator<Finding> {
+  const leftMs = untilMs - nowMs;
+  const day = new Date(untilMs).toISOString().slice(0, 10);
+  if (leftMs <= 0) yield finding('certificate', 'error', `${what} expired on ${day}`, mend);
+  else if (fromMs > nowMs) {
+    const start = new Date(fromMs).toISOString();
+    yield finding(
+      'certificate',
+      'error',
+      `${what} is not valid before ${start}`,
+      'Set the clock of this node, or wait.',
+    );
+  } else if (leftMs < Math.min(soonMs, (untilMs - fromMs) / 10)) {
+    yield finding('certificate', 'warning', `${what} expires on ${day}`, mend);
+  }
+}
+
+const blocks = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+
+/** The credentials' own certificates; PEM that does not parse has been refused before. */
+export function judgeCredentialCertificates({ ca, cert }: Credentials, nowMs: number): Finding[] {
+  const findings: Finding[] = [];
+  const look = (pem: string, what: string, mend: string) => {
+    const { validFromDate, validToDate, subject } = new X509Certificate(pem);
+    const name = `${what} (${subject.replaceAll('\n', ', ')})`;
+    findings.push(...expiry(name, validToDate.getTime(), { fromMs: validFromDate.getTime(), nowMs, mend }));
+  };
+  for (const pem of ca?.match(blocks) ?? []) {
+    look(
+      pem,
+      'a CA certificate',
+      'Renew the CA of the cluster: every certificate and kubeconfig that it signed goes with it.',
+    );
+  }
+  const [leaf] = cert?.match(blocks) ?? [];
+  if (leaf !== undefined) {
+    look(
+      leaf,
+      'the client certificate',
+      'kubelet renews its own while it reaches an API server (rotateCertificates); others: kubeadm certs renew, or issue a new one.',
+    );
+  }
+  if (findings.length === 0 && (ca !== undefined || cert !== undefined)) {
+    findings.push(finding('certificate', 'ok', 'no certificate of the credentials expires soon'));
+  }
+  return findings;
+}
+
+/** Who the client certificate is: name and groups. */
+export function certificateUser(cert: string | undefined): { name: string; groups: string[] } | undefined {
+  const [leaf] = cert?.match(blocks) ?? [];
+  if (leaf === undefined) return undefined;
+  const lines = new X509Certificate(leaf).subject.split('\n');
+  const values = (key: string) =>
+    lines.flatMap((line) => (line.startsWith(`${key}=`) ? [line.slice(key.length + 1)] : []));
+  const [name] = values('CN');
+  return name === undefined ? undefined : { name, groups: values('O') };
+}

@@ -1,0 +1,74 @@
+// What the static pods of a node say of it: its API server's address, and other local load balancers.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { resolveBelow } from '../lib/below-root.ts';
+
+export interface StaticPod {
+  /** As the node knows it. */
+  readonly file: string;
+  readonly name: string;
+  readonly images: readonly string[];
+  readonly command: readonly string[];
+}
+
+const kubeletConfig = '/var/lib/kubelet/config.yaml';
+const defaultDirectory = '/etc/kubernetes/manifests';
+/** Manifests are a few kilobytes. */
+const maxBytes = 1 << 20;
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+async function readYaml(root: string, path: string): Promise<unknown> {
+  try {
+    const text = await readFile(await resolveBelow(root, path), 'utf8');
+    return text.length > maxBytes ? undefined : parse(text, { logLevel: 'silent' });
+  } catch {
+    return undefined; // missing, unreadable or not YAML: kubelet sees no pod either
+  }
+}
+
+/** Where kubelet takes static pods from. */
+export async function staticPodDirectory(root: string): Promise<string> {
+  const config = await readYaml(root, kubeletConfig);
+  const path = isObject(config) ? config.staticPodPath : undefined;
+  return typeof path === 'string' && path.startsWith('/') ? path : defaultDirectory;
+}
+
+export async function readStaticPods(root: string): Promise<StaticPod[]> {
+  const directory = await staticPodDirectory(root);
+  const names = await readdir(await resolveBelow(root, directory)).catch(() => []);
+  const pods: StaticPod[] = [];
+  // kubelet skips names that begin with a dot, and asks no ending of the others.
+  for (const name of names.filter((candidate) => !candidate.startsWith('.')).sort()) {
+    const file = join(directory, name);
+    const pod = await readYaml(root, file);
+    if (!isObject(pod) || !isObject(pod.spec)) continue;
+    const containers = (Array.isArray(pod.spec.containers) ? pod.spec.containers : []).filter(isObject);
+    const texts = (value: unknown) =>
+      Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+    pods.push({
+      file,
+      name: isObject(pod.metadata) && typeof pod.metadata.name === 'string' ? pod.metadata.name : name,
+      images: texts(containers.map(({ image }) => image)),
+      command: containers.flatMap(({ command, args }) => [...texts(command), ...texts(args)]),
+    });
+  }
+  return pods;
+}
+
+/** Where the API server among them listens: `--bind-address` and `--secure-port`, with its defaults. */
+export function apiServerAddress(pods: readonly StaticPod[]): { host: string; port: number } | undefined {
+  const pod = pods.find(({ command }) => /(^|\/)kube-apiserver$/.test(command[0] ?? ''));
+  if (!pod) return undefined;
+  const flag = (name: string) =>
+    pod.command.findLast((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3);
+  return { host: flag('bind-address') ?? '::', port: Number(flag('secure-port') ?? 6443) };
+}
+
+/** nginx-proxy, haproxy and their like; Fairlead's own pod is none. */
+export function otherLoadBalancers(pods: readonly StaticPod[]): StaticPod[] {
+  const isProxy = (text: string) => /(^|[/-])(nginx|haproxy)([-:@]|$)/.test(text);
+  return pods.filter(({ name, images }) => isProxy(name) || images.some(isProxy));
+}

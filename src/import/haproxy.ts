@@ -1,0 +1,394 @@
+// From an HAProxy in front of API servers (Kubespray's localhost proxy, the external one of its HA document,
+// and their like) to a Fairlead configuration. Every directive is taken over or named in a note. Pure.
+import type { Parsed } from '../model/endpoint.ts';
+import { Draft, type Imported, type ImportOptions } from './draft.ts';
+import { importHttpCheck, shownLine } from './haproxy-check.ts';
+import { defaultParameters, parseHaproxyAddress, Servers } from './haproxy-server.ts';
+import { type Line, parseHaproxy, parseHaproxyTime, type Section } from './haproxy-syntax.ts';
+
+/** Directives whose purpose Fairlead serves without being told, by their first words. */
+const covered: readonly (readonly [start: string, text: string])[] = [
+  ['mode tcp', 'Fairlead relays TCP'],
+  [
+    'option log-health-checks',
+    'every change of a verdict is logged, with its reason; each check with health.logChecks',
+  ],
+  ['option redispatch', 'a refused or failed dial goes on to the next API server'],
+  ['retries', 'every API server is tried within dial.deadline'],
+  ['timeout connect', 'the next API server is dialled beside a slow one after dial.raceDelay (250ms)'],
+  ['timeout queue', 'there is no queue: a client is dialled through, or reset'],
+  ['option tcpka', 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)'],
+  ['option clitcpka', 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)'],
+  ['option srvtcpka', 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)'],
+  ['option dontlognull', 'connections are logged at debug level only'],
+  ['option tcplog', 'tunnels are counted in the metrics and logged at debug level'],
+  ['option httplog', 'tunnels are counted in the metrics and logged at debug level'],
+  ['log ', 'logs go to standard output, as JSON lines'],
+  ['stats ', '/metrics and /status of the admin server show it'],
+  ['nbthread', 'Fairlead is one process with one thread for its tunnels'],
+  ['nbproc', 'Fairlead is one process'],
+  ['daemon', 'Fairlead stays in the foreground'],
+  ['monitor-uri', 'the admin server answers /livez, /readyz and /healthz'],
+];
+
+const noCounterpart = 'has no counterpart';
+/** The default of health.interval. */
+const ownIntervalMs = 2_000;
+
+const policies: Readonly<Record<string, string>> = {
+  leastconn: 'least-connections',
+  roundrobin: 'round-robin',
+  'static-rr': 'round-robin',
+};
+
+/** A proxy section with the `defaults` that hold for it. */
+interface Proxy {
+  readonly section: Section;
+  readonly defaults: readonly Line[];
+}
+
+const is = ({ words }: Line, ...start: readonly string[]) =>
+  start.every((word, index) => words[index] === word);
+
+class HaproxyImport {
+  readonly #draft: Draft;
+  readonly #done = new Set<Line>();
+
+  constructor(options: ImportOptions) {
+    this.#draft = new Draft(options);
+  }
+
+  run(sections: readonly Section[]): Parsed<Imported> {
+    const proxies = proxiesOf(sections);
+    const frontends = proxies.filter(({ section }) => /^(frontend|listen)$/.test(section.keyword));
+    const main = frontends.find((proxy) => backendOf(proxy, proxies) !== undefined);
+    const backend = main && backendOf(main, proxies);
+    if (!main || !backend)
+      return { ok: false, problem: 'it has no frontend or listen section that leads to servers' };
+
+    const front = frontends.filter((proxy) => backendOf(proxy, proxies) === backend);
+    for (const proxy of front) this.#frontend(proxy);
+    this.#backend(backend);
+    this.#idleTimeout(main, backend);
+    for (const proxy of frontends) if (!front.includes(proxy)) this.#health(proxy);
+    this.#rest(sections, new Set([...front, backend].map(({ section }) => section)));
+    if (!this.#draft.hasEndpoints)
+      return { ok: false, problem: `${title(backend.section)} has no server that could be used` };
+    if (!this.#draft.hasListeners)
+      return { ok: false, problem: `${title(main.section)} binds no address that could be used` };
+    return { ok: true, value: this.#draft.finish() };
+  }
+
+  /** The line that counts: the last one of the section, else of its defaults. Both are dealt with by that. */
+  #find({ section, defaults }: Proxy, ...start: readonly string[]): Line | undefined {
+    const [own, inherited] = [section.lines, defaults].map((lines) =>
+      lines.filter((line) => is(line, ...start)),
+    );
+    const found = own?.at(-1) ?? inherited?.at(-1);
+    for (const line of [...(own ?? []), ...(inherited ?? [])]) {
+      this.#done.add(line);
+      if (line !== found)
+        this.#draft.note('covered', line.line, shownLine(line), 'another line takes its place');
+    }
+    return found && this.#isSwitchedOff(section, start) ? undefined : found;
+  }
+
+  /** `no option redispatch`. */
+  #isSwitchedOff(section: Section, start: readonly string[]): boolean {
+    const off = section.lines.find((line) => is(line, 'no', ...start));
+    if (off) this.#done.add(off);
+    return off !== undefined;
+  }
+
+  #all({ section, defaults }: Proxy, keyword: string): Line[] {
+    const found = [...defaults, ...section.lines].filter((line) => is(line, keyword));
+    for (const line of found) this.#done.add(line);
+    return found;
+  }
+
+  #frontend(proxy: Proxy): void {
+    const { section } = proxy;
+    for (const bind of this.#all(proxy, 'bind')) this.#bind(bind);
+    for (const line of section.lines) if (is(line, 'default_backend')) this.#done.add(line);
+    const mode = this.#find(proxy, 'mode');
+    if (mode && mode.words[1] !== 'tcp') {
+      this.#draft.note(
+        'changed',
+        mode.line,
+        shownLine(mode),
+        'Fairlead relays TCP and leaves what is in it alone',
+      );
+    } else if (mode) this.#cover(mode);
+    this.#maxConnections(this.#find(proxy, 'maxconn'));
+  }
+
+  #bind(bind: Line): void {
+    const [, list = '', ...words] = bind.words;
+    const directive = `bind ${list}`;
+    const options = words.filter((word) => word !== 'accept-proxy');
+    const takesHeaders = options.length < words.length;
+    if (takesHeaders) {
+      this.#draft.note(
+        'changed',
+        bind.line,
+        'accept-proxy',
+        'from every address, as HAProxy has it (acceptProxyFrom): name the networks of the senders',
+      );
+    }
+    const said = takesHeaders ? { acceptProxyFrom: ['0.0.0.0/0', '::/0'] } : {};
+    for (const text of list.split(',')) {
+      const address = parseHaproxyAddress(text);
+      if (address) {
+        const host = address.host === '*' ? '0.0.0.0' : address.host;
+        this.#draft.listener({ host, port: address.port }, bind.line, directive, said);
+      } else this.#draft.note('dropped', bind.line, directive, `"${text}" is no IP:PORT`);
+    }
+    if (options.includes('ssl')) {
+      this.#draft.note(
+        'todo',
+        bind.line,
+        shownLine(bind),
+        'HAProxy terminates TLS here; Fairlead passes it through to the API server',
+      );
+    } else if (options.length > 0) this.#draft.note('dropped', bind.line, options.join(' '), noCounterpart);
+  }
+
+  #maxConnections(line: Line | undefined): void {
+    if (!line) return;
+    if (this.#draft.has('tunnels.max'))
+      this.#draft.note('covered', line.line, shownLine(line), 'tunnels.max is set already');
+    else this.#draft.set('tunnels.max', Number(line.words[1]), line.line, shownLine(line));
+  }
+
+  #backend(proxy: Proxy): void {
+    const mode = this.#find(proxy, 'mode');
+    if (mode?.words[1] === 'tcp') this.#cover(mode);
+    const balance = this.#find(proxy, 'balance');
+    const policy = policies[balance?.words[1] ?? 'roundrobin'];
+    const [line, directive] = balance
+      ? [balance.line, shownLine(balance)]
+      : [proxy.section.line, title(proxy.section)];
+    this.#draft.set('balance.policy', policy ?? 'rendezvous', line, directive);
+    if (!policy)
+      this.#draft.note(
+        'changed',
+        line,
+        directive,
+        'every node keeps to its own API server (balance.policy: rendezvous)',
+      );
+    this.#servers(proxy);
+  }
+
+  #servers(proxy: Proxy): void {
+    const servers = new Servers(this.#draft);
+    const defaults = this.#all(proxy, 'default-server').flatMap(defaultParameters);
+    for (const server of this.#all(proxy, 'server')) servers.add(server, defaults);
+    const { hasCheck, isTls } = servers.facts;
+    const httpchk = this.#find(proxy, 'option', 'httpchk');
+    const rules = this.#all(proxy, 'http-check');
+    const timeout = this.#find(proxy, 'timeout', 'check');
+    if (!hasCheck) {
+      this.#draft.needsCa(
+        undefined,
+        'health checks',
+        'there are none; Fairlead asks /readyz over verified TLS',
+      );
+      for (const line of [httpchk, ...rules, timeout]) {
+        if (line) this.#draft.note('dropped', line.line, shownLine(line), 'no server asks for a check');
+      }
+      return;
+    }
+    if (httpchk) {
+      importHttpCheck(this.#draft, httpchk, rules);
+      if (!isTls)
+        this.#draft.note('changed', httpchk.line, shownLine(httpchk), 'the check is made over verified TLS');
+    } else {
+      for (const rule of rules)
+        this.#draft.note('dropped', rule.line, shownLine(rule), 'HAProxy ignores it without option httpchk');
+      this.#handshakeOnly(proxy, isTls);
+    }
+    this.#timing(servers, timeout);
+  }
+
+  /** A check that asks no question: a connection, or a TLS handshake. */
+  #handshakeOnly({ section }: Proxy, isTls: boolean): void {
+    const { line } = section;
+    if (isTls) {
+      this.#draft.note(
+        'changed',
+        line,
+        title(section),
+        'only a TLS handshake was asked for; Fairlead asks /readyz',
+      );
+      return;
+    }
+    this.#draft.set('health.check', 'tcp', line, title(section));
+    this.#draft.note(
+      'changed',
+      line,
+      title(section),
+      'only a connection is asked for, which a frozen API server accepts as well; remove health.check to ask /readyz',
+    );
+  }
+
+  /** Fairlead wants timeout and fast interval within the interval, and that within the standby interval. */
+  #timing(servers: Servers, timeout: Line | undefined): void {
+    const draft = this.#draft;
+    if (timeout) {
+      const ms = parseHaproxyTime(timeout.words[2] ?? '');
+      draft.setDuration('health.timeout', ms, timeout.line, shownLine(timeout));
+    }
+    const intervalMs = draft.durationMs('health.interval');
+    const line = servers.intervalLine ?? timeout?.line ?? 0;
+    for (const key of ['health.timeout', 'health.fastInterval'] as const) {
+      if (draft.durationMs(key) <= intervalMs) continue;
+      const own = key === 'health.timeout' ? (timeout?.line ?? line) : line;
+      draft.setDuration(key, intervalMs, own, key);
+      draft.note('changed', own, key, 'may be at most as long as the interval, and becomes that');
+    }
+    if (draft.durationMs('health.standbyInterval') < intervalMs) {
+      draft.setDuration('health.standbyInterval', intervalMs, line, 'inter');
+    }
+    if (intervalMs > ownIntervalMs) {
+      const advice =
+        "is taken over; Fairlead's own interval finds a dead API server sooner and costs it less, as it keeps its " +
+        'connection: best remove health.interval and health.timeout';
+      draft.note('changed', line, 'inter', advice);
+    }
+  }
+
+  /** HAProxy ends a tunnel when either side has been idle for its time, unless `timeout tunnel` says another. */
+  #idleTimeout(front: Proxy, backend: Proxy): void {
+    const [client, server, tunnel] = [
+      this.#find(front, 'timeout', 'client'),
+      this.#find(backend, 'timeout', 'server'),
+      this.#find(backend, 'timeout', 'tunnel') ?? this.#find(front, 'timeout', 'tunnel'),
+    ];
+    const timed = (tunnel ? [tunnel] : [client, server]).flatMap((line) => {
+      const ms = line && parseHaproxyTime(line.words[2] ?? '');
+      return line && ms !== undefined ? [{ line, ms }] : [];
+    });
+    const shortest = timed.sort((a, b) => a.ms - b.ms)[0];
+    if (shortest) {
+      this.#draft.setDuration(
+        'tunnels.idleTimeout',
+        shortest.ms,
+        shortest.line.line,
+        shownLine(shortest.line),
+      );
+      this.#draft.note(
+        'changed',
+        shortest.line.line,
+        shownLine(shortest.line),
+        'taken over as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
+      );
+    }
+    for (const line of [client, server]) {
+      if (line && line !== shortest?.line)
+        this.#draft.note('covered', line.line, shownLine(line), 'the shorter one (or timeout tunnel) counts');
+    }
+    const half = [this.#find(front, 'timeout', 'client-fin'), this.#find(backend, 'timeout', 'server-fin')];
+    for (const line of half) {
+      if (line)
+        this.#draft.setDuration(
+          'tunnels.halfCloseTimeout',
+          parseHaproxyTime(line.words[2] ?? ''),
+          line.line,
+          shownLine(line),
+        );
+    }
+  }
+
+  /** A frontend that answers health checks itself. */
+  #health(proxy: Proxy): void {
+    const { section } = proxy;
+    const monitor = section.lines.find((line) => is(line, 'monitor-uri'));
+    if (!monitor) return;
+    for (const line of section.lines) {
+      const address = is(line, 'bind') ? parseHaproxyAddress(line.words[1] ?? '') : undefined;
+      if (address) {
+        this.#done.add(line);
+        const host = address.host === '*' ? '0.0.0.0' : address.host;
+        this.#draft.admin({ host, port: address.port }, line.line, shownLine(line));
+      } else if (is(line, 'mode')) {
+        this.#done.add(line);
+        this.#draft.note('covered', line.line, shownLine(line), 'the admin server speaks HTTP');
+      }
+    }
+  }
+
+  #cover(line: Line): void {
+    const text = shownLine(line);
+    const known = covered.find(([start]) => `${text} `.startsWith(start.endsWith(' ') ? start : `${start} `));
+    if (known) this.#draft.note('covered', line.line, text, known[1]);
+    else this.#draft.note('dropped', line.line, text, noCounterpart);
+  }
+
+  /** Everything that nothing above has dealt with. */
+  #rest(sections: readonly Section[], used: ReadonlySet<Section>): void {
+    for (const section of sections) {
+      const isProxy = /^(frontend|backend|listen)$/.test(section.keyword);
+      const isHealth = section.lines.some((line) => is(line, 'monitor-uri'));
+      const isForeign = isProxy
+        ? !used.has(section) && !isHealth
+        : !/^(global|defaults)$/.test(section.keyword);
+      if (isForeign) {
+        this.#draft.note(
+          'dropped',
+          section.line,
+          title(section),
+          'Fairlead relays to one set of API servers; what else it does has no counterpart',
+        );
+      }
+      for (const line of section.lines) {
+        if (line.hasVariables)
+          this.#draft.note(
+            'todo',
+            line.line,
+            shownLine(line),
+            'environment variables are not filled in: write their values',
+          );
+        if (this.#done.has(line)) continue;
+        if (section.keyword === 'global' && is(line, 'maxconn')) this.#maxConnections(line);
+        else if (isForeign)
+          this.#draft.note('dropped', line.line, shownLine(line), `belongs to ${title(section)}`);
+        else this.#cover(line);
+      }
+    }
+  }
+}
+
+const title = ({ keyword, name }: Section) => (name === '' ? keyword : `${keyword} ${name}`);
+
+/** Each proxy with its defaults: the ones it names, else the last ones before it. */
+function proxiesOf(sections: readonly Section[]): Proxy[] {
+  const named = new Map<string, readonly Line[]>();
+  let latest: readonly Line[] = [];
+  const proxies: Proxy[] = [];
+  for (const section of sections) {
+    const inherited = section.from === undefined ? undefined : named.get(section.from);
+    if (section.keyword === 'defaults') {
+      latest = [...(inherited ?? []), ...section.lines];
+      if (section.name !== '') named.set(section.name, latest);
+    } else if (/^(frontend|backend|listen)$/.test(section.keyword)) {
+      proxies.push({ section, defaults: inherited ?? latest });
+    }
+  }
+  return proxies;
+}
+
+/** Where a frontend leads when no condition holds; a `listen` section leads to itself. */
+function backendOf({ section, defaults }: Proxy, proxies: readonly Proxy[]): Proxy | undefined {
+  const hasServers = (candidate: Proxy | undefined) =>
+    candidate?.section.lines.some((line) => is(line, 'server')) ? candidate : undefined;
+  if (section.keyword === 'listen') return hasServers(proxies.find((proxy) => proxy.section === section));
+  const wanted = [...defaults, ...section.lines].findLast((line) => is(line, 'default_backend'))?.words[1];
+  return hasServers(
+    proxies.find((proxy) => proxy.section.keyword !== 'frontend' && proxy.section.name === wanted),
+  );
+}
+
+export function importHaproxy(text: string, options: ImportOptions): Parsed<Imported> {
+  const parsed = parseHaproxy(text);
+  return parsed.ok ? new HaproxyImport(options).run(parsed.value) : parsed;
+}

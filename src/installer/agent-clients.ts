@@ -1,0 +1,103 @@
+// Which kubeconfigs of a node name its own agent: to be known before the agent goes or its listener moves, because a
+// kubelet without an API server takes the node with it. Reads only.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { isLoopback, isWildcard } from '../config/loopback.ts';
+import { canonicalHost, type HostPort } from '../model/endpoint.ts';
+import { resolveBelow } from '../lib/below-root.ts';
+import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
+import { nodePaths, nodeRole } from '../adopt/node-paths.ts';
+import type { NodeFiles } from './node-files.ts';
+import { configPath, type Slot } from './static-pod.ts';
+
+/** Where kubeconfigs are that were pointed; those elsewhere are undone by `fairlead kubeconfig point --undo`. */
+export const kubeconfigDirectories = ['/etc/kubernetes', '/root/.kube'];
+
+export interface NamedServer {
+  readonly file: string;
+  readonly server: string;
+  readonly address: HostPort;
+}
+
+/** Where the agents of these slots listen for such clients; undefined: a configuration of theirs cannot be read. */
+export async function listenersOf(
+  { root }: NodeFiles,
+  slots: readonly Slot[],
+): Promise<readonly HostPort[] | undefined> {
+  const found: HostPort[] = [];
+  for (const slot of slots) {
+    const file = await resolveBelow(root, configPath(slot));
+    const loaded = await loadConfig({ file, env: {}, hostname: 'node', mustFindEndpoints: false });
+    if (!loaded.ok) return undefined;
+    found.push(...forKubeconfigs(loaded.config));
+  }
+  return found;
+}
+
+export const forKubeconfigs = ({ listeners }: Pick<Config, 'listeners'>): HostPort[] =>
+  listeners.filter(({ type }) => type === 'passthrough').map(({ host, port }) => ({ host, port }));
+
+/** Whether a client of this address comes out at one of the listeners. */
+export function isServedBy(address: HostPort, listeners: readonly HostPort[]): boolean {
+  return listeners.some(({ host, port }) => {
+    if (port !== address.port) return false;
+    if (canonicalHost(host) === canonicalHost(address.host)) return true;
+    return (
+      isLoopback(address.host) && (isWildcard(host) || (address.host === 'localhost' && isLoopback(host)))
+    );
+  });
+}
+
+/**
+ * The clients of the agents in these slots. Where an agent's configuration cannot be read, every client of a
+ * loopback address counts; but not on a control-plane node, whose API server is there itself.
+ */
+export async function clientsOf(files: NodeFiles, slots: readonly Slot[]): Promise<NamedServer[]> {
+  if (slots.length === 0) return [];
+  const servers = await namedServers(files.root);
+  const listeners = await listenersOf(files, slots);
+  if (listeners) return servers.filter(({ address }) => isServedBy(address, listeners));
+  if ((await nodeRole(files.root)) === 'control-plane') return [];
+  return servers.filter(({ address }) => isLoopback(address.host));
+}
+
+/** What is not there names nobody. Whatever else cannot be read may name the agent: that is an error. */
+function unlessAbsent<T>(fallback: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return fallback;
+    throw error;
+  };
+}
+
+/** The node's own kubeconfigs and what they name, kubelet's first. Rejects when one cannot be read. */
+async function namedServers(root: string): Promise<NamedServer[]> {
+  const names: string[] = [nodePaths.kubeletKubeconfig];
+  for (const directory of kubeconfigDirectories) {
+    const found = readdir(await resolveBelow(root, directory), { withFileTypes: true });
+    for (const entry of await found.catch(unlessAbsent([]))) {
+      const { name } = entry;
+      if (entry.isDirectory()) continue;
+      if (/\.(conf|kubeconfig)$|^config$/.test(name) && !name.startsWith('.'))
+        names.push(join(directory, name));
+    }
+  }
+  const found: NamedServer[] = [];
+  for (const file of new Set(names)) {
+    const text = await readFile(await resolveBelow(root, file), 'utf8').catch(unlessAbsent(''));
+    const reading = readKubeconfigText(text);
+    if (!reading.ok) continue; // no client reads it either
+    for (const { server } of reading.value.clusters) {
+      const address = addressOf(server);
+      if (address) found.push({ file, server, address });
+    }
+  }
+  return found;
+}
+
+function addressOf(server: string): HostPort | undefined {
+  const url = URL.parse(server);
+  if (url?.protocol !== 'https:') return undefined;
+  return { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 443) };
+}

@@ -1,0 +1,205 @@
+// The installer of one node: reads what is wished, brings the node there, says how it went, and does it again. A
+// pass that fails does not end it: the node keeps what it had.
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { loadConfig } from '../config/load.ts';
+import { formatProblem } from '../config/problem.ts';
+import type { CachedEndpoint } from '../discovery/cache-format.ts';
+import { messageOf } from '../model/error-text.ts';
+import { FairleadError } from '../model/errors.ts';
+import type { KubeApi } from '../kubernetes/kube-api.ts';
+import { staticPodDirectory } from '../doctor/static-pods.ts';
+import { nodeRole } from '../adopt/node-paths.ts';
+import { knownEndpoints } from './known-endpoints.ts';
+import { type Outcome, type ReconcileDeps, reconcile, type Wish } from './reconcile.ts';
+import { type NodeReport, writeReport } from './report.ts';
+import { type Slot, slotName } from './static-pod.ts';
+
+export interface InstallerOptions {
+  readonly node: string;
+  readonly version: string;
+  /** Of the agent; its bytes go to the node. */
+  readonly configFile: string;
+  readonly templateFile: string;
+  /** Asked for at each pass; undefined: it is not known yet. */
+  readonly image: () => Promise<string | undefined>;
+  /** Where the node says otherwise than kubelet's configuration. */
+  readonly podDirectory?: string;
+  readonly adminPorts: { readonly [S in Slot]: number };
+  readonly replaceProxy: boolean;
+  readonly controlPlane: boolean;
+  /** Undefined: this node is installed without the API. */
+  readonly api?: KubeApi;
+  /** What comes after a node serves; its answer goes into the report. */
+  readonly afterwards?: () => Promise<string>;
+  /** Told how each pass went, before what comes afterwards. */
+  readonly onResult?: (result: PassResult) => void;
+}
+
+export interface PassResult {
+  readonly state: 'serving' | 'failed' | 'refused';
+  readonly message: string;
+  readonly slot?: Slot;
+  readonly changed: readonly string[];
+  readonly error?: FairleadError;
+  /** Where pointing kubelet stands. */
+  readonly kubelet?: string;
+}
+
+export interface InstallerDeps extends ReconcileDeps {
+  readonly random?: () => number;
+}
+
+const reportAgainMs = 5 * 60_000;
+const longestRetryMs = 10 * 60_000;
+
+export class Installer {
+  readonly #options: InstallerOptions;
+  readonly #deps: InstallerDeps;
+  #reported = '';
+  #reportedMs = Number.NEGATIVE_INFINITY;
+  #failures = 0;
+  #failedWish = '';
+  #retryMs = 0;
+
+  constructor(options: InstallerOptions, deps: InstallerDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  /** One pass and its report. Never rejects for what is expected. */
+  async pass(): Promise<PassResult> {
+    let result: PassResult;
+    let image = '';
+    try {
+      const wish = await this.#wish();
+      image = wish.image;
+      const outcome: Outcome = await reconcile(wish, this.#deps);
+      result = outcome;
+    } catch (error) {
+      if (!(error instanceof FairleadError)) throw error;
+      const state =
+        error.code === 'INSTALL_REFUSED' || error.code === 'CONFIG_INVALID' ? 'refused' : 'failed';
+      this.#deps.log.warn({ code: error.code, reason: error.message }, 'nothing is installed');
+      result = { state, message: error.message, changed: [], error };
+    }
+    this.#options.onResult?.(result);
+    const kubelet = result.state === 'serving' ? await this.#afterwards() : '';
+    await this.#report(result, image, kubelet);
+    return kubelet === '' ? result : { ...result, kubelet };
+  }
+
+  /** Passes until it is stopped; a wish that failed is tried again ever more seldom, until it is another one. */
+  async watch(intervalMs: number): Promise<void> {
+    const { isStopped = () => false, pause, nowMs, random = Math.random } = this.#deps;
+    while (!isStopped()) {
+      const wish = await this.#wishKey();
+      if (wish !== this.#failedWish || nowMs() >= this.#retryMs) {
+        const { state } = await this.pass();
+        this.#failures = state === 'serving' ? 0 : wish === this.#failedWish ? this.#failures + 1 : 1;
+        this.#failedWish = state === 'serving' ? '' : wish;
+        this.#retryMs = nowMs() + Math.min(intervalMs * 2 ** this.#failures, longestRetryMs);
+      }
+      // Not all nodes at once.
+      const untilMs = nowMs() + intervalMs * (0.9 + 0.2 * random());
+      while (!isStopped() && nowMs() < untilMs) await pause(Math.min(500, untilMs - nowMs()));
+    }
+  }
+
+  async #wish(): Promise<Wish> {
+    const { configFile, templateFile, replaceProxy, adminPorts, api } = this.#options;
+    // The pod stays for months: its token and CA are rotated meanwhile.
+    await api?.renew();
+    const ca = api?.ca;
+    const { root } = this.#deps.files;
+    if (!this.#options.controlPlane && (await nodeRole(root)) === 'control-plane') {
+      throw new FairleadError(
+        'INSTALL_REFUSED',
+        'this is a control-plane node: its clients use the API server beside them; --control-plane installs here all the same',
+      );
+    }
+    const [configText, template] = await Promise.all([readInput(configFile), readInput(templateFile)]);
+    const loaded = await loadConfig({ file: configFile, env: {}, hostname: this.#options.node });
+    if (!loaded.ok) {
+      throw new FairleadError('CONFIG_INVALID', loaded.problems.map(formatProblem).join('\n'));
+    }
+    const image = await this.#options.image();
+    if (image === undefined) {
+      const message = 'the image is not known: give it with --image, or let the installer read its own pod';
+      throw new FairleadError('INSTALL_REFUSED', message);
+    }
+    return {
+      template: template.toString('utf8'),
+      image,
+      configText,
+      config: loaded.config,
+      ...(ca !== undefined && { ca }),
+      known: () => this.#known(loaded.config.discovery),
+      podDirectory: this.#options.podDirectory ?? (await staticPodDirectory(root)),
+      adminPorts,
+      replaceProxy,
+    };
+  }
+
+  async #wishKey(): Promise<string> {
+    const { configFile, templateFile, image } = this.#options;
+    const hash = createHash('sha256').update((await image().catch(() => '')) ?? '');
+    for (const file of [configFile, templateFile]) hash.update(await readFile(file).catch(() => ''));
+    return hash.digest('hex');
+  }
+
+  async #known(discovery: Parameters<typeof knownEndpoints>[1]): Promise<readonly CachedEndpoint[]> {
+    const { api } = this.#options;
+    if (!api) return [];
+    try {
+      return await knownEndpoints(api, discovery);
+    } catch (error) {
+      // The node may have a list already; where it has none, the pass refuses and says so.
+      this.#deps.log.info({ reason: messageOf(error) }, 'the API servers could not be listed');
+      return [];
+    }
+  }
+
+  async #afterwards(): Promise<string> {
+    try {
+      return (await this.#options.afterwards?.()) ?? '';
+    } catch (error) {
+      const reason = messageOf(error);
+      this.#deps.log.warn({ reason }, 'kubelet was not pointed');
+      return reason;
+    }
+  }
+
+  async #report({ state, message, slot }: PassResult, image: string, kubelet: string): Promise<void> {
+    const { api, node, version } = this.#options;
+    const report: NodeReport = {
+      node,
+      state,
+      slot: slot === undefined ? '' : slotName(slot),
+      message,
+      image,
+      version,
+      kubelet,
+    };
+    const nowMs = this.#deps.nowMs();
+    const text = JSON.stringify(report);
+    if (!api || (text === this.#reported && nowMs - this.#reportedMs < reportAgainMs)) return;
+    try {
+      await writeReport(api, report, nowMs);
+      this.#reported = text;
+      this.#reportedMs = nowMs;
+    } catch (error) {
+      this.#deps.log.warn({ reason: messageOf(error) }, 'the report could not be written');
+    }
+  }
+}
+
+async function readInput(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    throw new FairleadError('INSTALL_REFUSED', `${file} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,22 @@
+// The API servers as the API tells them: what the cache of a new agent begins with.
+import type { CachedEndpoint } from '../discovery/cache-format.ts';
+import { parseSlice, readSlices } from '../discovery/endpointslices.ts';
+import type { KubeApi } from '../kubernetes/kube-api.ts';
+
+interface Discovery {
+  readonly namespace: string;
+  readonly service: string;
+  readonly portName: string;
+}
+
+/** Rejects with API_REFUSED. */
+export async function knownEndpoints(
+  api: KubeApi,
+  { namespace, service, portName }: Discovery,
+): Promise<CachedEndpoint[]> {
+  const selector = encodeURIComponent(`kubernetes.io/service-name=${service}`);
+  const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=${selector}`;
+  const { items } = await api.must({ path });
+  const slices = (Array.isArray(items) ? items : []).flatMap((item) => parseSlice(item, portName) ?? []);
+  return readSlices(slices).endpoints.map((endpoint) => ({ endpoint, origin: 'watch' }));
+}

@@ -1,0 +1,50 @@
+// Static pods of other load balancers (Kubespray's nginx-proxy and haproxy) that Fairlead takes the place of:
+// moved out of kubelet's directory, and moved back when Fairlead goes.
+import { readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { resolveBelow } from '../lib/below-root.ts';
+import { readStaticPods } from '../doctor/static-pods.ts';
+import type { NodeFiles } from './node-files.ts';
+
+/** Not below the directory of the static pods: kubelet reads every file there. */
+export const replacedDirectory = '/etc/kubernetes/fairlead-replaced';
+
+/** There while an agent that has taken a proxy's place has not served yet: who finds it gives the place back. */
+export const takingOverPath = '/var/lib/fairlead/taking-over';
+
+/** As Kubespray names its pods. Others that run nginx or HAProxy may do anything, and stay. */
+const proxyNames: readonly string[] = ['nginx-proxy', 'haproxy'];
+
+/** Manifests of these load balancers, as the node names them. */
+export async function proxyManifests(root: string): Promise<string[]> {
+  const pods = await readStaticPods(root);
+  return pods.filter(({ name }) => proxyNames.includes(name)).map(({ file }) => file);
+}
+
+export async function setAside(files: NodeFiles, manifests: readonly string[]): Promise<void> {
+  for (const manifest of manifests) await files.move(manifest, join(replacedDirectory, basename(manifest)));
+}
+
+async function replacedNames({ root }: NodeFiles): Promise<string[]> {
+  const names = await readdir(await resolveBelow(root, replacedDirectory)).catch(
+    (error: NodeJS.ErrnoException) => {
+      // Unreadable is not empty: a proxy that was set aside would never be given back.
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    },
+  );
+  return names.filter((name) => !name.startsWith('.'));
+}
+
+/** Whether another load balancer is on the node, or comes back when Fairlead goes. */
+export async function isProxyThere(files: NodeFiles): Promise<boolean> {
+  return (await replacedNames(files)).length > 0 || (await proxyManifests(files.root)).length > 0;
+}
+
+/** The names of what was given back. */
+export async function giveBack(files: NodeFiles, podDirectory: string): Promise<string[]> {
+  const names = await replacedNames(files);
+  for (const name of names) await files.move(join(replacedDirectory, name), join(podDirectory, name));
+  await files.removeEmpty(replacedDirectory);
+  return names;
+}

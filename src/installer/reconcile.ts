@@ -1,0 +1,310 @@
+// Brings one node to the wished state: files, then a static pod, then nothing of the pod before it. Every file is
+// replaced in one step, the manifest last, and the old pod goes only when the new one serves: so a node whose
+// power goes between any two steps has the old state or the new one, and the next pass goes on from there.
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import type { CachedEndpoint } from '../discovery/cache-format.ts';
+import { decodeCache, encodeCache } from '../discovery/cache-format.ts';
+import { FairleadError } from '../model/errors.ts';
+import { bootSeedsMend } from '../adopt/boot-seeds.ts';
+import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts';
+import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
+import { putBack, switchOn } from './tcp-migrate-req.ts';
+import type { NodeFiles } from './node-files.ts';
+import { giveBack, proxyManifests, setAside, takingOverPath } from './proxy-pod.ts';
+import {
+  caPath,
+  configPath,
+  manifestName,
+  otherSlot,
+  renderStaticPod,
+  type Slot,
+  slotName,
+  slots,
+} from './static-pod.ts';
+
+/** What the node is to have. */
+export interface Wish {
+  readonly template: string;
+  readonly image: string;
+  /** The agent's configuration: its bytes, and what they mean. */
+  readonly configText: Uint8Array;
+  readonly config: Pick<Config, 'listeners' | 'endpoints' | 'discovery' | 'admin'>;
+  /** The cluster's CA, PEM. */
+  readonly ca?: string;
+  /** API servers, as far as the API tells them: what the agent's cache begins with. Asked where there is no cache yet. */
+  readonly known: () => Promise<readonly CachedEndpoint[]>;
+  /** Where kubelet takes static pods from. */
+  readonly podDirectory: string;
+  readonly adminPorts: { readonly [S in Slot]: number };
+  /** Set nginx-proxy's or haproxy's static pod aside. */
+  readonly replaceProxy: boolean;
+}
+
+export interface ReconcileDeps {
+  readonly files: NodeFiles;
+  readonly view: (port: number) => Promise<AgentView | undefined>;
+  readonly pause: (ms: number) => Promise<void>;
+  readonly nowMs: () => number;
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  /** How long a new pod may take until it serves. */
+  readonly serveWithinMs: number;
+  /** How long an old pod may take until it is gone: the grace of its tunnels, and some more. */
+  readonly leaveWithinMs: number;
+  /** True: stop waiting; what is begun is gone on with by the next pass. */
+  readonly isStopped?: () => boolean;
+}
+
+export type Outcome =
+  | {
+      readonly state: 'serving';
+      readonly slot: Slot;
+      readonly changed: readonly string[];
+      readonly message: string;
+    }
+  | {
+      readonly state: 'failed';
+      readonly slot?: Slot;
+      readonly changed: readonly string[];
+      readonly message: string;
+    };
+
+const pollMs = 200;
+
+/** One pass. Rejects with INSTALL_REFUSED before anything is written, or with FILE_NOT_WRITTEN. */
+export async function reconcile(wish: Wish, deps: ReconcileDeps): Promise<Outcome> {
+  return new Pass(wish, deps).run();
+}
+
+class Pass {
+  readonly #wish: Wish;
+  readonly #deps: ReconcileDeps;
+  readonly #changed: string[] = [];
+
+  constructor(wish: Wish, deps: ReconcileDeps) {
+    this.#wish = wish;
+    this.#deps = deps;
+  }
+
+  async run(): Promise<Outcome> {
+    const { files } = this.#deps;
+    const rendered = { a: this.#render('a'), b: this.#render('b') };
+    const cache = await this.#cacheToWrite();
+    const present = await this.#present();
+    await this.#refuseToStrand(present);
+    const isAsWished = async (slot: Slot) =>
+      (await files.read(this.#manifest(slot)))?.equals(rendered[slot]) ?? false;
+    const good: Slot[] = [];
+    for (const slot of present) if (await isAsWished(slot)) good.push(slot);
+
+    const target = await this.#choose(present, good);
+    const { ca, configText } = this.#wish;
+    if (ca !== undefined) await this.#put(caPath, Buffer.from(ca));
+    if (cache) await this.#put(cache.path, Buffer.from(cache.text));
+    await this.#put(configPath(target), configText, 0o600);
+    await this.#put(this.#manifest(target), rendered[target], 0o600);
+
+    const problem = await this.#served(target);
+    if (problem !== undefined) return this.#gaveUp(target, problem);
+    await files.remove(takingOverPath);
+    await this.#retire(otherSlot(target));
+    if (this.#changed.length > 0)
+      this.#deps.log.info({ slot: slotName(target) }, 'the agent of this node serves');
+    return { state: 'serving', slot: target, changed: this.#changed, message: `${slotName(target)} serves` };
+  }
+
+  #render(slot: Slot): Buffer {
+    const { template, image, configText, config, adminPorts } = this.#wish;
+    return Buffer.from(
+      renderStaticPod({
+        template,
+        image,
+        slot,
+        config: configText,
+        adminPort: adminPorts[slot],
+        admin: config.admin,
+      }),
+    );
+  }
+
+  #manifest(slot: Slot): string {
+    return join(this.#wish.podDirectory, manifestName(slot));
+  }
+
+  async #put(path: string, content: Uint8Array, mode?: number): Promise<void> {
+    if (!(await this.#deps.files.put(path, content, mode))) return;
+    this.#changed.push(path);
+    this.#deps.log.info({ path }, 'file written');
+  }
+
+  async #present(): Promise<Slot[]> {
+    const found: Slot[] = [];
+    for (const slot of slots) {
+      if ((await this.#deps.files.stat(this.#manifest(slot))) !== undefined) found.push(slot);
+    }
+    return found;
+  }
+
+  /** The cache belongs to the agent once it is there; before that it is what makes the first boot certain. */
+  async #cacheToWrite(): Promise<{ path: string; text: string } | undefined> {
+    const { config } = this.#wish;
+    const path = config.discovery.cacheFile;
+    if (path === undefined) {
+      const message = `the configuration keeps no list of API servers on disk (discovery.cacheFile). ${bootSeedsMend}`;
+      throw new FairleadError('INSTALL_REFUSED', message);
+    }
+    const text = (await this.#deps.files.read(path))?.toString('utf8');
+    const reading = text === undefined ? undefined : decodeCache(text);
+    if (reading?.ok && reading.value.endpoints.length > 0) return undefined;
+    const known = await this.#wish.known();
+    if (known.length > 0) {
+      return { path, text: encodeCache({ endpoints: known, syncedAtMs: this.#deps.nowMs() }) };
+    }
+    if (config.endpoints.length > 0) return undefined;
+    throw new FairleadError(
+      'INSTALL_REFUSED',
+      'no API server is known: none is configured, none is in the cache on this node, and the API could not be asked; ' +
+        `after a reboot the agent would find none, as a kubeconfig that points at it names none. ${bootSeedsMend}`,
+    );
+  }
+
+  /** What names the agent that is there must find the next one at the same address. */
+  async #refuseToStrand(present: readonly Slot[]): Promise<void> {
+    const next = forKubeconfigs(this.#wish.config);
+    const clients = await clientsOf(this.#deps.files, present);
+    const stranded = clients.filter(({ address }) => !isServedBy(address, next));
+    if (stranded.length === 0) return;
+    const list = stranded.map(({ file, server }) => `${file} (${server})`).join(', ');
+    throw new FairleadError(
+      'INSTALL_REFUSED',
+      `the configuration has no passthrough listener any more at the API server's address of ${list}; keep that ` +
+        'listener beside the new one, point the file at the new one (fairlead kubeconfig point), then drop the old one',
+    );
+  }
+
+  /** The slot that is to stay. */
+  async #choose(present: readonly Slot[], good: readonly Slot[]): Promise<Slot> {
+    const [only] = good;
+    if (only !== undefined && good.length === 1) return only;
+    if (good.length > 1) return (await this.#serves('b')) && !(await this.#serves('a')) ? 'b' : 'a';
+    const [first, second] = present;
+    if (first === undefined) return 'a';
+    if (second === undefined) return otherSlot(first);
+    // Two pods, and neither is what is wished: an update that was cut short. The one that serves stays meanwhile.
+    return (await this.#serves('b')) && !(await this.#serves('a')) ? 'a' : 'b';
+  }
+
+  async #serves(slot: Slot): Promise<boolean> {
+    return (await this.#view(slot))?.isReady ?? false;
+  }
+
+  /** The agent that this manifest has started; one that is older is still ending. */
+  async #view(slot: Slot): Promise<AgentView | undefined> {
+    const { view: ask, files, nowMs, leaveWithinMs } = this.#deps;
+    const view = await ask(this.#wish.adminPorts[slot]);
+    const writtenMs = (await files.stat(this.#manifest(slot)))?.mtimeMs;
+    if (!view || writtenMs === undefined) return undefined;
+    // What ends is gone after a while, and the node's clock may have been another one when it booted.
+    const ageMs = nowMs() - writtenMs;
+    const isSettled =
+      !this.#changed.includes(this.#manifest(slot)) && (ageMs < -leaveWithinMs || ageMs > leaveWithinMs);
+    return isSettled || view.startedAtMs >= Math.floor(writtenMs) ? view : undefined;
+  }
+
+  /** Undefined when the agent serves, else what keeps it from that. */
+  async #served(slot: Slot): Promise<string | undefined> {
+    const { nowMs, pause, serveWithinMs, isStopped = () => false, files, log } = this.#deps;
+    const untilMs = nowMs() + serveWithinMs;
+    let problem = 'kubelet has not started it';
+    for (;;) {
+      const view = await this.#view(slot);
+      if (view) {
+        const shortfall = shortfallOf(view);
+        if (shortfall === undefined) return undefined;
+        problem = shortfall;
+      }
+      if (view && view.waitingFor.length > 0) {
+        const holders = await proxyManifests(files.root);
+        problem = `it waits for ${view.waitingFor.join(', ')}, which another process holds`;
+        if (holders.length > 0 && !this.#wish.replaceProxy) {
+          return `${problem} (${holders.join(', ')}); --replace-proxy takes its place`;
+        }
+        const lacks = lackingOf(view);
+        if (lacks.length > 0 && view.hasUsableEndpoint)
+          problem = `it lacks what its configuration asks for: ${inWords(lacks)}`;
+        // Only now: the agent is up, has all that it is to have, and needs nothing but the port.
+        if (holders.length > 0 && view.hasUsableEndpoint && lacks.length === 0) {
+          log.info({ manifests: holders }, 'static pod of another load balancer set aside');
+          await files.put(takingOverPath, Buffer.from(''));
+          await setAside(files, holders);
+          this.#changed.push(...holders);
+        }
+      }
+      if (isStopped()) return 'the installer was stopped meanwhile';
+      if (nowMs() >= untilMs) return `${problem} (waited ${serveWithinMs / 1000} s)`;
+      await pause(pollMs);
+    }
+  }
+
+  /** What served before goes on serving. */
+  async #gaveUp(slot: Slot, problem: string): Promise<Outcome> {
+    const { files, log, isStopped = () => false } = this.#deps;
+    const message = `${slotName(slot)} does not serve: ${problem}`;
+    log.warn({ slot: slotName(slot), problem }, 'the agent of this node does not serve');
+    if (!isStopped()) {
+      const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
+      // What an earlier pass has set aside stays there: an outage of all API servers is no reason to go back.
+      const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
+      const givenBack = isTakingOver ? await giveBack(files, this.#wish.podDirectory) : [];
+      await files.remove(takingOverPath);
+      const kept = hasOther
+        ? await this.#compare(slot)
+        : { name: givenBack.join(', '), isBetter: true, note: '' };
+      if (hasOther && !kept.isBetter) {
+        const both = `${message}; ${kept.name} does not serve either: both stay`;
+        return { state: 'failed', slot, changed: this.#changed, message: both };
+      }
+      if (hasOther || givenBack.length > 0) {
+        await files.remove(this.#manifest(slot));
+        await files.remove(configPath(slot));
+        const whole = `${message}; ${kept.name} stays${kept.note}`;
+        return { state: 'failed', slot, changed: this.#changed, message: whole };
+      }
+    }
+    return { state: 'failed', slot, changed: this.#changed, message };
+  }
+
+  /** The agent in the other slot beside the one that does not serve. */
+  async #compare(slot: Slot): Promise<{ name: string; isBetter: boolean; note: string }> {
+    const other = otherSlot(slot);
+    const [mine, before] = [await this.#view(slot), await this.#deps.view(this.#wish.adminPorts[other])];
+    // One that lacks something and carries clients is not taken away for one that carries none.
+    const isBetter = !(mine?.isReady === true && before?.isReady !== true);
+    const lacks = mine ? lackingOf(mine).map(({ code }) => code) : [];
+    const had = new Set(before?.problems.map(({ code }) => code));
+    const worse = before ? lacks.filter((code) => !had.has(code)) : [];
+    const note =
+      worse.length > 0
+        ? ` (it does not have: ${worse.join(', ')})`
+        : lacks.length > 0
+          ? ' (it lacks the same)'
+          : '';
+    return { name: slotName(other), isBetter, note };
+  }
+
+  async #retire(slot: Slot): Promise<void> {
+    const { files, log, view, nowMs, pause, leaveWithinMs, isStopped = () => false } = this.#deps;
+    if ((await files.stat(this.#manifest(slot))) !== undefined) {
+      const why = await switchOn(files);
+      if (why !== undefined) log.info({ reason: why }, 'tcp_migrate_req stays as it is');
+      await files.remove(this.#manifest(slot));
+      this.#changed.push(this.#manifest(slot));
+      log.info({ slot: slotName(slot) }, 'the agent before it may go');
+      const untilMs = nowMs() + leaveWithinMs;
+      while ((await view(this.#wish.adminPorts[slot])) && nowMs() < untilMs && !isStopped())
+        await pause(pollMs);
+    }
+    await putBack(files);
+    await files.remove(configPath(slot));
+  }
+}

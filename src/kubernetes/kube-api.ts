@@ -1,0 +1,134 @@
+// The few requests that installing needs of the cluster's API, sent to the first API server that answers. Not
+// @kubernetes/client-node: its generated clients cost the installer's pod, which is on every node, 38 MB.
+import { isDeepStrictEqual } from 'node:util';
+import type { Credentials } from './credentials.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { FairleadError } from '../model/errors.ts';
+import { askApiServer } from './ask-api-server.ts';
+
+export type KubeObject = Readonly<Record<string, unknown>> & {
+  readonly metadata?: {
+    readonly name?: string;
+    readonly resourceVersion?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+};
+
+export interface ApiRequest {
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly path: string;
+  readonly body?: unknown;
+  /** A merge patch, for PATCH. */
+  readonly contentType?: string;
+}
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly object: KubeObject;
+}
+
+export interface ApiOptions {
+  /** Tried in this order. */
+  readonly servers: readonly HostPort[];
+  readonly credentials: Credentials;
+  readonly userAgent: string;
+}
+
+export const mergePatch = 'application/merge-patch+json';
+
+export class KubeApi {
+  #options: ApiOptions;
+  readonly #read: (() => Promise<ApiOptions>) | undefined;
+  /** The one that answered last goes first: a dead one costs its time-out once, not for every request. */
+  #last = 0;
+
+  /** `read` reads the options again: tokens, CAs and API servers change while a process stays. */
+  constructor(options: ApiOptions, read?: () => Promise<ApiOptions>) {
+    this.#options = options;
+    this.#read = read;
+  }
+
+  /** The cluster's CA, PEM, as the credentials have it now. */
+  get ca(): string | undefined {
+    return this.#options.credentials.ca;
+  }
+
+  /** True when something is another one now. What cannot be read leaves what there is. */
+  async renew(): Promise<boolean> {
+    const read = await this.#read?.().catch(() => undefined);
+    if (!read || isDeepStrictEqual(read, this.#options)) return false;
+    this.#options = read;
+    return true;
+  }
+
+  /** Rejects with API_REFUSED when no API server answers; every status is an answer. */
+  async ask(request: ApiRequest): Promise<ApiAnswer> {
+    let answer = await this.#askAny(request);
+    // A token has run out, or a CA or an address has changed.
+    const isRefused = answer.ok ? answer.status === 401 : true;
+    if (isRefused && (await this.renew())) answer = await this.#askAny(request);
+    if (answer.ok) return answer;
+    throw new FairleadError('API_REFUSED', `no API server answers: ${answer.problem}`);
+  }
+
+  async #askAny(
+    request: ApiRequest,
+  ): Promise<({ readonly ok: true } & ApiAnswer) | { readonly ok: false; readonly problem: string }> {
+    const { servers, credentials, userAgent } = this.#options;
+    const problems: string[] = [];
+    for (let offset = 0; offset < servers.length; offset += 1) {
+      const index = (this.#last + offset) % servers.length;
+      const endpoint = servers[index] as HostPort;
+      const answer = await askApiServer({ ...request, endpoint, credentials, userAgent });
+      if (answer.ok) {
+        this.#last = index;
+        return { ok: true, status: answer.status, object: parseObject(answer.body) };
+      }
+      problems.push(`${formatHostPort(endpoint)}: ${answer.problem}`);
+    }
+    return { ok: false, problem: problems.join('; ') || 'none is known' };
+  }
+
+  /** The object, or undefined when there is none; rejects with API_REFUSED for anything else. */
+  async find(path: string): Promise<KubeObject | undefined> {
+    const { status, object } = await this.ask({ path });
+    if (status === 404) return undefined;
+    if (status !== 200) throw refusal('GET', path, { status, object });
+    return object;
+  }
+
+  /** Rejects with API_REFUSED unless the answer is a success. */
+  async must(request: ApiRequest): Promise<KubeObject> {
+    const answer = await this.ask(request);
+    if (answer.status >= 200 && answer.status < 300) return answer.object;
+    throw refusal(request.method ?? 'GET', request.path, answer);
+  }
+}
+
+export function refusal(method: string, path: string, { status, object }: ApiAnswer): FairleadError {
+  const message = typeof object.message === 'string' ? object.message : 'without a reason';
+  return new FairleadError('API_REFUSED', `${method} ${path}: ${status}: ${message}`);
+}
+
+function parseObject(text: string): KubeObject {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as KubeObject) : {};
+  } catch {
+    return { message: text.slice(0, 200) };
+  }
+}
+
+/** Of the agents, the installer and what they are to have. */
+export const installNamespace = 'fairlead-system';
+/**
+ * Of what installers write: reports, turns and the halt. Apart from the other, because the token of every node may
+ * change what is here, and what the others install as root comes from there.
+ */
+export const reportsNamespace = 'fairlead-reports';
+
+export const configMapPath = (namespace: string, name = '') =>
+  `/api/v1/namespaces/${namespace}/configmaps${name && `/${name}`}`;
+export const leasePath = (namespace: string, name = '') =>
+  `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases${name && `/${name}`}`;

@@ -1,0 +1,458 @@
+// From a client's first moment to a settled endpoint: dials race, and the client's first flight is kept and sent
+// to a further candidate when an endpoint stays silent or closes before its first byte. Nothing has been answered
+// until then, so the client sees one endpoint or a reset, never a mixture. No timer here judges an endpoint while
+// our own loop stood still (judgeAfter). Over 400 lines because it is one state machine: its parts would share all state.
+import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../../model/clock.ts';
+import type { Endpoint } from '../../model/endpoint.ts';
+import type { DialResult, OutcomeReporter } from '../../model/outcome.ts';
+import { proxyHeader } from '../../model/proxy-header.ts';
+import { Attempt, type AttemptOwner, type AttemptShared } from './dial-attempt.ts';
+import { Candidates, type Picker } from './dial-plan.ts';
+import type { DataPathCounters } from '../tunnel/counters.ts';
+import { ClientTls, isServerHandshake } from '../tls/client-tls.ts';
+import { dialResultOf } from './dial-failure.ts';
+import { FirstFlight } from './first-flight.ts';
+import type { Gate } from '../tunnel/accept-policy.ts';
+import { readHelloFacts } from '../tls/hello-facts.ts';
+import type { Leg, LegOwner } from '../socket/connection.ts';
+import type { PassthroughOptions } from '../tunnel/options.ts';
+import type { ReplayBudget } from './replay-budget.ts';
+import type { Tunnel, TunnelOpening, TunnelRecord } from '../tunnel/tunnel.ts';
+
+/** What all openings of a process share. */
+export interface OpeningShared extends AttemptShared {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly outcomes: OutcomeReporter;
+  readonly options: PassthroughOptions;
+  readonly counters: DataPathCounters;
+  readonly budget: ReplayBudget;
+  record(id: string): TunnelRecord;
+  /** The tunnel has, or no longer has, a connection to the endpoint. */
+  carries(tunnel: Tunnel, record: TunnelRecord): void;
+  leaves(tunnel: Tunnel, record: TunnelRecord): void;
+  /** The endpoint is one of our own listeners; counts and logs it. */
+  isOwnAddress(endpoint: Endpoint): boolean;
+  keepAlive(leg: Leg): void;
+  /** The dial was answered by its own socket (TCP simultaneous open); counts and logs it. */
+  isConnectedToItself(endpoint: Endpoint, leg: Leg): boolean;
+}
+
+export interface OpeningSettings {
+  readonly picker: Picker;
+  /** Bytes that are not TLS count as a first flight too. */
+  readonly replayNonTls: boolean;
+  /** Whose clients are taken, and how many; absent: everybody's. */
+  readonly gate?: Gate;
+  /** Each connection to an endpoint begins with a PROXY protocol header. */
+  readonly sendProxy?: boolean;
+}
+
+/** Half-open dials that races may not use, so that new clients get their first one, as a part of all. */
+const reservedDialsRatio = 0.25;
+
+/** When a dial or a replay has to wait for a slot or the budget, it asks again after this. */
+const askAgainMs = 100;
+
+export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
+  readonly #shared: OpeningShared;
+  readonly #settings: OpeningSettings;
+  readonly #tunnel: Tunnel;
+  readonly #candidates: Candidates;
+  readonly #flight: FirstFlight;
+  /** Dials and connections in play, oldest first. */
+  #attempts: Attempt[] = [];
+  #hadCarrier = false;
+  #isClientEnded = false;
+  #isClientPaused = false;
+  /** When a client without any connection to an endpoint is given up, counted from here. */
+  #deadlineFromMs: number;
+  #deadlineTimer: Timer | undefined;
+  #lastCandidateTimer: Timer | undefined;
+  #againTimer: Timer | undefined;
+
+  constructor(shared: OpeningShared, settings: OpeningSettings, tunnel: Tunnel) {
+    this.#shared = shared;
+    this.#settings = settings;
+    this.#tunnel = tunnel;
+    this.#candidates = new Candidates(shared.isOwnAddress);
+    this.#flight = new FirstFlight(settings.replayNonTls);
+    this.#deadlineFromMs = tunnel.startedMs;
+  }
+
+  start(): void {
+    this.#shared.budget.addTunnel();
+    this.#startRound();
+  }
+
+  // --- dials ----------------------------------------------------------------------------------------------
+
+  #startRound(): void {
+    this.#candidates.startRound(this.#settings.picker());
+    if (!this.#dialNext()) this.#nothingLeft();
+  }
+
+  get #carrier(): Attempt | undefined {
+    for (const attempt of this.#attempts) if (attempt.isConnected) return attempt;
+    return undefined;
+  }
+
+  /**
+   * Beside a living connection only usable candidates are dialled: a slow usable endpoint is better than an
+   * unusable one that answers fast. With etcd down TLS works and every request fails. When health judges the
+   * slow one dead, `leaveEndpoint` opens the way to all.
+   */
+  #peek(): Endpoint | undefined {
+    return this.#candidates.peek(this.#carrier !== undefined);
+  }
+
+  /** Starts the next dial, or arranges that it starts as soon as it may. False when no candidate is left. */
+  #dialNext(): boolean {
+    const endpoint = this.#peek();
+    if (endpoint === undefined) return false;
+    const shared = this.#shared;
+    const part = this.#attempts.length === 0 ? 1 : 1 - reservedDialsRatio;
+    if (shared.halfOpenDials >= shared.options.maxHalfOpenDials * part) {
+      shared.counters.dialsDelayed += 1;
+      this.#armDeadline();
+      this.#again(askAgainMs, () => {
+        if (!this.#dialNext()) this.#nothingLeft();
+      });
+      return true;
+    }
+    this.#candidates.take(endpoint);
+    const record = shared.record(endpoint.id);
+    this.#attempts.push(new Attempt(shared, this, endpoint, record, shared.clock.nowMs()));
+    return true;
+  }
+
+  attemptSlow(attempt: Attempt): void {
+    this.#armDeadline();
+    this.#reportTimeout(attempt);
+    if (!this.#dialNext()) this.#lookAgain();
+  }
+
+  /** The dials in progress go on, up to the deadline; meanwhile another endpoint may have come back, or been found. */
+  #lookAgain(): void {
+    if (this.#hadCarrier) return;
+    const { options, random } = this.#shared;
+    this.#again(jittered(options.retryRoundMs, 0.2, random), () => {
+      const underWay = new Set(this.#attempts.map(({ endpoint }) => endpoint.id));
+      this.#candidates.startRound(this.#settings.picker(), underWay);
+      if (!this.#dialNext()) this.#lookAgain();
+    });
+  }
+
+  #reportTimeout(attempt: Attempt): void {
+    if (attempt.hasTimedOut || attempt.isConnected) return;
+    attempt.hasTimedOut = true;
+    this.#report(attempt, 'timeout', this.#shared.clock.nowMs());
+  }
+
+  #report(attempt: Attempt, result: DialResult, nowMs: number): void {
+    attempt.record.dials[result] += 1;
+    this.#shared.outcomes.dialed(attempt.endpoint.id, result, nowMs - attempt.startedMs);
+  }
+
+  attemptFailed(attempt: Attempt, error: NodeJS.ErrnoException): void {
+    if (attempt.isConnected) {
+      this.#carrierLost(attempt);
+      return;
+    }
+    this.#drop(attempt);
+    this.#report(attempt, dialResultOf(error.code), this.#shared.clock.nowMs());
+    if (!this.#dialNext()) this.#nothingLeft();
+  }
+
+  attemptConnected(attempt: Attempt): void {
+    const shared = this.#shared;
+    if (shared.isConnectedToItself(attempt.endpoint, attempt.leg)) {
+      this.#drop(attempt, true);
+      if (!this.#dialNext()) this.#nothingLeft();
+      return;
+    }
+    const nowMs = shared.clock.nowMs();
+    if (this.#tunnel.isKeptAlive) shared.keepAlive(attempt.leg);
+    attempt.isConnected = true;
+    attempt.connectedMs = nowMs;
+    this.#hadCarrier = true;
+    this.#report(attempt, 'connected', nowMs);
+    this.#cancelDialTimers();
+    if (this.#attempts.length > 1) this.#putBackDials();
+    shared.carries(this.#tunnel, attempt.record);
+    this.#tunnel.record = attempt.record;
+    // In front of the flight and no part of it: a replay gets one of its own.
+    if (this.#settings.sendProxy) attempt.leg.write(proxyHeader(this.#tunnel.proxied));
+    this.#sendFlight(attempt);
+    if (this.#isClientEnded || this.#flight.isUnsafe) this.#settle(attempt);
+  }
+
+  #putBackDials(): void {
+    for (const other of [...this.#attempts]) {
+      if (other.isConnected) continue;
+      this.#drop(other);
+      this.#candidates.putBack(other.endpoint);
+    }
+  }
+
+  /** No candidate can be started now. */
+  #nothingLeft(): void {
+    if (this.#attempts.length > 0) {
+      this.#armLastCandidate();
+      return;
+    }
+    if (this.#hadCarrier) {
+      this.#tunnel.reset('no-answer');
+      return;
+    }
+    // Every candidate has failed within moments: within the deadline one may come back, or be discovered.
+    this.#armDeadline();
+    const { options, random } = this.#shared;
+    this.#again(jittered(options.retryRoundMs, 0.2, random), () => this.#startRound());
+  }
+
+  /** A client without a connection to any endpoint is not kept for longer than this, whatever is tried. */
+  #armDeadline(): void {
+    if (this.#deadlineTimer || this.#carrier) return;
+    const { clock, options } = this.#shared;
+    const leftMs = Math.max(0, this.#deadlineFromMs + options.allDownDeadlineMs - clock.nowMs());
+    this.#deadlineTimer = judgeAfter(clock, leftMs, {
+      onExpired: () => {
+        for (const attempt of this.#attempts) this.#reportTimeout(attempt);
+        this.#tunnel.reset('all-down');
+      },
+      // We stood still ourselves: the dials get their time once more.
+      onVoid: () => {
+        this.#deadlineTimer = undefined;
+        this.#deadlineFromMs = clock.nowMs();
+        this.#armDeadline();
+      },
+    });
+  }
+
+  #again(delayMs: number, fn: () => void): void {
+    this.#againTimer?.cancel();
+    this.#againTimer = this.#shared.clock.schedule(delayMs, () => {
+      this.#againTimer = undefined;
+      fn();
+    });
+  }
+
+  // --- connections that have not answered yet -------------------------------------------------------------
+
+  /** Sends what the attempt has not had yet. */
+  #sendFlight(attempt: Attempt): void {
+    const { length } = this.#flight;
+    if (attempt.sentBytes === length) return;
+    const rest = this.#flight.rest(attempt.sentBytes);
+    attempt.sentBytes = length;
+    attempt.leg.write(rest);
+    this.#tunnel.noteUp(rest.length);
+    if (attempt.leg.writableLength === 0) this.attemptDrained(attempt);
+    else attempt.leg.notifyWhenDrained();
+  }
+
+  /** The kernel has everything of the flight so far; the endpoint's time starts when it is complete. */
+  attemptDrained(attempt: Attempt): void {
+    if (!this.#flight.isComplete || attempt.sentBytes !== this.#flight.length) return;
+    this.#cancelLastCandidate();
+    attempt.awaitAnswer(this.#tunnel.lastUpMs);
+  }
+
+  attemptSilent(attempt: Attempt): void {
+    this.#reportUnanswered(attempt);
+    this.#armLastCandidate();
+    this.#replay();
+  }
+
+  #replay(): void {
+    const isDialing = this.#attempts.some((attempt) => !attempt.isConnected);
+    if (isDialing || this.#peek() === undefined) return;
+    const { budget, clock, counters } = this.#shared;
+    if (budget.tryTake(clock.nowMs())) {
+      counters.replays += 1;
+      this.#dialNext();
+    } else {
+      counters.replaysDenied += 1;
+      this.#again(askAgainMs, () => this.#replay());
+    }
+  }
+
+  #reportUnanswered(attempt: Attempt): void {
+    if (attempt.isReportedUnanswered) return;
+    attempt.isReportedUnanswered = true;
+    attempt.record.unansweredFlights += 1;
+    this.#shared.outcomes.firstFlightUnanswered(attempt.endpoint.id);
+  }
+
+  /** If nothing more is tried, the newest connection has its long time, and every older one with it. */
+  #armLastCandidate(): void {
+    const newest = this.#attempts.findLast((attempt) => attempt.flightWrittenMs !== undefined);
+    if (this.#lastCandidateTimer || newest?.flightWrittenMs === undefined) return;
+    const { clock, options } = this.#shared;
+    const leftMs = Math.max(0, newest.flightWrittenMs + options.lastCandidateTimeoutMs - clock.nowMs());
+    this.#lastCandidateTimer = judgeAfter(clock, leftMs, {
+      onExpired: () => this.#tunnel.reset('no-answer'),
+      onVoid: () => {
+        this.#lastCandidateTimer = undefined;
+        newest.flightWrittenMs = clock.nowMs();
+        this.#armLastCandidate();
+      },
+    });
+  }
+
+  attemptEnded(attempt: Attempt): void {
+    // An endpoint that ends an idle connection after a while has its reasons: the client may know them.
+    const idleMs = this.#shared.clock.nowMs() - attempt.connectedMs;
+    if (this.#flight.length === 0 && idleMs >= this.#shared.options.lastCandidateTimeoutMs) {
+      this.#settle(attempt);
+      this.#tunnel.legEnded(attempt.leg);
+      return;
+    }
+    this.#carrierLost(attempt);
+  }
+
+  /** Closed or reset before its first byte: nothing was answered, so the flight goes to the next one at once. */
+  #carrierLost(attempt: Attempt): void {
+    if (attempt.sentBytes > 0) this.#reportUnanswered(attempt);
+    this.#drop(attempt);
+    this.#moveOn();
+  }
+
+  /** A connection has been lost or left; somebody else must carry the client, if nobody does already. */
+  #moveOn(): void {
+    if (this.#carrier) this.#armLastCandidate();
+    else {
+      // Dials have their time anew, those in progress too.
+      this.#deadlineFromMs = this.#shared.clock.nowMs();
+      this.#armDeadline();
+    }
+    const isCovered = this.#attempts.some((other) => !other.isConnected || !other.isReportedUnanswered);
+    if (isCovered) return;
+    if (this.#dialNext()) this.#shared.counters.movedOn += 1;
+    else this.#nothingLeft();
+  }
+
+  /** The attempt is over and its socket closed. */
+  #drop(attempt: Attempt, isReset = false): void {
+    this.#attempts = this.#attempts.filter((other) => other !== attempt);
+    const leg = attempt.letGo();
+    if (attempt.isConnected) {
+      this.#shared.leaves(this.#tunnel, attempt.record);
+      const newest = this.#attempts.findLast((other) => other.isConnected);
+      this.#tunnel.record = newest?.record;
+      if (newest === undefined) this.#cancelLastCandidate();
+    }
+    // A RST leaves no orphan behind that would retransmit to a frozen or vanished host.
+    if ((isReset || attempt.isConnected) && !leg.destroyed) leg.resetAndDestroy();
+    else leg.destroy();
+  }
+
+  // --- the client -----------------------------------------------------------------------------------------
+
+  legRead(_leg: Leg, buffer: Buffer, byteCount: number): boolean {
+    this.#flight.add(buffer, byteCount);
+    const carrier = this.#carrier;
+    if (carrier === undefined) {
+      this.#isClientPaused = this.#flight.isFull;
+      return !this.#isClientPaused;
+    }
+    // When two endpoints have the flight and the client goes on without an answer, from here on only one may have it.
+    const isShared = this.#attempts.some((other) => other !== carrier && other.isConnected);
+    if (isShared || this.#flight.isUnsafe) this.#settle(carrier);
+    else this.#sendFlight(carrier);
+    return true;
+  }
+
+  legEnded(): void {
+    this.#isClientEnded = true;
+    const carrier = this.#carrier;
+    if (carrier) this.#settle(carrier);
+  }
+
+  legFailed(): void {
+    this.#tunnel.reset('client');
+  }
+
+  legClosed(): void {
+    this.#tunnel.reset('client');
+  }
+
+  legConnected(): void {}
+  legDrained(): void {}
+
+  // --- the end --------------------------------------------------------------------------------------------
+
+  attemptAnswered(attempt: Attempt, buffer: Buffer, byteCount: number): boolean {
+    this.#settle(attempt);
+    if (this.#flight.isHello && isServerHandshake(buffer)) {
+      const hello = readHelloFacts(this.#flight.rest(0));
+      const { client } = this.#tunnel;
+      const { outcomes } = this.#shared;
+      this.#tunnel.clientTls = new ClientTls(attempt.endpoint.id, hello, outcomes, client.localAddress);
+    }
+    return this.#tunnel.legRead(attempt.leg, buffer, byteCount);
+  }
+
+  /** This attempt it is: everything else is closed and the tunnel takes over. */
+  #settle(attempt: Attempt): void {
+    this.#finish();
+    if (this.#attempts.length > 1) {
+      for (const other of this.#attempts) if (other !== attempt) this.#drop(other);
+    }
+    const leg = attempt.letGo();
+    const tunnel = this.#tunnel;
+    tunnel.record = attempt.record;
+    attempt.record.totalTunnels += 1;
+    tunnel.join(leg);
+    const { length } = this.#flight;
+    if (attempt.sentBytes < length) {
+      const rest = this.#flight.rest(attempt.sentBytes);
+      leg.write(rest);
+      tunnel.noteUp(rest.length);
+    }
+    tunnel.bytesUp = length; // a replay counts once for the client
+    if (this.#isClientPaused) tunnel.client.resume();
+    if (this.#isClientEnded) tunnel.legEnded(tunnel.client);
+  }
+
+  abort(): void {
+    this.#finish();
+    for (const attempt of this.#attempts) this.#drop(attempt);
+  }
+
+  startKeepAlive(): void {
+    for (const { isConnected, leg } of this.#attempts) if (isConnected) this.#shared.keepAlive(leg);
+  }
+
+  uses(record: TunnelRecord): boolean {
+    return this.#attempts.some((attempt) => attempt.record === record);
+  }
+
+  leaveEndpoint(record: TunnelRecord): boolean {
+    const leaving = this.#attempts.filter((attempt) => attempt.record === record);
+    if (leaving.length === 0) return false;
+    const next = this.#candidates.peek(false);
+    const hasOther = leaving.length < this.#attempts.length || (next && next.id !== record.id);
+    if (!hasOther) return false;
+    for (const attempt of leaving) this.#drop(attempt);
+    this.#moveOn();
+    return true;
+  }
+
+  #cancelDialTimers(): void {
+    this.#deadlineTimer?.cancel();
+    this.#againTimer?.cancel();
+    this.#deadlineTimer = this.#againTimer = undefined;
+  }
+
+  #cancelLastCandidate(): void {
+    this.#lastCandidateTimer?.cancel();
+    this.#lastCandidateTimer = undefined;
+  }
+
+  #finish(): void {
+    this.#cancelDialTimers();
+    this.#cancelLastCandidate();
+  }
+}

@@ -1,0 +1,60 @@
+// The endpoints that one client can still be tried on, in order.
+import type { Endpoint, EndpointId } from '../../model/endpoint.ts';
+
+/** The candidates for one client, best first; `usableCount` of them, from the front, are fit for new tunnels. */
+export interface Pick {
+  readonly candidates: readonly Endpoint[];
+  readonly usableCount: number;
+}
+
+/** Synchronous and cheap; called once for each client, and again every moment while none has connected. */
+export type Picker = () => Pick;
+
+const none: Pick = { candidates: [], usableCount: 0 };
+
+export class Candidates {
+  readonly #isOwnAddress: (endpoint: Endpoint) => boolean;
+  #pick = none;
+  #index = 0;
+  /** Dials that lost a race without having failed: worth another try. Made when needed. */
+  #putBack: Endpoint[] | undefined;
+  /** Left out of this round: they are being tried already. */
+  #underWay: ReadonlySet<EndpointId> | undefined;
+
+  /** Endpoints that `isOwnAddress` confirms are left out: dialling them would lead back to ourselves. */
+  constructor(isOwnAddress: (endpoint: Endpoint) => boolean) {
+    this.#isOwnAddress = isOwnAddress;
+  }
+
+  startRound(pick: Pick, underWay?: ReadonlySet<EndpointId>): void {
+    this.#pick = pick;
+    this.#index = 0;
+    this.#putBack = undefined;
+    this.#underWay = underWay;
+  }
+
+  /**
+   * The next candidate, left in place. With `onlyUsable` the last resorts at the end of the pick do not count,
+   * unless nothing in it is usable at all.
+   */
+  peek(onlyUsable: boolean): Endpoint | undefined {
+    const { candidates, usableCount } = this.#pick;
+    const limit = onlyUsable && usableCount > 0 ? usableCount : candidates.length;
+    for (; this.#index < limit; this.#index += 1) {
+      const endpoint = candidates[this.#index];
+      if (endpoint && !this.#underWay?.has(endpoint.id) && !this.#isOwnAddress(endpoint)) return endpoint;
+    }
+    return this.#putBack?.[0];
+  }
+
+  /** Takes what `peek` has returned. */
+  take(endpoint: Endpoint): void {
+    if (this.#pick.candidates[this.#index] === endpoint) this.#index += 1;
+    else this.#putBack?.shift();
+  }
+
+  putBack(endpoint: Endpoint): void {
+    this.#putBack ??= [];
+    this.#putBack.push(endpoint);
+  }
+}

@@ -1,0 +1,230 @@
+// Whether legs on bare handles work with this Node: before any client's bytes go that way, one connection over loopback
+// has gone through everything that a leg does: dial, bytes, a writer whose reader is slow, both FINs, RST, refusal.
+import { createServer } from 'node:net';
+import { makeEndpoint } from '../../model/endpoint.ts';
+import { HandleLeg, type HandleLegHome } from './tcp-handle-connection.ts';
+import type { Leg, LegOwner } from './connection.ts';
+import { type ClientHandle, findNodeHandles, type FoundHandles, type NodeHandles } from './node-handles.ts';
+import { ReadBuffers } from './read-buffers.ts';
+
+/** An idle machine needs some milliseconds. */
+const checkWithinMs = 10_000;
+
+const blockBytes = 64 * 1024;
+
+/** Loopback takes a few MiB before a writer has to wait; far above that something is wrong. */
+const maxBlocks = 1024;
+
+export interface HandleCheckSteps {
+  readonly find: () => Promise<FoundHandles>;
+  readonly withinMs: number;
+}
+
+/** Never fails: what does not work is a problem named for the log. */
+export async function checkNodeHandles({
+  find = findNodeHandles,
+  withinMs = checkWithinMs,
+}: Partial<HandleCheckSteps> = {}): Promise<FoundHandles> {
+  const undo: (() => void)[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<FoundHandles>((resolve) => {
+    timer = setTimeout(resolve, withinMs, { ok: false, problem: 'the check did not end in time' });
+    timer.unref();
+  });
+  try {
+    return await Promise.race([check(find, undo), late]);
+  } catch (error) {
+    return { ok: false, problem: error instanceof Error ? error.message : String(error) };
+  } finally {
+    clearTimeout(timer);
+    for (const step of undo) step();
+  }
+}
+
+async function check(find: HandleCheckSteps['find'], undo: (() => void)[]): Promise<FoundHandles> {
+  const found = await find();
+  if (!found.ok) return found;
+  await new Exercise(found.value, undo).run();
+  return found;
+}
+
+/** What a leg has told its owner, and whoever waits for more. */
+class Witness implements LegOwner {
+  isConnected = false;
+  received = 0;
+  isIntact = true;
+  isDrained = false;
+  hasEnded = false;
+  isClosed = false;
+  errorCode: string | undefined;
+  isReading = true;
+  /** The leg's failure is what is waited for. */
+  mayFail = false;
+  readonly #block: Buffer;
+  #onChange: (() => void) | undefined;
+
+  /** `block` is what the other side sends, again and again. */
+  constructor(block: Buffer) {
+    this.#block = block;
+  }
+
+  legConnected(): void {
+    this.isConnected = true;
+    this.#onChange?.();
+  }
+  legRead(_leg: Leg, buffer: Buffer, byteCount: number): boolean {
+    const block = this.#block;
+    for (let index = 0; index < byteCount; ) {
+      const from = (this.received + index) % block.length;
+      const length = Math.min(block.length - from, byteCount - index);
+      if (buffer.compare(block, from, from + length, index, index + length) !== 0) this.isIntact = false;
+      index += length;
+    }
+    this.received += byteCount;
+    this.#onChange?.();
+    return this.isReading;
+  }
+  legDrained(): void {
+    this.isDrained = true;
+    this.#onChange?.();
+  }
+  legEnded(): void {
+    this.hasEnded = true;
+    this.#onChange?.();
+  }
+  legFailed(_leg: Leg, error: NodeJS.ErrnoException): void {
+    this.errorCode = error.code ?? error.message;
+    this.#onChange?.();
+  }
+  legClosed(): void {
+    this.isClosed = true;
+    this.#onChange?.();
+  }
+
+  /** Fails when the leg fails without being expected to. */
+  until(what: string, isSo: (witness: Witness) => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#onChange = () => {
+        if (isSo(this)) resolve();
+        else if (this.errorCode !== undefined && !this.mayFail)
+          reject(new Error(`${what}: ${this.errorCode}`));
+        else return;
+        this.#onChange = undefined;
+      };
+      this.#onChange();
+    });
+  }
+}
+
+function must(isSo: boolean, what: string): void {
+  if (!isSo) throw new Error(what);
+}
+
+class Exercise {
+  readonly #home: HandleLegHome;
+  /** What is left open when the check ends early. */
+  readonly #undo: (() => void)[];
+  readonly #server = createServer();
+  readonly #block = Buffer.alloc(blockBytes);
+  #onClient: ((handle: ClientHandle) => void) | undefined;
+  #port = 0;
+  #open = 0;
+
+  constructor(node: NodeHandles, undo: (() => void)[]) {
+    this.#undo = undo;
+    undo.push(() => this.#server.close());
+    for (let index = 0; index < blockBytes; index += 1) this.#block[index] = index % 251;
+    this.#home = { node, buffers: new ReadBuffers(), forget: () => (this.#open -= 1) };
+  }
+
+  async run(): Promise<void> {
+    await this.#listen();
+    await this.#bytesAndFins();
+    await this.#reset();
+    this.#server.close();
+    await this.#refusal();
+    must(this.#open === 0, 'a closed leg was not counted');
+  }
+
+  async #listen(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host: '127.0.0.1', port: 0 }, resolve);
+    });
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('a server has no address');
+    this.#port = address.port;
+    const { _handle: handle } = this.#server as unknown as { _handle: { onconnection?: unknown } };
+    handle.onconnection = (status: number, client: ClientHandle) => {
+      if (status === 0) this.#onClient?.(client);
+    };
+  }
+
+  #connect(owner: LegOwner): Leg {
+    this.#open += 1;
+    const leg = HandleLeg.connect(this.#home, makeEndpoint('127.0.0.1', this.#port), owner);
+    this.#undo.push(() => leg.destroy());
+    return leg;
+  }
+
+  async #pair(): Promise<{ near: Leg; far: Leg; nearWitness: Witness; farWitness: Witness }> {
+    const nearWitness = new Witness(this.#block);
+    const farWitness = new Witness(this.#block);
+    const accepted = new Promise<Leg>((resolve) => {
+      this.#onClient = (handle) => {
+        this.#open += 1;
+        const leg = HandleLeg.accept(this.#home, handle, farWitness);
+        this.#undo.push(() => leg.destroy());
+        resolve(leg);
+      };
+    });
+    const near = this.#connect(nearWitness);
+    await nearWitness.until('connecting', ({ isConnected }) => isConnected);
+    return { near, far: await accepted, nearWitness, farWitness };
+  }
+
+  async #bytesAndFins(): Promise<void> {
+    const { near, far, nearWitness, farWitness } = await this.#pair();
+    must(near.remotePort === this.#port && far.localPort === this.#port, 'wrong addresses');
+    far.write(this.#block.subarray(0, 1000));
+    await nearWitness.until('reading', ({ received }) => received === 1000);
+    // A reader that has paused, and a writer that therefore has to wait.
+    farWitness.isReading = false;
+    let sent = 0;
+    for (; near.writableLength === 0 && sent < maxBlocks; sent += 1) near.write(this.#block);
+    must(near.writableLength > 0, 'a writer never had to wait');
+    near.notifyWhenDrained();
+    await farWitness.until('reading', ({ received }) => received > 0);
+    farWitness.isReading = true;
+    far.resume();
+    await nearWitness.until('draining', ({ isDrained }) => isDrained);
+    must(near.writableLength === 0, 'a drained writer still had bytes');
+    near.end();
+    await farWitness.until('the first FIN', ({ hasEnded }) => hasEnded);
+    must(farWitness.received === sent * blockBytes, 'bytes were lost');
+    far.end();
+    await Promise.all([
+      nearWitness.until('the second FIN', ({ hasEnded, isClosed }) => hasEnded && isClosed),
+      farWitness.until('closing', ({ isClosed }) => isClosed),
+    ]);
+    must(nearWitness.isIntact && farWitness.isIntact, 'bytes were changed');
+  }
+
+  async #reset(): Promise<void> {
+    const { near, nearWitness, farWitness } = await this.#pair();
+    farWitness.mayFail = true;
+    near.resetAndDestroy();
+    await farWitness.until('a RST', ({ isClosed }) => isClosed);
+    must(farWitness.errorCode === 'ECONNRESET', 'a RST was not seen');
+    await nearWitness.until('closing', ({ isClosed }) => isClosed);
+  }
+
+  /** The server is gone. */
+  async #refusal(): Promise<void> {
+    const witness = new Witness(this.#block);
+    witness.mayFail = true;
+    this.#connect(witness);
+    await witness.until('a refusal', ({ isClosed }) => isClosed);
+    must(witness.errorCode === 'ECONNREFUSED', 'a refusal was not seen');
+  }
+}

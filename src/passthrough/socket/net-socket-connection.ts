@@ -1,0 +1,152 @@
+// Legs on net.Socket: what every Node has. Listeners are functions shared by all legs, so that a connection costs no
+// closures. handle-leg.ts does the same on less, where Node's internals are the ones that it knows.
+import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { Endpoint } from '../../model/endpoint.ts';
+import { type Leg, type LegHome, type LegOwner, nobody } from './connection.ts';
+import type { ClientHandle } from './node-handles.ts';
+import type { ReadBuffers } from './read-buffers.ts';
+
+const nothing = Buffer.alloc(0);
+
+class SocketLeg extends Socket implements Leg {
+  owner: LegOwner;
+  ownBuffer: Buffer | undefined = undefined;
+  readonly #home: LegHome;
+  #drained: ((error?: Error | null) => void) | undefined;
+
+  constructor(options: SocketConstructorOpts, home: LegHome, owner: LegOwner) {
+    super(options);
+    this.owner = owner;
+    this.#home = home;
+  }
+
+  /**
+   * The events that the data path lives by go straight to the owner. Six listeners and their dispatch for each
+   * tunnel were a measurable part of a short connection's cost. Nobody else listens to these: a half-open socket's
+   * own listener of 'end' has nothing to do.
+   */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    switch (event) {
+      case 'end':
+        this.owner.legEnded(this);
+        return true;
+      case 'error':
+        this.owner.legFailed(this, args[0] as NodeJS.ErrnoException);
+        return true;
+      case 'close':
+        this.#closed();
+        return true;
+      case 'connect':
+        super.emit(event);
+        this.owner.legConnected(this);
+        return true;
+      default:
+        return super.emit(event, ...args);
+    }
+  }
+
+  notifyWhenDrained(): void {
+    // 'drain' would need a low high-water mark, and then comes after every single write. An empty write behind
+    // the pending one costs nothing until it is needed.
+    this.#drained ??= (error) => {
+      if (!error && !this.destroyed) this.owner.legDrained(this);
+    };
+    this.write(nothing, this.#drained);
+  }
+
+  override resetAndDestroy(): this {
+    if (!isShuttingDown(this)) return super.resetAndDestroy();
+    // See isShuttingDown. With nothing left to write the FIN goes out within this turn of the loop.
+    if (this.writableLength > 0) return this.destroy();
+    return this.once('finish', () => super.resetAndDestroy());
+  }
+
+  #closed(): void {
+    const { owner } = this;
+    this.owner = nobody;
+    this.#home.forget();
+    owner.legClosed(this);
+  }
+}
+
+/**
+ * The FIN has been asked for and is not out yet. In that state libuv refuses to close with a RST, Node reports
+ * EINVAL, and the handle is never closed at all: the descriptor leaks, and the process spins in its exit
+ * (uv_tcp_close_reset; seen with Node 26.10).
+ */
+function isShuttingDown(socket: Socket): boolean {
+  return socket.writableEnded && !socket.writableFinished && !socket.destroyed;
+}
+
+/** `net` calls `onread.callback` as a method of the socket; TypeScript's declaration does not say so. */
+function onBytes(this: unknown, byteCount: number, buffer: Uint8Array): boolean {
+  const leg = this as SocketLeg;
+  return leg.owner.legRead(leg, buffer as Buffer, byteCount);
+}
+
+/** Never reached by one write, so that `write` needs no drain event; see `notifyWhenDrained`. */
+const highWaterMark = 16 * 1024 * 1024;
+
+export class SocketLegs {
+  readonly #home: LegHome;
+  readonly #buffers: ReadBuffers;
+  readonly #acceptOptions: Omit<SocketConstructorOpts, 'handle'> & { handle?: ClientHandle };
+  readonly #connectOptions: SocketConstructorOpts;
+
+  constructor(buffers: ReadBuffers, home: LegHome) {
+    this.#home = home;
+    this.#buffers = buffers;
+    const streamOptions = { writableHighWaterMark: highWaterMark };
+    const halfOpen = { allowHalfOpen: true, onread: { buffer: buffers.next, callback: onBytes } };
+    this.#acceptOptions = { ...streamOptions, ...halfOpen };
+    // Not for accepted sockets: there the option makes a later setNoDelay(true) a no-op without setting anything.
+    this.#connectOptions = { ...streamOptions, ...halfOpen, noDelay: true };
+  }
+
+  connect(endpoint: Endpoint, owner: LegOwner): Leg {
+    const leg = new SocketLeg(this.#connectOptions, this.#home, owner);
+    this.#buffers.prepareNewSocket();
+    leg.connect({ host: endpoint.host, port: endpoint.port, autoSelectFamily: false });
+    return leg;
+  }
+
+  /** Takes over an accepted connection, given as the handle that net.Server gets. */
+  accept(handle: ClientHandle, owner: LegOwner): Leg {
+    this.#buffers.prepareNewSocket();
+    // `handle` is what net.Server itself passes; @types/node declares only its other use.
+    // The options object is copied by the constructor, so one is enough.
+    this.#acceptOptions.handle = handle;
+    const leg = new SocketLeg(this.#acceptOptions as SocketConstructorOpts, this.#home, owner);
+    leg.setNoDelay(true);
+    return leg;
+  }
+
+  /** The same for an ordinary socket of net.Server, which must have been made half-open and paused. */
+  adopt(socket: Socket, owner: LegOwner): Leg {
+    const leg: Leg = Object.assign(socket, {
+      owner,
+      ownBuffer: undefined,
+      notifyWhenDrained() {
+        socket.write(nothing, (error) => {
+          if (!error && !socket.destroyed) leg.owner.legDrained(leg);
+        });
+      },
+      resetAndDestroy() {
+        return isShuttingDown(socket) ? socket.destroy() : Socket.prototype.resetAndDestroy.call(socket);
+      },
+    });
+    socket.on('data', (chunk: Buffer) => {
+      if (!leg.owner.legRead(leg, chunk, chunk.length)) socket.pause();
+    });
+    socket.on('end', () => leg.owner.legEnded(leg));
+    socket.on('error', (error) => leg.owner.legFailed(leg, error));
+    socket.on('close', () => {
+      const { owner: last } = leg;
+      leg.owner = nobody;
+      this.#home.forget();
+      last.legClosed(leg);
+    });
+    socket.resume();
+    return leg;
+  }
+}

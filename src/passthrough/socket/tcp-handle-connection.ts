@@ -1,0 +1,310 @@
+// A leg on one of Node's bare TCP handles: what net.Socket does without its two stream states, its events and its
+// ticks, which were the larger part of our own time in a short connection (docs/performance.md). Callbacks are functions
+// shared by all legs; the leg hangs on its handle. Everything that net.Socket does about half-closing, resets and
+// writes that wait is done here as well; every suite of the data path runs over both kinds.
+import { getSystemErrorName } from 'node:util';
+import type { Endpoint } from '../../model/endpoint.ts';
+import { type Leg, type LegHome, type LegOwner, nobody } from './connection.ts';
+import {
+  type ClientHandle,
+  endOfStream,
+  type HandleRequest,
+  type NodeHandles,
+  type SocketName,
+  socketType,
+  type TcpHandle,
+  type WriteRequest,
+} from './node-handles.ts';
+import type { ReadBuffers } from './read-buffers.ts';
+
+export interface HandleLegHome extends LegHome {
+  readonly node: NodeHandles;
+  readonly buffers: ReadBuffers;
+}
+
+/** The kernel has closed the connection meanwhile: nothing is left to end. */
+const notConnected = 'ENOTCONN';
+
+const unknownName: SocketName = {};
+
+export class HandleLeg implements Leg {
+  owner: LegOwner;
+  ownBuffer: Buffer | undefined = undefined;
+  /** Bytes that libuv holds because the kernel has not taken them. */
+  writableLength = 0;
+  destroyed = false;
+  readonly #home: HandleLegHome;
+  readonly #handle: TcpHandle;
+  /** Where the handle reads into; held here, because libuv only has the address. */
+  #target: Buffer;
+  #isReading = false;
+  #hasEnded = false;
+  /** `end` has been called, and the FIN is out. */
+  #isEnding = false;
+  #isShutDown = false;
+  #notifiesDrained = false;
+  #closesWhenDrained = false;
+  #resetsWhenShutDown = false;
+  #local: SocketName | undefined = undefined;
+  #remote: SocketName | undefined = undefined;
+
+  private constructor(home: HandleLegHome, handle: TcpHandle, owner: LegOwner) {
+    this.owner = owner;
+    this.#home = home;
+    this.#handle = handle;
+    this.#target = home.buffers.shared;
+    handle.leg = this;
+    handle.onread = onRead;
+    handle.useUserBuffer(this.#target);
+  }
+
+  static connect(home: HandleLegHome, { host, port }: Endpoint, owner: LegOwner): HandleLeg {
+    const { TcpHandle, ConnectRequest } = home.node;
+    const handle = new TcpHandle(socketType);
+    const leg = new HandleLeg(home, handle, owner);
+    const request = new ConnectRequest();
+    request.leg = leg;
+    request.oncomplete = onConnected;
+    const status = host.includes(':')
+      ? handle.connect6(request, host, port)
+      : handle.connect(request, host, port);
+    if (status !== 0) leg.#fail(status, 'connect');
+    return leg;
+  }
+
+  static accept(home: HandleLegHome, client: ClientHandle, owner: LegOwner): HandleLeg {
+    const leg = new HandleLeg(home, client as TcpHandle, owner);
+    leg.#handle.setNoDelay(true);
+    leg.resume();
+    return leg;
+  }
+
+  get localAddress(): string | undefined {
+    return this.#localName().address;
+  }
+  get localPort(): number | undefined {
+    return this.#localName().port;
+  }
+  get remoteAddress(): string | undefined {
+    return this.#remoteName().address;
+  }
+  get remotePort(): number | undefined {
+    return this.#remoteName().port;
+  }
+
+  setKeepAlive(enable: boolean, delayMs: number, intervalMs: number, count: number): void {
+    if (this.destroyed) return;
+    const seconds = (ms: number): number => Math.max(1, Math.trunc(ms / 1000));
+    this.#handle.setKeepAlive(enable, seconds(delayMs), seconds(intervalMs), count);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    // A write after `end` has no way to tell its failure; the owner never does that.
+    if (this.destroyed || this.#isEnding || bytes.length === 0) return true;
+    const result = this.#handle.writeBuffer(null, bytes);
+    if (typeof result === 'number') {
+      if (result !== 0) this.#fail(result, 'write');
+      return true;
+    }
+    this.writableLength += bytes.length;
+    result.leg = this;
+    result.bytes = bytes;
+    result.oncomplete = onWritten;
+    const { writeStatus } = result;
+    if (writeStatus !== null) {
+      result.writeStatus = null;
+      result.oncomplete(writeStatus);
+    }
+    return this.writableLength === 0;
+  }
+
+  notifyWhenDrained(): void {
+    this.#notifiesDrained = true;
+    if (this.writableLength === 0) process.nextTick(drained, this);
+  }
+
+  resume(): void {
+    if (this.destroyed || this.#isReading || this.#hasEnded) return;
+    this.#isReading = true;
+    const status = this.#handle.readStart();
+    if (status !== 0) this.#fail(status, 'read');
+  }
+
+  end(): void {
+    if (this.destroyed || this.#isEnding) return;
+    this.#isEnding = true;
+    const request = new this.#home.node.ShutdownRequest();
+    request.leg = this;
+    request.oncomplete = onShutDown;
+    const status = this.#handle.shutdown(request);
+    // The owner may not hear of anything from within its own call.
+    if (status === 1 || (status < 0 && getSystemErrorName(status) === notConnected)) {
+      process.nextTick(shutDown, this);
+    } else if (status !== 0) this.#fail(status, 'shutdown');
+  }
+
+  destroySoon(): void {
+    if (this.writableLength === 0) this.destroy();
+    else this.#closesWhenDrained = true;
+  }
+
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.#handle.close(onClosed);
+  }
+
+  resetAndDestroy(): void {
+    if (this.destroyed) return;
+    // libuv refuses a RST while the FIN has been asked for and is not out. Without bytes that wait it goes out within
+    // this turn of the loop; with them it may never.
+    if (this.#isEnding && !this.#isShutDown) {
+      if (this.writableLength > 0) this.destroy();
+      else this.#resetsWhenShutDown = true;
+      return;
+    }
+    this.destroyed = true;
+    if (this.#handle.reset(onClosed) !== 0) this.#handle.close(onClosed);
+  }
+
+  // --- called by the shared callbacks below ---------------------------------------------------------------
+
+  connected(status: number): void {
+    if (this.destroyed) return;
+    if (status !== 0) {
+      this.#fail(status, 'connect');
+      return;
+    }
+    this.#handle.setNoDelay(true);
+    this.resume();
+    if (!this.destroyed) this.owner.legConnected(this);
+  }
+
+  /** Returns where the handle reads next, or undefined for the same buffer. */
+  read(): Buffer | undefined {
+    const { node, buffers } = this.#home;
+    const result = node.readOutcome.takeResult();
+    if (this.destroyed || result === 0) return undefined;
+    if (result > 0) return this.#bytesCame(result, buffers);
+    this.#isReading = false;
+    if (result === endOfStream) {
+      this.#hasEnded = true;
+      this.owner.legEnded(this);
+      this.#closeIfEnded();
+    } else {
+      this.#fail(result, 'read');
+    }
+    return undefined;
+  }
+
+  #bytesCame(byteCount: number, buffers: ReadBuffers): Buffer | undefined {
+    const goesOn = this.owner.legRead(this, this.#target, byteCount);
+    const next = buffers.next() as Buffer | undefined;
+    if (next !== undefined) this.#target = next;
+    if (!goesOn && !this.destroyed) {
+      this.#isReading = false;
+      this.#handle.readStop();
+    }
+    return next;
+  }
+
+  written(status: number, byteCount: number): void {
+    this.writableLength -= byteCount;
+    if (this.destroyed) return;
+    if (status < 0) this.#fail(status, 'write');
+    else if (this.writableLength === 0) this.drained();
+  }
+
+  drained(): void {
+    if (this.destroyed || this.writableLength > 0) return;
+    if (this.#closesWhenDrained) {
+      this.destroy();
+    } else if (this.#notifiesDrained) {
+      this.#notifiesDrained = false;
+      this.owner.legDrained(this);
+    }
+  }
+
+  shutDown(): void {
+    this.#isShutDown = true;
+    if (this.#resetsWhenShutDown) this.resetAndDestroy();
+    else this.#closeIfEnded();
+  }
+
+  closed(): void {
+    const { owner } = this;
+    this.owner = nobody;
+    this.#home.forget();
+    owner.legClosed(this);
+  }
+
+  // --- the end --------------------------------------------------------------------------------------------
+
+  #closeIfEnded(): void {
+    if (this.#hasEnded && this.#isShutDown) this.destroy();
+  }
+
+  /** Closes at once; the owner hears of it when the present call is over, as net.Socket has it. */
+  #fail(status: number, call: string): void {
+    if (this.destroyed) return;
+    this.destroy();
+    process.nextTick(failed, this, status, call);
+  }
+
+  /** Each is asked for once: it costs a system call, and a closed socket has no name. */
+  #localName(): SocketName {
+    if (this.#local === undefined && !this.destroyed) {
+      const name: SocketName = {};
+      if (this.#handle.getsockname(name) === 0) this.#local = name;
+    }
+    return this.#local ?? unknownName;
+  }
+
+  #remoteName(): SocketName {
+    if (this.#remote === undefined && !this.destroyed) {
+      const name: SocketName = {};
+      if (this.#handle.getpeername(name) === 0) this.#remote = name;
+    }
+    return this.#remote ?? unknownName;
+  }
+}
+
+function onRead(this: TcpHandle): Buffer | undefined {
+  return (this.leg as HandleLeg).read();
+}
+
+function onClosed(this: TcpHandle): void {
+  (this.leg as HandleLeg).closed();
+}
+
+function onConnected(this: HandleRequest, status: number): void {
+  (this.leg as HandleLeg).connected(status);
+}
+
+function onWritten(this: HandleRequest, status: number): void {
+  const request = this as WriteRequest;
+  const { bytes } = request;
+  request.bytes = undefined;
+  (request.leg as HandleLeg).written(status, bytes?.length ?? 0);
+}
+
+function onShutDown(this: HandleRequest): void {
+  (this.leg as HandleLeg).shutDown();
+}
+
+function drained(leg: HandleLeg): void {
+  leg.drained();
+}
+
+function shutDown(leg: HandleLeg): void {
+  leg.shutDown();
+}
+
+function failed(leg: HandleLeg, status: number, call: string): void {
+  const code = getSystemErrorName(status);
+  const error: NodeJS.ErrnoException = new Error(`${call} ${code}`);
+  error.code = code;
+  error.errno = status;
+  error.syscall = call;
+  leg.owner.legFailed(leg, error);
+}

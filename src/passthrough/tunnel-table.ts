@@ -1,0 +1,395 @@
+// Every client of a group, by endpoint: what health, metrics and status read, and the only way to close
+// tunnels from outside. Owns what all openings share (buffers, replay budget, half-open dials).
+import { Socket } from 'node:net';
+import type { Clock, Random } from '../model/clock.ts';
+import type { Endpoint, EndpointId } from '../model/endpoint.ts';
+import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
+import { type CloseReason, type DataPathCounters, zeroCounters } from './tunnel/counters.ts';
+import { EndpointRecord } from './tunnel/endpoint-record.ts';
+import { type Leg, nobody } from './socket/connection.ts';
+import { LegMakers } from './socket/connection-factory.ts';
+import type { ClientHandle, NodeHandles } from './socket/node-handles.ts';
+import { DeadlineQueue } from './connect/deadline-queue.ts';
+import { Draining } from './tunnel/tunnel-drainer.ts';
+import { type DataPathLog, DataPathMessages } from './messages.ts';
+import { Opening, type OpeningSettings, type OpeningShared } from './connect/connector.ts';
+import { defaultPassthroughOptions, type PassthroughOptions } from './tunnel/options.ts';
+import { OwnAddresses } from './own-addresses.ts';
+import { ProxyIntro } from './connect/proxy-header-reader.ts';
+import { ReadBuffers } from './socket/read-buffers.ts';
+import { ReplayBudget } from './connect/replay-budget.ts';
+import { SilenceWatch } from './tunnel/response-watchdog.ts';
+import { TunnelAges } from './tunnel/tunnel-ages.ts';
+import { Tunnel, type TunnelHome, type TunnelRecord } from './tunnel/tunnel.ts';
+import { type TunnelView, viewOf } from './tunnel-view.ts';
+
+export type { DataPathLog };
+
+export interface ConnectionTableDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: DataPathLog;
+  readonly outcomes: OutcomeReporter;
+  readonly options?: Partial<PassthroughOptions>;
+  /** Shared by the tables of a process: `maxTunnels` holds for all of them together. */
+  readonly load?: ProcessLoad;
+  readonly ownAddresses?: OwnAddresses;
+}
+
+/** What all tables of a process carry together. */
+export interface ProcessLoad {
+  tunnels: number;
+}
+
+export class ConnectionTable implements TrafficReader {
+  readonly counters: DataPathCounters = zeroCounters();
+  readonly options: PassthroughOptions;
+  readonly ownAddresses: OwnAddresses;
+  readonly #clock: Clock;
+  readonly #messages: DataPathMessages;
+  readonly #legs: LegMakers;
+  readonly #silence: SilenceWatch;
+  readonly #home: TunnelHome;
+  readonly #shared: OpeningShared;
+  readonly #records = new Map<EndpointId, TunnelRecord>();
+  readonly #tunnels = new Set<Tunnel>();
+  readonly #load: ProcessLoad;
+  readonly #ages: TunnelAges;
+  readonly #draining: Draining;
+  #closing: Promise<void> | undefined;
+  #onNoTunnels: (() => void)[] = [];
+
+  constructor({ clock, random, log, outcomes, options = {}, load, ownAddresses }: ConnectionTableDeps) {
+    this.options = { ...defaultPassthroughOptions, ...options };
+    this.#clock = clock;
+    this.#messages = new DataPathMessages(log, clock);
+    this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
+    this.#load = load ?? { tunnels: 0 };
+    const buffers = new ReadBuffers();
+    this.#legs = new LegMakers(buffers);
+    this.#silence = new SilenceWatch(clock, outcomes, () => this.options.silenceReportMs);
+    this.#ages = new TunnelAges(clock, this.options, this.#tunnels);
+    this.#draining = new Draining(clock, random, () => this.options.quietMs);
+    const { counters } = this;
+    this.#home = {
+      buffers,
+      nowMs: () => clock.nowMs(),
+      startWaiting: (tunnel, nowMs) => this.#silence.add(tunnel, nowMs),
+      stopWaiting: (tunnel) => this.#silence.remove(tunnel),
+      halfClosed: (tunnel) => this.#ages.halfClosed(tunnel),
+      keepAlive: (leg) => this.#keepAlive(leg),
+      finished: (tunnel) => this.#finished(tunnel),
+      count: (reason) => {
+        counters.closed[reason] += 1;
+      },
+    };
+    this.#shared = {
+      clock,
+      random,
+      outcomes,
+      options: this.options,
+      counters,
+      legs: this.#legs,
+      budget: new ReplayBudget(this.options, clock.nowMs()),
+      raceDelays: new DeadlineQueue(clock, () => this.options.raceDelayMs),
+      flightDelays: new DeadlineQueue(clock, () => this.options.firstFlightTimeoutMs),
+      halfOpenDials: 0,
+      record: (id) => this.record(id),
+      carries: (tunnel, record) => record.tunnels.add(tunnel),
+      leaves: (tunnel, record) => record.tunnels.delete(tunnel),
+      isOwnAddress: (endpoint) => this.#isOwnAddress(endpoint),
+      keepAlive: (leg) => this.#keepAlive(leg),
+      isConnectedToItself: (endpoint, leg) => this.#isConnectedToItself(endpoint, leg),
+    };
+  }
+
+  // --- reading --------------------------------------------------------------------------------------------
+
+  /** Clients at the moment, whatever their phase. */
+  get tunnelCount(): number {
+    return this.#tunnels.size;
+  }
+
+  /** Sockets that the data path holds, of clients and of endpoints. */
+  get openSockets(): number {
+    return this.#legs.openLegs;
+  }
+
+  get halfOpenDials(): number {
+    return this.#shared.halfOpenDials;
+  }
+
+  /** Live numbers of an endpoint; the same object for as long as the endpoint is not forgotten. */
+  traffic(id: EndpointId): TunnelRecord {
+    return this.record(id);
+  }
+
+  records(): IterableIterator<TunnelRecord> {
+    return this.#records.values();
+  }
+
+  record(id: EndpointId): TunnelRecord {
+    let record = this.#records.get(id);
+    if (record === undefined) {
+      record = new EndpointRecord<Tunnel>(id);
+      this.#records.set(id, record);
+    }
+    return record;
+  }
+
+  /** Drops the numbers of an endpoint that is gone from discovery; false while it still has tunnels. */
+  forget(id: EndpointId): boolean {
+    const record = this.#records.get(id);
+    if (record && (record.tunnels.size > 0 || record.dialing > 0)) return false;
+    this.#records.delete(id);
+    return true;
+  }
+
+  /** The sockets of all settled tunnels, so that tests can look at what they hold. */
+  legsForTest(): Leg[] {
+    return [...this.#tunnels].flatMap(({ client, upstream }) => (upstream ? [client, upstream] : [client]));
+  }
+
+  list(): TunnelView[] {
+    const nowMs = this.#clock.nowMs();
+    return [...this.#tunnels].map((tunnel) => viewOf(tunnel, nowMs));
+  }
+
+  /**
+   * Tunnels whose client's bytes have stayed unanswered for `forMs`. Bytes sent before `sinceMs` (monotonic) do
+   * not count: an idle HTTP/2 client's last bytes are often ones that need no answer.
+   */
+  unansweredFor(id: EndpointId, forMs: number, sinceMs = Number.NEGATIVE_INFINITY): number {
+    return this.#unanswered(id, forMs, sinceMs).length;
+  }
+
+  /** New connections are made on bare handles from now on; the caller has checked them. */
+  useHandles(handles: NodeHandles): void {
+    this.#legs.useHandles(handles);
+  }
+
+  /** Takes over new options; dials and timers that run keep their old values until they end. */
+  configure(options: Partial<PassthroughOptions>): void {
+    Object.assign(this.options, options);
+  }
+
+  // --- closing --------------------------------------------------------------------------------------------
+
+  /**
+   * Resets both sides of the endpoint's tunnels, at once; returns how many. Clients that have not had a byte
+   * from it yet are not reset but moved on to their next candidate, when they have one.
+   */
+  resetEndpoint(id: EndpointId, reason: CloseReason = 'dead'): number {
+    const record = this.#records.get(id);
+    if (record === undefined) return 0;
+    let count = 0;
+    for (const tunnel of [...record.tunnels]) {
+      if (tunnel.opening?.leaveEndpoint(record)) continue;
+      tunnel.reset(reason);
+      count += 1;
+    }
+    return count;
+  }
+
+  /** Resets the tunnels that `unansweredFor` counts. */
+  resetUnanswered(id: EndpointId, forMs: number, sinceMs = Number.NEGATIVE_INFINITY): number {
+    const tunnels = this.#unanswered(id, forMs, sinceMs);
+    for (const tunnel of tunnels) tunnel.reset('unanswered');
+    return tunnels.length;
+  }
+
+  /**
+   * Closes the tunnels that the endpoint has now within `windowMs`, at quiet moments where they have one, spread at
+   * random; see draining.ts. Tunnels that are opened later are left alone.
+   */
+  drain(id: EndpointId, { windowMs }: { readonly windowMs: number }): void {
+    const record = this.#records.get(id);
+    if (record) this.#draining.start(record, windowMs);
+  }
+
+  isDraining(id: EndpointId): boolean {
+    const record = this.#records.get(id);
+    return record !== undefined && this.#draining.has(record);
+  }
+
+  /** The endpoint is well again: its remaining tunnels stay. */
+  cancelDrain(id: EndpointId): void {
+    const record = this.#records.get(id);
+    if (record) this.#draining.cancel(record);
+  }
+
+  /**
+   * Closes the quietest tunnel of the endpoint, for rebalancing; false when none has been quiet for `quietMs`.
+   * A tunnel whose client spoke last counts after `longQuietMs` only: its answer may still be on the way.
+   */
+  closeOneQuiet(id: EndpointId, quietMs = this.options.quietMs, longQuietMs = 60_000): boolean {
+    const nowMs = this.#clock.nowMs();
+    let quietest: Tunnel | undefined;
+    for (const tunnel of this.#records.get(id)?.tunnels ?? []) {
+      if (tunnel.isClosing || tunnel.opening) continue;
+      const isQuiet = tunnel.isQuiet(nowMs, quietMs) || nowMs - tunnel.lastByteMs >= longQuietMs;
+      if (isQuiet && (quietest === undefined || tunnel.lastByteMs < quietest.lastByteMs)) quietest = tunnel;
+    }
+    quietest?.close('rebalance');
+    return quietest !== undefined;
+  }
+
+  /**
+   * Lets tunnels end by themselves for `graceMs`, then resets them; resolves when every socket is gone. The
+   * listeners must have stopped accepting. Idempotent; only a later call with no grace at all ends the wait.
+   */
+  closeAll(graceMs: number): Promise<void> {
+    if (this.#closing && graceMs === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
+    this.#closing ??= this.#closeAll(graceMs);
+    return this.#closing;
+  }
+
+  async #closeAll(graceMs: number): Promise<void> {
+    if (this.#tunnels.size > 0 && graceMs > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#onNoTunnels.push(resolve);
+      const timer = this.#clock.schedule(graceMs, resolve);
+      await promise;
+      timer.cancel();
+    }
+    for (const tunnel of [...this.#tunnels]) {
+      if (tunnel.isClosing) tunnel.abandon();
+      else tunnel.reset('stop');
+    }
+    await this.#legs.allClosed();
+    this.#silence.stop();
+    this.#shared.raceDelays.stop();
+    this.#shared.flightDelays.stop();
+    this.#ages.stop();
+    this.#draining.stop();
+  }
+
+  // --- for the listeners ----------------------------------------------------------------------------------
+
+  /** Takes over a client, as a raw handle or as a paused half-open socket; resets it when there are too many. */
+  accept(connection: ClientHandle | Socket, settings: OpeningSettings): void {
+    const isSocket = connection instanceof Socket;
+    const client = isSocket ? this.#legs.adopt(connection, nobody) : this.#legs.accept(connection, nobody);
+    const { gate } = settings;
+    if (this.#closing) {
+      client.resetAndDestroy();
+      return;
+    }
+    const isFull = this.#load.tunnels >= this.options.maxTunnels;
+    const admission = isFull ? 'full' : (gate?.judge(() => client.remoteAddress) ?? 'taken');
+    if (admission !== 'taken' && admission !== 'introduces') {
+      this.#refuse(client, admission, isFull ? this.options.maxTunnels : gate?.maxTunnels);
+      return;
+    }
+    this.counters.accepted += 1;
+    const tunnel = new Tunnel(this.#home, client);
+    if (this.#messages.isDebug) tunnel.shownClient = tunnel.clientText;
+    this.#tunnels.add(tunnel);
+    this.#load.tunnels += 1;
+    if (gate) {
+      tunnel.gate = gate;
+      gate.tunnels += 1;
+    }
+    this.#ages.add(tunnel);
+    if (admission === 'introduces') this.#readHeader(tunnel, settings);
+    else this.#open(tunnel, settings);
+  }
+
+  #open(tunnel: Tunnel, settings: OpeningSettings): Opening {
+    const opening = new Opening(this.#shared, settings, tunnel);
+    tunnel.opening = opening;
+    tunnel.client.owner = opening;
+    opening.start();
+    return opening;
+  }
+
+  /** The client says first whose connection it is; then it is dialled through like any other. */
+  #readHeader(tunnel: Tunnel, settings: OpeningSettings): void {
+    const intro = new ProxyIntro(this.#clock, {
+      introduced: (connection, rest) => {
+        tunnel.introduced = connection;
+        if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
+        // Who speaks for itself (a health check) has been let in as a sender.
+        if (connection && settings.gate?.isAllowed(connection.source.host) === false) {
+          this.#messages.notAllowed(connection.source.host);
+          tunnel.reset('not-allowed');
+          return true;
+        }
+        const opening = this.#open(tunnel, settings);
+        return rest.length === 0 || opening.legRead(tunnel.client, rest, rest.length);
+      },
+      introFailed: (why) => {
+        this.#messages.badHeader(tunnel.clientText, why);
+        tunnel.reset('proxy-header');
+      },
+      introLost: () => tunnel.reset('client'),
+    });
+    tunnel.opening = intro;
+    tunnel.client.owner = intro;
+  }
+
+  /** The kernel or Node could not give a listener its next client, most likely for want of descriptors. */
+  acceptFailed(address: string, error: Error): void {
+    this.counters.acceptFailures += 1;
+    this.#messages.acceptFailed(address, error);
+  }
+
+  #refuse(client: Leg, why: 'full' | 'not-allowed' | 'gone', limit = 0): void {
+    const reason = why === 'full' ? 'limit' : why === 'gone' ? 'client' : why;
+    this.counters.closed[reason] += 1;
+    if (why === 'full') this.#messages.tooMany(limit);
+    if (why === 'not-allowed') this.#messages.notAllowed(client.remoteAddress);
+    client.resetAndDestroy();
+  }
+
+  #isOwnAddress(endpoint: Endpoint): boolean {
+    if (!this.ownAddresses.includes(endpoint)) return false;
+    this.#loopRefused(endpoint);
+    return true;
+  }
+
+  #isConnectedToItself(endpoint: Endpoint, leg: Leg): boolean {
+    if (!this.ownAddresses.isEphemeralPort(endpoint.port)) return false;
+    if (leg.localPort !== endpoint.port || leg.localAddress !== leg.remoteAddress) return false;
+    this.#loopRefused(endpoint);
+    return true;
+  }
+
+  #loopRefused(endpoint: Endpoint): void {
+    this.counters.closed.loop += 1;
+    this.#messages.loop(endpoint.id);
+  }
+
+  // --- bookkeeping ----------------------------------------------------------------------------------------
+
+  #finished(tunnel: Tunnel): void {
+    tunnel.record?.tunnels.delete(tunnel);
+    this.#draining.forget(tunnel);
+    this.#ages.forget(tunnel);
+    if (this.#tunnels.delete(tunnel)) {
+      this.#load.tunnels -= 1;
+      if (tunnel.gate) tunnel.gate.tunnels -= 1;
+    }
+    this.#messages.closed(tunnel);
+    if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
+  }
+
+  #unanswered(id: EndpointId, forMs: number, sinceMs: number): Tunnel[] {
+    const nowMs = this.#clock.nowMs();
+    const record = this.#records.get(id);
+    if (record === undefined) return [];
+    return [...record.tunnels].filter(
+      (tunnel) =>
+        !tunnel.isClosing &&
+        tunnel.opening === undefined &&
+        tunnel.unansweredSinceMs !== Number.POSITIVE_INFINITY &&
+        tunnel.lastUpMs >= sinceMs &&
+        nowMs - Math.max(tunnel.unansweredSinceMs, sinceMs) >= forMs,
+    );
+  }
+
+  #keepAlive(leg: Leg): void {
+    const { keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount } = this.options;
+    leg.setKeepAlive(true, keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount);
+  }
+}

@@ -1,0 +1,45 @@
+// Hands bytes from one leg on to the other with at most one read buffer in flight: a leg is paused until the
+// other one has taken everything, because the buffer that it would read into is still in use.
+import type { Leg } from '../socket/connection.ts';
+import { type ReadBuffers, smallReadBytes } from '../socket/read-buffers.ts';
+
+/** A read of at least this size is taken for a bulk transfer: the leg keeps a buffer of its own. */
+const bulkReadBytes = 16 * 1024;
+
+/**
+ * Writes the first `byteCount` of `buffer`, just read from `from`, to `to`. Returns false when `from` must pause;
+ * `legDrained(to)` is then the moment to resume it. Only to be called from a read callback.
+ */
+export function relay(from: Leg, to: Leg, buffer: Buffer, byteCount: number, buffers: ReadBuffers): boolean {
+  let lent: Buffer | undefined;
+  let chunk: Buffer;
+  if (buffer !== buffers.shared) {
+    chunk = buffer.subarray(0, byteCount);
+    lent = from.ownBuffer;
+  } else if (byteCount <= smallReadBytes) {
+    chunk = buffers.stage(byteCount);
+  } else {
+    lent = buffers.take();
+    buffer.copy(lent, 0, 0, byteCount);
+    chunk = lent.subarray(0, byteCount);
+  }
+  to.write(chunk);
+  const isWritten = to.writableLength === 0;
+  if (lent) {
+    if (!isWritten || byteCount >= bulkReadBytes) {
+      if (from.ownBuffer === undefined) {
+        from.ownBuffer = lent;
+        buffers.readNextInto(lent);
+      }
+    } else {
+      from.ownBuffer = undefined;
+      buffers.release(lent);
+      buffers.readNextInto(buffers.shared);
+    }
+  }
+  if (!isWritten) {
+    if (chunk.buffer === buffers.staging.buffer) buffers.renewStaging();
+    to.notifyWhenDrained();
+  }
+  return isWritten;
+}

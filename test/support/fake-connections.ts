@@ -1,0 +1,158 @@
+// Endpoints and a client without sockets, on a fake clock: what each endpoint does until its first byte is
+// scripted, and what everybody has received is kept.
+import type { Endpoint } from '../../src/model/endpoint.ts';
+import { type Leg, type LegMaker, type LegOwner, nobody } from '../../src/passthrough/socket/connection.ts';
+import type { FakeClock } from './fake-clock.ts';
+
+/** What an endpoint does with one connection. Times count from the dial, or from the connect. */
+export interface EndpointScript {
+  readonly dial:
+    | { readonly kind: 'connect'; readonly afterMs: number }
+    | { readonly kind: 'fail'; readonly afterMs: number; readonly code: string }
+    | { readonly kind: 'hang' };
+  readonly answers:
+    | { readonly kind: 'silent' }
+    /** Answers in three pieces once it has what it waits for. */
+    | { readonly kind: 'answer'; readonly afterMs: number; readonly waitsForBytes: number }
+    | { readonly kind: 'fin' | 'reset'; readonly afterMs: number };
+}
+
+export class FakeLeg implements Leg {
+  owner: LegOwner;
+  ownBuffer: Buffer | undefined = undefined;
+  writableLength = 0;
+  destroyed = false;
+  isReset = false;
+  isEnded = false;
+  isPaused = false;
+  localPort = 1;
+  localAddress = '10.0.0.1';
+  remoteAddress = '10.0.0.2';
+  readonly written: Buffer[] = [];
+  onWrite: (() => void) | undefined;
+  readonly #clock: FakeClock;
+
+  constructor(clock: FakeClock, owner: LegOwner) {
+    this.#clock = clock;
+    this.owner = owner;
+  }
+
+  get received(): Buffer {
+    return Buffer.concat(this.written);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.destroyed || this.isEnded) throw new Error('write after the end');
+    this.written.push(Buffer.from(bytes));
+    this.onWrite?.();
+    return true;
+  }
+  setKeepAlive(): void {}
+  notifyWhenDrained(): void {
+    throw new Error('nothing is ever pending here');
+  }
+  resume(): void {
+    this.isPaused = false;
+  }
+  end(): void {
+    this.isEnded = true;
+  }
+  destroySoon(): void {
+    this.isEnded = true;
+    this.destroy();
+  }
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.#clock.schedule(0, () => {
+      const { owner } = this;
+      this.owner = nobody;
+      owner.legClosed(this);
+    });
+  }
+  resetAndDestroy(): void {
+    if (!this.destroyed) this.isReset = true;
+    this.destroy();
+  }
+
+  /** The other side sends bytes. */
+  feed(bytes: Buffer): void {
+    if (!this.destroyed && !this.owner.legRead(this, bytes, bytes.length)) this.isPaused = true;
+  }
+  feedFin(): void {
+    if (!this.destroyed) this.owner.legEnded(this);
+  }
+  fail(code: string): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.owner.legFailed(this, Object.assign(new Error(code), { code }));
+    this.#clock.schedule(0, () => {
+      const { owner } = this;
+      this.owner = nobody;
+      owner.legClosed(this);
+    });
+  }
+}
+
+export interface FakeConnection {
+  readonly endpoint: Endpoint;
+  readonly leg: FakeLeg;
+  isConnected: boolean;
+}
+
+/** The pieces of the answer of the endpoint `id`. */
+export function answerPieces(id: string): string[] {
+  return [`<${id}`, '|', `${id}>`];
+}
+
+export class FakeLegMaker implements LegMaker {
+  readonly connections: FakeConnection[] = [];
+  readonly #clock: FakeClock;
+  readonly #scriptOf: (endpoint: Endpoint) => EndpointScript;
+
+  constructor(clock: FakeClock, scriptOf: (endpoint: Endpoint) => EndpointScript) {
+    this.#clock = clock;
+    this.#scriptOf = scriptOf;
+  }
+
+  get openLegs(): number {
+    return this.connections.filter(({ leg }) => !leg.destroyed).length;
+  }
+
+  connect(endpoint: Endpoint, owner: LegOwner): Leg {
+    const leg = new FakeLeg(this.#clock, owner);
+    const connection: FakeConnection = { endpoint, leg, isConnected: false };
+    this.connections.push(connection);
+    const { dial, answers } = this.#scriptOf(endpoint);
+    if (dial.kind === 'fail') this.#clock.schedule(dial.afterMs, () => leg.fail(dial.code));
+    if (dial.kind === 'connect') {
+      this.#clock.schedule(dial.afterMs, () => {
+        if (leg.destroyed) return;
+        connection.isConnected = true;
+        this.#act(endpoint, leg, answers);
+        leg.owner.legConnected(leg);
+      });
+    }
+    return leg;
+  }
+
+  #act(endpoint: Endpoint, leg: FakeLeg, answers: EndpointScript['answers']): void {
+    if (answers.kind === 'silent') return;
+    if (answers.kind !== 'answer') {
+      const end = answers.kind === 'fin' ? () => leg.feedFin() : () => leg.fail('ECONNRESET');
+      this.#clock.schedule(answers.afterMs, end);
+      return;
+    }
+    const { afterMs, waitsForBytes } = answers;
+    let hasStarted = false;
+    const answer = () => {
+      if (hasStarted || leg.received.length < waitsForBytes) return;
+      hasStarted = true;
+      answerPieces(endpoint.id).forEach((piece, index) => {
+        this.#clock.schedule(afterMs + index, () => leg.feed(Buffer.from(piece)));
+      });
+    };
+    leg.onWrite = answer;
+    answer();
+  }
+}
