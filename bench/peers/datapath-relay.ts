@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/model/clock.ts';
 import { makeEndpoint, parseHostPort } from '../../src/model/endpoint.ts';
-import { ConnectionTable } from '../../src/passthrough/tunnel-table.ts';
+import { TunnelTable } from '../../src/passthrough/tunnel-table.ts';
 import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
 import { startPassthroughListener } from '../../src/passthrough/listener.ts';
 
@@ -23,7 +23,7 @@ const candidates = values.endpoints.split(',').map((text) => {
 });
 const log = { debug() {}, info() {}, warn: console.error, error: console.error };
 const outcomes = { dialed() {}, firstFlightUnanswered() {}, tunnelSilent() {}, clientTls() {} };
-const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });
+const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes });
 const found = await checkNodeHandles();
 if (found.ok) table.useHandles(found.value);
 await startPassthroughListener({

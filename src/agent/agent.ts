@@ -1,17 +1,17 @@
 // The composition root: the only place that builds things, and the order in which they start and stop.
 // Listeners are bound first, so that clients are served from static and cached endpoints before discovery
-// or credentials have answered anything. What belongs to one group of endpoints is in agent-group.ts.
+// or credentials have answered anything. What belongs to one pool of endpoints is in pool.ts.
 import type { Logger } from 'pino';
-import { EndpointGroup, type TunnelLimits } from './pool.ts';
-import { startGroupHttpListener } from './pool-http.ts';
+import { EndpointPool, type TunnelLimits } from './pool.ts';
+import { startPoolHttpListener } from './pool-http.ts';
 import { agentMetrics } from './metrics.ts';
 import {
-  allGroups,
+  allPools,
   type Config,
-  defaultGroupName,
+  defaultPoolName,
   type ListenerConfig,
   type ListenerTls,
-  usedGroups,
+  usedPools,
 } from '../config/config.ts';
 import { changedSettings } from '../config/resolve.ts';
 import { ownListenerCheck } from '../model/own-listener.ts';
@@ -26,7 +26,7 @@ import type { HttpListener } from '../http/listener.ts';
 import { isHeld } from '../lib/bind.ts';
 import { HeldBack, PortWaiter } from './port-waiter.ts';
 import { cachedHostAddresses, OwnAddresses } from '../passthrough/own-addresses.ts';
-import { Gate } from '../passthrough/tunnel/accept-policy.ts';
+import { AcceptPolicy } from '../passthrough/tunnel/accept-policy.ts';
 import { checkNodeHandles } from '../passthrough/socket/handle-check.ts';
 import { assignSockets, type InheritedSocket } from '../passthrough/socket/inherited-sockets.ts';
 import { type PassthroughListener, startPassthroughListener } from '../passthrough/listener.ts';
@@ -76,9 +76,9 @@ class RunningAgent implements Agent {
   readonly #options: AgentOptions;
   #config: Config;
   readonly #startedAtMs = clock.wallMs();
-  /** The API servers' group first; it is there even when nothing leads to it. */
-  readonly #groups: ReadonlyMap<string, EndpointGroup>;
-  readonly #default: EndpointGroup;
+  /** The API servers' pool first; it is there even when nothing leads to it. */
+  readonly #pools: ReadonlyMap<string, EndpointPool>;
+  readonly #default: EndpointPool;
   readonly #listeners: Pick<PassthroughListener, 'address' | 'stopAccepting'>[] = [];
   readonly #httpListeners: HttpListener[] = [];
   readonly #stopWaiting: (() => void)[] = [];
@@ -108,7 +108,7 @@ class RunningAgent implements Agent {
       void this.stop(0);
     };
     this.#ports = new PortWaiter({ clock, log, limitMs: config.waitForPortMs, failed });
-    const surroundings = {
+    const context = {
       log,
       version,
       nodeName: config.nodeName,
@@ -117,26 +117,26 @@ class RunningAgent implements Agent {
       ...(serviceHost !== undefined && { serviceHost }),
       load: { tunnels: 0 },
       sendsProxy: (name: string) =>
-        config.listeners.some(({ group, sendProxy }) => group === name && sendProxy),
+        config.listeners.some(({ pool, sendProxy }) => pool === name && sendProxy),
       ownAddresses: new OwnAddresses(clock),
     };
-    const used = usedGroups(config);
-    const groups = allGroups(config)
-      .filter(({ name }) => name === defaultGroupName || used.has(name))
-      .map((group) => new EndpointGroup(group, surroundings, limits));
-    this.#groups = new Map(groups.map((group) => [group.name, group]));
-    this.#default = this.#group(defaultGroupName);
+    const used = usedPools(config);
+    const pools = allPools(config)
+      .filter(({ name }) => name === defaultPoolName || used.has(name))
+      .map((pool) => new EndpointPool(pool, context, limits));
+    this.#pools = new Map(pools.map((pool) => [pool.name, pool]));
+    this.#default = this.#pool(defaultPoolName);
   }
 
   get adminAddress(): string | undefined {
     return this.#admin?.address;
   }
 
-  /** The configuration has been checked: listeners name groups that exist. */
-  #group(name: string): EndpointGroup {
-    const group = this.#groups.get(name);
-    if (!group) throw new Error(`there is no group ${name}`);
-    return group;
+  /** The configuration has been checked: listeners name pools that exist. */
+  #pool(name: string): EndpointPool {
+    const pool = this.#pools.get(name);
+    if (!pool) throw new Error(`there is no pool ${name}`);
+    return pool;
   }
 
   async start(): Promise<void> {
@@ -147,7 +147,7 @@ class RunningAgent implements Agent {
       const fd = sockets.get(formatHostPort(listener));
       const bind = async () => {
         // An agent with nothing to offer would take half of the new clients away from one that serves.
-        const mayHoldBack = reusePort && fd === undefined && !this.#group(listener.group).hasProvedEndpoint;
+        const mayHoldBack = reusePort && fd === undefined && !this.#pool(listener.pool).hasProvedEndpoint;
         if (mayHoldBack && (await isHeld(listener))) throw new HeldBack();
         await this.#startListener(listener, reusePort, fd);
       };
@@ -176,46 +176,46 @@ class RunningAgent implements Agent {
       );
     }
     void this.#useHandles();
-    this.#startGroups();
+    this.#startPools();
   }
 
   async #startListener(config: ListenerConfig, reusePort: boolean, fd?: number): Promise<void> {
-    const { host, port, type, group: name, optional, replayNonTls, sendProxy, tls } = config;
-    const group = this.#group(name);
+    const { host, port, type, pool: name, optional, replayNonTls, sendProxy, tls } = config;
+    const pool = this.#pool(name);
     if (tls) return this.#startHttpListener(config, tls, reusePort);
     const isGuarded = [config.maxTunnels, config.allowFrom, config.acceptProxyFrom].some(
       (option) => option !== undefined,
     );
     const listener = await startPassthroughListener({
       listen: { host, port },
-      picker: () => group.pick(),
-      table: group.table,
+      picker: () => pool.pick(),
+      table: pool.table,
       log: this.#log,
       optional,
       reusePort,
       fd,
       replayNonTls,
       sendProxy,
-      ...(isGuarded && { gate: new Gate(config) }),
+      ...(isGuarded && { policy: new AcceptPolicy(config) }),
     });
     if (!listener) return;
     if (this.#isStopping) return listener.stopAccepting();
     this.#listeners.push(listener);
     const address = formatHostPort(listener.address);
     this.addresses.push(address);
-    this.#shown.push({ address, type, ...(name !== defaultGroupName && { group: name }) });
+    this.#shown.push({ address, type, ...(name !== defaultPoolName && { pool: name }) });
   }
 
   async #startHttpListener(config: ListenerConfig, tls: ListenerTls, reusePort: boolean): Promise<void> {
-    const { http } = this.#group(config.group);
+    const { http } = this.#pool(config.pool);
     const shown = this.#shown;
     const passthroughAddresses = () =>
       shown
-        .filter(({ type, group }) => type === 'passthrough' && group === undefined)
+        .filter(({ type, pool }) => type === 'passthrough' && pool === undefined)
         .map(({ address }) => address);
     const { requestHeader } = this.#config;
     const deps = { http, config, tls, requestHeader, reusePort, log: this.#log, passthroughAddresses };
-    const giveUp = await startGroupHttpListener(deps, (listener) => {
+    const giveUp = await startPoolHttpListener(deps, (listener) => {
       if (this.#isStopping) return void listener.destroy();
       this.#listeners.push(listener);
       this.#httpListeners.push(listener);
@@ -228,18 +228,18 @@ class RunningAgent implements Agent {
     if (this.#isStopping) giveUp();
   }
 
-  /** A group that nothing leads to finds and checks nothing. */
-  #startGroups(): void {
+  /** A pool that nothing leads to finds and checks nothing. */
+  #startPools(): void {
     // With those that are still waited for: what answers there now is not to become an endpoint.
     const isOwnListener = ownListenerCheck([
       ...this.#listeners.map(({ address }) => address),
       ...this.#config.listeners.filter(({ port }) => port !== 0),
     ]);
-    const used = usedGroups(this.#config);
-    for (const group of this.#groups.values()) {
-      if (!used.has(group.name)) continue;
-      const { follow } = group.config;
-      group.start(isOwnListener, follow && this.#group(follow.group));
+    const used = usedPools(this.#config);
+    for (const pool of this.#pools.values()) {
+      if (!used.has(pool.name)) continue;
+      const { follow } = pool.config;
+      pool.start(isOwnListener, follow && this.#pool(follow.pool));
     }
   }
 
@@ -249,7 +249,7 @@ class RunningAgent implements Agent {
     if (this.#isStopping) return;
     const node = process.version;
     if (found.ok) {
-      for (const { table } of this.#groups.values()) table.useHandles(found.value);
+      for (const { table } of this.#pools.values()) table.useHandles(found.value);
       this.#log.debug({ node }, 'bare TCP handles are used');
       return;
     }
@@ -267,10 +267,10 @@ class RunningAgent implements Agent {
     const kept = { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin };
     this.#config = { ...next, ...kept, metrics, deployment, requestHeader, log };
     const limits = await readTunnelLimit();
-    const used = usedGroups({ listeners, groups: next.groups });
-    for (const config of allGroups(next)) {
-      const group = this.#groups.get(config.name);
-      if (group && used.has(config.name)) await group.reload(config, limits);
+    const used = usedPools({ listeners, pools: next.pools });
+    for (const config of allPools(next)) {
+      const pool = this.#pools.get(config.name);
+      if (pool && used.has(config.name)) await pool.reload(config, limits);
     }
     return { applied, needsRestart };
   }
@@ -280,9 +280,9 @@ class RunningAgent implements Agent {
     const nowMs = clock.wallMs();
     this.#stopping = { sinceMs: this.#stopping?.sinceMs ?? nowMs, untilMs: nowMs + graceMs };
     if (graceMs === 0 && this.#stopped)
-      for (const { table, http } of this.#groups.values()) {
+      for (const { table, http } of this.#pools.values()) {
         void table.closeAll(0);
-        http.hurry();
+        http.abort();
       }
     this.#stopped ??= this.#stop(graceMs);
     return this.#stopped;
@@ -293,12 +293,12 @@ class RunningAgent implements Agent {
     // Clients of a shared address are to get the process that continues. On an address of its own this one answers
     // until the end, and says that it is stopping.
     const left = this.#config.reusePort ? this.#admin?.stop() : undefined;
-    for (const group of this.#groups.values()) group.prepareStop();
+    for (const pool of this.#pools.values()) pool.prepareStop();
     for (const giveUp of this.#stopWaiting) giveUp();
     await Promise.all([left, ...this.#listeners.map((listener) => listener.stopAccepting())]);
     // This one is never shared: the successor waits for it.
     await this.#metrics?.stop();
-    await Promise.all([...this.#groups.values()].map((group) => group.stop(graceMs)));
+    await Promise.all([...this.#pools.values()].map((pool) => pool.stop(graceMs)));
     await Promise.all(this.#httpListeners.map((listener) => listener.destroy()));
     await this.#admin?.stop();
     await this.#ownAdmin?.stop();
@@ -311,10 +311,10 @@ class RunningAgent implements Agent {
   }
 
   #metricSources(): MetricSources {
-    // A group that nothing leads to has no usable endpoint, and that would be an alarm for nothing.
-    const used = usedGroups(this.#config);
-    const groups = [...this.#groups.values()].filter(({ name }) => used.has(name));
-    return agentMetrics(groups, {
+    // A pool that nothing leads to has no usable endpoint, and that would be an alarm for nothing.
+    const used = usedPools(this.#config);
+    const pools = [...this.#pools.values()].filter(({ name }) => used.has(name));
+    return agentMetrics(pools, {
       version: this.#options.version,
       syncedAtMs: () => this.#default.watchState.syncedAtMs,
       watchFailures: () => this.#default.watchState.failures,
@@ -326,8 +326,8 @@ class RunningAgent implements Agent {
     const { nodeName, deployment } = this.#config;
     const { state, syncedAtMs, message } = this.#default.watchState;
     const wallMs = clock.wallMs();
-    const used = usedGroups(this.#config);
-    const groups = [...this.#groups.values()];
+    const used = usedPools(this.#config);
+    const pools = [...this.#pools.values()];
     return makeStatus({
       version: this.#options.version,
       node: nodeName,
@@ -352,22 +352,22 @@ class RunningAgent implements Agent {
         }),
         ...(message !== undefined && { message }),
       },
-      problems: groups
+      problems: pools
         .filter(({ name }) => used.has(name))
-        .flatMap((group) =>
-          group
+        .flatMap((pool) =>
+          pool
             .problems()
-            .map((problem) => (group === this.#default ? problem : { ...problem, group: group.name })),
+            .map((problem) => (pool === this.#default ? problem : { ...problem, pool: pool.name })),
         ),
       tunnels: {
-        active: groups.reduce((sum, { table }) => sum + table.tunnelCount, 0),
+        active: pools.reduce((sum, { table }) => sum + table.tunnelCount, 0),
         max: this.#default.table.options.maxTunnels,
       },
       ...this.#default.status(wallMs),
-      isUsed: used.has(defaultGroupName),
-      groups: groups
-        .filter((group) => group !== this.#default)
-        .map((group) => ({ name: group.name, ...group.status(wallMs) })),
+      isUsed: used.has(defaultPoolName),
+      pools: pools
+        .filter((pool) => pool !== this.#default)
+        .map((pool) => ({ name: pool.name, ...pool.status(wallMs) })),
     });
   }
 }

@@ -1,4 +1,4 @@
-// What the certificates of a group's endpoints mean for their order: which are used last, and which are proved first.
+// What the certificates of a pool's endpoints mean for their order: which are used last, and which are proved first.
 // Owns the names that clients verify; the certificates and their proofs are health's.
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';

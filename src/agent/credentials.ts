@@ -1,11 +1,11 @@
-// The credentials of one group of endpoints, and what is amiss with them: read from the configured places, the CA kept
+// The credentials of one pool of endpoints, and what is amiss with them: read from the configured places, the CA kept
 // on disk once it has verified something, and what the configuration asks for and the agent does not have.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { credentialOptions } from './options.ts';
-import type { GroupConfig } from '../config/config.ts';
+import type { PoolConfig } from '../config/config.ts';
 import { KeptCaFile } from '../discovery/kept-ca.ts';
 import type { ProbeTarget } from '../health/probe.ts';
 import { canVerify, type Credentials, noCredentials } from '../kubernetes/credentials.ts';
@@ -44,7 +44,7 @@ export interface ProblemFacts {
   readonly endpoints: readonly JudgedEndpoint[];
 }
 
-type Problem = Omit<StatusProblem, 'group'>;
+type Problem = Omit<StatusProblem, 'pool'>;
 
 /** What the configuration asks for and the agent does not have. Pure. */
 export function problemsOfGroup(facts: ProblemFacts): Problem[] {
@@ -87,13 +87,13 @@ export class GroupCredentials {
     return this.#watch?.server;
   }
 
-  /** The API servers of this group are to be verified. */
+  /** The API servers of this pool are to be verified. */
   get isVerificationAsked(): boolean {
     return this.#check === 'https' && asksForVerification(this.#options);
   }
 
   /** Starts reading; what was in use before stays so until then. */
-  start(config: GroupConfig): CredentialWatch {
+  start(config: PoolConfig): CredentialWatch {
     const { clock, random, log, serviceHost, changed } = this.#deps;
     const serviceAccount = {
       dir: defaultServiceAccountDir,

@@ -1,14 +1,14 @@
 // The metrics' view of the running agent: live counters of the data path beside what discovery and health know.
-import { defaultGroupName } from '../config/config.ts';
-import type { GroupMetricSources, MetricSources } from '../observe/metrics.ts';
-import type { ConnectionTable } from '../passthrough/tunnel-table.ts';
+import { defaultPoolName } from '../config/config.ts';
+import type { PoolMetricSources, MetricSources } from '../observe/metrics.ts';
+import type { TunnelTable } from '../passthrough/tunnel-table.ts';
 
 type FromElsewhere = Pick<
-  GroupMetricSources,
+  PoolMetricSources,
   'probes' | 'snapshot' | 'http' | 'problems' | 'isVerificationAsked' | 'certificates'
 >;
 
-export function groupMetricSources(table: ConnectionTable, elsewhere: FromElsewhere): GroupMetricSources {
+export function poolMetricSources(table: TunnelTable, elsewhere: FromElsewhere): PoolMetricSources {
   const { counters } = table;
   return {
     ...elsewhere,
@@ -28,22 +28,22 @@ export function groupMetricSources(table: ConnectionTable, elsewhere: FromElsewh
   };
 }
 
-interface MetricGroup {
+interface MetricPool {
   readonly name: string;
-  readonly table: ConnectionTable;
-  metrics(): GroupMetricSources;
+  readonly table: TunnelTable;
+  metrics(): PoolMetricSources;
 }
 
 type OfProcess = Pick<MetricSources, 'version' | 'syncedAtMs' | 'watchFailures' | 'wallMs'>;
 
-/** `groups`: the API servers' one first; its series have no label `group`. */
-export function agentMetrics(groups: readonly MetricGroup[], ofProcess: OfProcess): MetricSources {
+/** `pools`: the API servers' one first; its series have no label `pool`. */
+export function agentMetrics(pools: readonly MetricPool[], ofProcess: OfProcess): MetricSources {
   return {
     ...ofProcess,
-    tunnelLimit: () => groups[0]?.table.options.maxTunnels ?? 0,
-    groups: groups.map((group) => ({
-      labels: group.name === defaultGroupName ? {} : { group: group.name },
-      sources: group.metrics(),
+    tunnelLimit: () => pools[0]?.table.options.maxTunnels ?? 0,
+    pools: pools.map((pool) => ({
+      labels: pool.name === defaultPoolName ? {} : { pool: pool.name },
+      sources: pool.metrics(),
     })),
   };
 }

@@ -1,5 +1,5 @@
 // From the configuration to the options of each part. Pure.
-import type { GroupConfig, StatusRange } from '../config/config.ts';
+import type { PoolConfig, StatusRange } from '../config/config.ts';
 import { etcdProblem } from '../health/etcd.ts';
 import type { HealthOptions } from '../health/health.ts';
 import type { CheckStep } from '../health/probe.ts';
@@ -10,7 +10,7 @@ function includes(ranges: readonly StatusRange[], status: number): boolean {
   return ranges.some(({ from, to }) => status >= from && status <= to);
 }
 
-export function checkSteps({ health }: Pick<GroupConfig, 'health'>): readonly CheckStep[] {
+export function checkSteps({ health }: Pick<PoolConfig, 'health'>): readonly CheckStep[] {
   const isEtcd = health.expectBody === 'etcd';
   return health.steps.map(({ path, expectStatus }) => {
     const isExpected = (status: number) => includes(expectStatus, status);
@@ -22,7 +22,7 @@ export function checkSteps({ health }: Pick<GroupConfig, 'health'>): readonly Ch
   });
 }
 
-export function healthOptions({ health }: GroupConfig): HealthOptions {
+export function healthOptions({ health }: PoolConfig): HealthOptions {
   const { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs } =
     health;
   return { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs };
@@ -30,20 +30,20 @@ export function healthOptions({ health }: GroupConfig): HealthOptions {
 
 /** `limits`: what the descriptors of this process allow. */
 export function passthroughOptions(
-  { dial, tunnels }: GroupConfig,
+  { dial, tunnels }: PoolConfig,
   limits: { readonly maxTunnels: number; readonly maxHalfOpenDials: number },
 ): Partial<PassthroughOptions> {
   return {
     raceDelayMs: dial.raceDelayMs,
     allDownDeadlineMs: dial.allDownDeadlineMs,
-    maxHalfOpenDials: Math.min(dial.maxConcurrent, limits.maxHalfOpenDials),
+    maxHalfOpenDials: Math.min(dial.maxHalfOpenDials, limits.maxHalfOpenDials),
     firstFlightTimeoutMs: dial.firstFlightTimeoutMs,
     lastCandidateTimeoutMs: dial.lastCandidateTimeoutMs,
-    replayRatio: dial.replayBudgetPercent / 100,
-    replaysPerSecond: dial.replayMinPerSecond,
+    replayBudgetPercent: dial.replayBudgetPercent,
+    replayMinPerSecond: dial.replayMinPerSecond,
     maxTunnels: Math.min(tunnels.max ?? Number.POSITIVE_INFINITY, limits.maxTunnels),
     idleTimeoutMs: tunnels.idleTimeoutMs,
-    halfClosedTimeoutMs: tunnels.halfCloseTimeoutMs,
+    halfCloseTimeoutMs: tunnels.halfCloseTimeoutMs,
     keepAliveDelayMs: tunnels.keepAliveDelayMs,
     keepAliveIntervalMs: tunnels.keepAliveIntervalMs,
     keepAliveCount: tunnels.keepAliveCount,
@@ -52,7 +52,7 @@ export function passthroughOptions(
 
 /** The files to read, and the service account where the configuration and the pod allow it. */
 export function credentialOptions(
-  { credentials }: Pick<GroupConfig, 'credentials'>,
+  { credentials }: Pick<PoolConfig, 'credentials'>,
   serviceAccount: { readonly dir: string; readonly exists: boolean; readonly host?: string },
 ): CredentialOptions {
   const { kubeconfig, caFile, clientCertFile, clientKeyFile, tokenFile, serverName, inCluster } = credentials;

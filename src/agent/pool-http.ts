@@ -1,9 +1,9 @@
-// What the http listeners of one group add to it. The code behind them, http-proxy-3 included, is loaded with the
-// first such listener; a group without one carries nothing of it.
+// What the http listeners of one pool add to it. The code behind them, http-proxy-3 included, is loaded with the
+// first such listener; a pool without one carries nothing of it.
 import type { Logger } from 'pino';
-import type { TunnelCloser } from '../balance/tunnel-closer.ts';
+import type { ClosableTunnels } from '../balance/tunnel-closer.ts';
 import { makePicker, type Pick } from '../balance/picker.ts';
-import type { GroupConfig, ListenerConfig, ListenerTls, RequestHeaderConfig } from '../config/config.ts';
+import type { PoolConfig, ListenerConfig, ListenerTls, RequestHeaderConfig } from '../config/config.ts';
 import type { ProxyCore } from '../http/core.ts';
 import type { HttpListener } from '../http/listener.ts';
 import type { HttpOptions } from '../http/options.ts';
@@ -14,25 +14,25 @@ import { FairleadError } from '../model/errors.ts';
 import type { EndpointTraffic, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import type { SnapshotSource } from '../model/snapshot.ts';
 import type { HttpRequestNumbers } from '../observe/metrics.ts';
-import type { ConnectionTable } from '../passthrough/tunnel-table.ts';
+import type { TunnelTable } from '../passthrough/tunnel-table.ts';
 
-export interface GroupHttpDeps {
+export interface PoolHttpDeps {
   readonly log: Logger;
   readonly outcomes: OutcomeReporter;
   readonly snapshots: SnapshotSource;
-  readonly table: ConnectionTable;
-  config(): GroupConfig;
+  readonly table: TunnelTable;
+  config(): PoolConfig;
   trust(): UpstreamTrust;
 }
 
-export class GroupHttp implements TrafficReader {
-  readonly #deps: GroupHttpDeps;
+export class PoolHttp implements TrafficReader {
+  readonly #deps: PoolHttpDeps;
   readonly #draining = new Set<EndpointId>();
   #core: ProxyCore | undefined;
   #loading: Promise<ProxyCore> | undefined;
   #pick: () => Pick = () => this.#deps.snapshots.current;
 
-  constructor(deps: GroupHttpDeps) {
+  constructor(deps: PoolHttpDeps) {
     this.#deps = deps;
     deps.snapshots.subscribe(() => this.#closeIdle());
   }
@@ -62,7 +62,7 @@ export class GroupHttp implements TrafficReader {
     return core;
   }
 
-  /** The group's configuration has changed. */
+  /** The pool's configuration has changed. */
   configure(): void {
     const core = this.#core;
     if (!core) return;
@@ -76,7 +76,7 @@ export class GroupHttp implements TrafficReader {
       connectTimeoutMs: dial.firstFlightTimeoutMs,
       lastCandidateTimeoutMs: dial.lastCandidateTimeoutMs,
       allDownDeadlineMs: dial.allDownDeadlineMs,
-      halfClosedTimeoutMs: tunnels.halfCloseTimeoutMs,
+      halfCloseTimeoutMs: tunnels.halfCloseTimeoutMs,
       keepAliveDelayMs: tunnels.keepAliveDelayMs,
       keepAliveIntervalMs: tunnels.keepAliveIntervalMs,
       keepAliveCount: tunnels.keepAliveCount,
@@ -120,7 +120,7 @@ export class GroupHttp implements TrafficReader {
   }
 
   /** The connection table's view, with requests in it: a dead endpoint ends both. */
-  get closer(): TunnelCloser {
+  get closer(): ClosableTunnels {
     const { table } = this.#deps;
     return {
       traffic: (id) => this.traffic(id),
@@ -166,13 +166,13 @@ export class GroupHttp implements TrafficReader {
   }
 
   /** Ends the wait of `stop`. */
-  hurry(): void {
+  abort(): void {
     this.#core?.stop();
   }
 }
 
 export interface HttpListenerDeps {
-  readonly http: GroupHttp;
+  readonly http: PoolHttp;
   readonly config: ListenerConfig;
   readonly tls: ListenerTls;
   readonly requestHeader: RequestHeaderConfig;
@@ -186,7 +186,7 @@ export interface HttpListenerDeps {
  * issues it may need the API servers, and with them the other listeners. It is looked for every `retryMs`.
  * `onReady` is told of the listener; the function that is returned gives up looking.
  */
-export async function startGroupHttpListener(
+export async function startPoolHttpListener(
   { http, config, tls, requestHeader, reusePort, log, passthroughAddresses }: HttpListenerDeps,
   onReady: (listener: HttpListener) => void,
 ): Promise<() => void> {

@@ -1,21 +1,21 @@
-// One group of endpoints with all that belongs to it: where they come from, what health says of them, in which
-// order they are tried, the tunnels to them and when these are closed. The API servers are one group; etcd, or
-// another port of the same hosts, is another. It owns its parts; the agent owns the groups and their listeners.
+// One pool of endpoints with all that belongs to it: where they come from, what health says of them, in which
+// order they are tried, the tunnels to them and when these are closed. The API servers are one pool; etcd, or
+// another port of the same hosts, is another. It owns its parts; the agent owns the pools and their listeners.
 // About 400 lines because it only connects: each part's callbacks name the others.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { GroupCredentials } from './credentials.ts';
-import { GroupHttp } from './pool-http.ts';
-import { groupMetricSources } from './metrics.ts';
+import { PoolHttp } from './pool-http.ts';
+import { poolMetricSources } from './metrics.ts';
 import { GroupCertificates } from './certificates.ts';
 import { checkSteps, healthOptions, passthroughOptions } from './options.ts';
-import { GroupPreference } from './preference.ts';
-import { Closer } from '../balance/tunnel-closer.ts';
+import { PoolPreference } from './preference.ts';
+import { TunnelCloser } from '../balance/tunnel-closer.ts';
 import { makePicker, type Pick } from '../balance/picker.ts';
 import { SnapshotPublisher } from '../balance/publisher.ts';
 import { isNext, isOnMemory, isUsable, makeSnapshot } from '../balance/snapshot.ts';
-import { defaultGroupName, type GroupConfig } from '../config/config.ts';
+import { defaultPoolName, type PoolConfig } from '../config/config.ts';
 import { type Discovery, startDiscovery } from '../discovery/discovery.ts';
 import { followEndpoints, type FollowedSet } from '../discovery/follow.ts';
 import { OwnServerName } from '../discovery/own-server-name.ts';
@@ -32,16 +32,16 @@ import {
   type JudgedEndpoint,
   type KnownEndpoint,
 } from '../model/snapshot.ts';
-import { type GroupMetricSources, ProbeCounters } from '../observe/metrics.ts';
-import type { GroupStatusInput } from '../observe/status.ts';
-import { ConnectionTable, type ProcessLoad } from '../passthrough/tunnel-table.ts';
+import { type PoolMetricSources, ProbeCounters } from '../observe/metrics.ts';
+import type { PoolStatusInput } from '../observe/status.ts';
+import { TunnelTable, type ProcessLoad } from '../passthrough/tunnel-table.ts';
 import type { OwnAddresses } from '../passthrough/own-addresses.ts';
 import type { readTunnelLimit } from '../passthrough/tunnel/tunnel-limit.ts';
 
 export type TunnelLimits = Awaited<ReturnType<typeof readTunnelLimit>>;
 
-/** What the groups of a process share. */
-export interface GroupSurroundings {
+/** What the pools of a process share. */
+export interface PoolContext {
   readonly log: Logger;
   readonly version: string;
   readonly nodeName: string;
@@ -52,8 +52,8 @@ export interface GroupSurroundings {
   /** KUBERNETES_SERVICE_HOST, in a pod. */
   readonly serviceHost?: string;
   readonly load: ProcessLoad;
-  /** The listeners of a group put a PROXY protocol header in front of every connection. */
-  sendsProxy(group: string): boolean;
+  /** The listeners of a pool put a PROXY protocol header in front of every connection. */
+  sendsProxy(pool: string): boolean;
   readonly ownAddresses: OwnAddresses;
 }
 
@@ -63,19 +63,19 @@ const random = Math.random;
 const firstCredentialsMs = 2_000;
 const sweepMs = 5_000;
 
-export class EndpointGroup {
+export class EndpointPool {
   readonly name: string;
-  readonly table: ConnectionTable;
-  readonly http: GroupHttp;
-  readonly #surroundings: GroupSurroundings;
+  readonly table: TunnelTable;
+  readonly http: PoolHttp;
+  readonly #context: PoolContext;
   readonly #log: Logger;
-  #config: GroupConfig;
+  #config: PoolConfig;
   readonly #snapshots = new SnapshotPublisher();
   readonly #probes = new ProbeCounters();
   readonly #health: Health;
-  readonly #closer: Closer;
+  readonly #closer: TunnelCloser;
   #pick: () => Pick;
-  readonly #preference: GroupPreference;
+  readonly #preference: PoolPreference;
   readonly #certificates: GroupCertificates;
   readonly #credentials: GroupCredentials;
   #discovery: Discovery | undefined;
@@ -90,12 +90,12 @@ export class EndpointGroup {
   #mayProbe = false;
   #isStopping = false;
 
-  constructor(config: GroupConfig, surroundings: GroupSurroundings, limits: TunnelLimits) {
-    const { log, load, ownAddresses } = surroundings;
+  constructor(config: PoolConfig, context: PoolContext, limits: TunnelLimits) {
+    const { log, load, ownAddresses } = context;
     this.name = config.name;
     this.#config = config;
-    this.#surroundings = surroundings;
-    this.#log = config.name === defaultGroupName ? log : log.child({ group: config.name });
+    this.#context = context;
+    this.#log = config.name === defaultPoolName ? log : log.child({ pool: config.name });
 
     // Bytes flow without health: it is told what happened, and never asked.
     const outcomes: OutcomeReporter = {
@@ -107,7 +107,7 @@ export class EndpointGroup {
         this.#health.clientTls(id, outcome, serverName);
       },
     };
-    this.table = new ConnectionTable({
+    this.table = new TunnelTable({
       clock,
       random,
       log: this.#log,
@@ -116,7 +116,7 @@ export class EndpointGroup {
       load,
       ownAddresses,
     });
-    this.http = new GroupHttp({
+    this.http = new PoolHttp({
       log: this.#log,
       outcomes,
       snapshots: this.#snapshots,
@@ -125,7 +125,7 @@ export class EndpointGroup {
       trust: () => this.#trust(),
     });
     this.#pick = makePicker(config.balance.policy, this.#snapshots, this.table);
-    const { serviceHost } = surroundings;
+    const { serviceHost } = context;
     this.#credentials = new GroupCredentials({
       ...{ clock, random, log: this.#log },
       ...(serviceHost !== undefined && { serviceHost }),
@@ -149,7 +149,7 @@ export class EndpointGroup {
         onChange: (id, state, previous) => {
           if (state.verdict === 'ready' && state.isVerified) this.#discovery?.verified(id);
           this.#publish();
-          this.#closer.look();
+          this.#closer.evaluate();
           if (state.verdict !== previous.verdict) this.#discovery?.kick();
         },
         onProbe: (id, result, durationMs) => {
@@ -165,16 +165,16 @@ export class EndpointGroup {
         onUnauthorized: () => this.#credentials.reload(),
       },
     });
-    const { nodeName, version } = surroundings;
-    this.#preference = new GroupPreference({
+    const { nodeName, version } = context;
+    this.#preference = new PoolPreference({
       clock,
       random,
       log: this.#log,
-      group: config.name,
+      pool: config.name,
       nodeName,
       userAgent: `fairlead/${version}`,
-      zone: () => surroundings.zone(),
-      hostAddresses: () => surroundings.hostAddresses(),
+      zone: () => context.zone(),
+      hostAddresses: () => context.hostAddresses(),
       order: () => this.#snapshots.current.candidates,
       state: (id) => this.#health.state(id),
       options: () => this.#config.balance,
@@ -189,7 +189,7 @@ export class EndpointGroup {
       prove: (id, request) => this.#health.prove(id, request),
       credentials: () => this.#credentials.current,
     });
-    this.#closer = new Closer({
+    this.#closer = new TunnelCloser({
       clock,
       random,
       log: this.#log,
@@ -208,16 +208,16 @@ export class EndpointGroup {
     this.#snapshots.subscribe(() => this.#health.reschedule());
   }
 
-  /** What a new client of this group tries. */
+  /** What a new client of this pool tries. */
   pick(): Pick {
     return this.#pick();
   }
 
-  get config(): GroupConfig {
+  get config(): PoolConfig {
     return this.#config;
   }
 
-  /** The endpoints as discovery knows them; for groups that follow this one. */
+  /** The endpoints as discovery knows them; for pools that follow this one. */
   get current(): EndpointSet {
     return this.#discovery?.current ?? { endpoints: [] };
   }
@@ -227,7 +227,7 @@ export class EndpointGroup {
     return () => void this.#setListeners.delete(listener);
   }
 
-  /** `leader`: the group whose hosts this one takes, when it follows one. */
+  /** `leader`: the pool whose hosts this one takes, when it follows one. */
   start(isOwnListener: (endpoint: HostPort) => boolean, leader?: FollowedSet): void {
     this.#isOwnListener = isOwnListener;
     this.#leader = leader;
@@ -235,12 +235,12 @@ export class EndpointGroup {
     this.#scheduleSweep();
   }
 
-  async reload(next: GroupConfig, limits: TunnelLimits): Promise<void> {
+  async reload(next: PoolConfig, limits: TunnelLimits): Promise<void> {
     const previous = this.#config;
     this.#config = next;
     // A child of a pino logger does not follow its parent.
-    this.#log.level = this.#surroundings.log.level;
-    const isChanged = (...members: readonly (keyof GroupConfig)[]): boolean =>
+    this.#log.level = this.#context.log.level;
+    const isChanged = (...members: readonly (keyof PoolConfig)[]): boolean =>
       members.some((member) => !isDeepStrictEqual(previous[member], next[member]));
     if (isChanged('dial', 'tunnels')) this.table.configure(passthroughOptions(next, limits));
     if (isChanged('balance')) this.#pick = makePicker(next.balance.policy, this.#snapshots, this.table);
@@ -274,7 +274,7 @@ export class EndpointGroup {
 
   #startDiscovery(): void {
     const { discovery, endpoints, follow } = this.#config;
-    const { version } = this.#surroundings;
+    const { version } = this.#context;
     const log = this.#log;
     const credentials = this.#credentials.start(this.#config);
     this.#preference.start(credentials);
@@ -317,7 +317,7 @@ export class EndpointGroup {
   #endpointsChanged(): void {
     this.#watchHealth();
     this.#publish();
-    this.#closer.look();
+    this.#closer.evaluate();
     for (const listener of [...this.#setListeners]) listener();
   }
 
@@ -345,7 +345,7 @@ export class EndpointGroup {
   #publish(): void {
     const set = this.current;
     this.#remembered = new Set(set.endpoints.flatMap(({ id, tier }) => (tier === 'remembered' ? [id] : [])));
-    const { nodeName } = this.#surroundings;
+    const { nodeName } = this.#context;
     const nowMs = clock.nowMs();
     const state = (id: EndpointId) => this.#health.state(id);
     const pick = this.#discovery?.lastPick;
@@ -369,7 +369,7 @@ export class EndpointGroup {
     if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
   }
 
-  /** Names that clients of this group verify, as far as configurations say so. */
+  /** Names that clients of this pool verify, as far as configurations say so. */
   #certainNames(): readonly string[] {
     const name = this.#ownServerName.of(this.#credentials.server);
     // A name of its own in the kubeconfig is what every check verifies.
@@ -393,9 +393,9 @@ export class EndpointGroup {
       token: () => this.#credentials.current.token,
       ...(sni !== undefined && { sni }),
       check,
-      sendProxy: this.#surroundings.sendsProxy(this.name),
+      sendProxy: this.#context.sendsProxy(this.name),
       steps: checkSteps(this.#config),
-      userAgent: `fairlead/${this.#surroundings.version}`,
+      userAgent: `fairlead/${this.#context.version}`,
       checkIdentity: (certificate) => checkIdentity(endpoint, certificate, target.credentials.serverName),
     });
   }
@@ -418,8 +418,8 @@ export class EndpointGroup {
     });
   }
 
-  metrics(): GroupMetricSources {
-    return groupMetricSources(this.table, {
+  metrics(): PoolMetricSources {
+    return poolMetricSources(this.table, {
       probes: this.#probes,
       problems: () => this.problems(),
       isVerificationAsked: () => this.#credentials.isVerificationAsked,
@@ -440,14 +440,14 @@ export class EndpointGroup {
     );
   }
 
-  /** What the configuration asks for and this group does not have. */
+  /** What the configuration asks for and this pool does not have. */
   problems() {
     const { discovery, follow } = this.#config;
     const watch = discovery.watch && !follow ? this.watchState : undefined;
     return this.#credentials.problems(watch, this.#snapshots.current.endpoints);
   }
 
-  status(wallMs: number): GroupStatusInput {
+  status(wallMs: number): PoolStatusInput {
     const { keptCa } = this.#credentials;
     const { missingEverywhere, isClockSuspect } = this.#certificates;
     return {

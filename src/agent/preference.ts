@@ -1,8 +1,8 @@
-// Which endpoints of a group are preferred by their place (this host, this zone), and which of these go first now.
+// Which endpoints of a pool are preferred by their place (this host, this zone), and which of these go first now.
 // Owns what it takes to know: the zones of nodes, while they are asked for, and which endpoints have been lost.
 import type { Logger } from 'pino';
 import { type Fallen, noneFallen, preferenceOf } from '../balance/preference.ts';
-import { type BalanceConfig, defaultGroupName } from '../config/config.ts';
+import { type BalanceConfig, defaultPoolName } from '../config/config.ts';
 import type { HealthState } from '../health/verdict.ts';
 import { NodeZones } from '../kubernetes/node-zones.ts';
 import type { CredentialWatch } from '../kubernetes/watch-credentials.ts';
@@ -14,7 +14,7 @@ export interface PreferenceDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  readonly group: string;
+  readonly pool: string;
   readonly nodeName: string;
   readonly userAgent: string;
   /** The zone of this node as configured. */
@@ -28,7 +28,7 @@ export interface PreferenceDeps {
   readonly onChange: () => void;
 }
 
-export class GroupPreference {
+export class PoolPreference {
   readonly #deps: PreferenceDeps;
   #fallen: Fallen = noneFallen;
   #zones: NodeZones | undefined;
@@ -37,10 +37,10 @@ export class GroupPreference {
     this.#deps = deps;
   }
 
-  /** Zones of Node objects are the API servers': for other groups only what discovery says counts. */
+  /** Zones of Node objects are the API servers': for other pools only what discovery says counts. */
   start(credentials: CredentialWatch): void {
-    const { group, options } = this.#deps;
-    if (options().prefer === 'zone' && group === defaultGroupName)
+    const { pool, options } = this.#deps;
+    if (options().prefer === 'zone' && pool === defaultPoolName)
       this.#zones = new NodeZones({ ...this.#deps, credentials });
   }
 
@@ -81,7 +81,7 @@ export class GroupPreference {
     const zone = configuredZone() ?? zones?.own;
     const zoneOf = (endpoint: Endpoint) => endpoint.zone ?? zones?.zoneOf(endpoint.host);
     const listed = endpoints.filter(({ tier }) => tier !== 'remembered');
-    if (listed.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.look();
+    if (listed.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.evaluate();
     return endpoints
       .filter((endpoint) => zone !== undefined && zoneOf(endpoint) === zone)
       .map(({ id }) => id);

@@ -3,7 +3,7 @@
 // measurements behind them: docs/health.md, "When tunnels are closed".
 import type { HealthState } from '../health/verdict.ts';
 
-export interface ClosingOptions {
+export interface ClosePolicyOptions {
   /** How long an endpoint is `unready`, or absent from discovery, before its tunnels drain. */
   readonly unreadyAfterMs: number;
   /**
@@ -31,7 +31,7 @@ export const sickWindowMs = 400;
 /** What went wrong elsewhere within this time before the trouble may be the same trouble. */
 export const sharedWithinMs = 10_000;
 
-export type Closing =
+export type CloseDecision =
   /** `askAtMs`: more is due when the other endpoints have answered a question asked from then on. */
   | { readonly action: 'keep'; readonly askAtMs?: number }
   /** Both sides of every tunnel, now: nobody lives there. */
@@ -49,10 +49,10 @@ export interface Holder {
 interface Situation extends Holder {
   readonly others: readonly HealthState[];
   readonly nowMs: number;
-  readonly options: ClosingOptions;
+  readonly options: ClosePolicyOptions;
 }
 
-const keep: Closing = { action: 'keep' };
+const keep: CloseDecision = { action: 'keep' };
 const never = Number.NEGATIVE_INFINITY;
 
 /**
@@ -89,7 +89,7 @@ function sharedTroubleMs(state: HealthState, others: readonly HealthState[]): nu
  * One API server is sick and answers, others were well before: its tunnels leave at once, when the others have proved
  * that they are well still. Undefined: that case is not given.
  */
-function planSick({ state, others, nowMs, options }: Situation): Closing | undefined {
+function planSick({ state, others, nowMs, options }: Situation): CloseDecision | undefined {
   const { sickness, badInRow, suspicion, sinceMs } = state;
   if (state.verdict !== 'unready' || sickness === undefined || badInRow === 0) return undefined;
   if (sharedTroubleMs(state, others) !== undefined) return undefined;
@@ -105,7 +105,7 @@ function planSick({ state, others, nowMs, options }: Situation): Closing | undef
 }
 
 /** Unready, or dropped by discovery, for a while: it drains slowly. */
-function planSlow({ state, removedAtMs, others, nowMs, options }: Situation): Closing {
+function planSlow({ state, removedAtMs, others, nowMs, options }: Situation): CloseDecision {
   const isUnready = state.verdict === 'unready' && state.badInRow >= options.fall;
   const sinceMs = Math.min(isUnready ? state.sinceMs : Infinity, removedAtMs ?? Infinity);
   if (sinceMs === Infinity) return keep;
@@ -117,12 +117,12 @@ function planSlow({ state, removedAtMs, others, nowMs, options }: Situation): Cl
 }
 
 /** What is due for the tunnels of `holder`, given all other listed endpoints. */
-export function planClosing(
+export function planClose(
   holder: Holder,
   others: readonly HealthState[],
   nowMs: number,
-  options: ClosingOptions,
-): Closing {
+  options: ClosePolicyOptions,
+): CloseDecision {
   const { state, removedAtMs } = holder;
   if (state.verdict === 'dead') {
     return others.some((other) => isProvenBetter(other, state)) ? { action: 'reset' } : keep;

@@ -1,4 +1,4 @@
-// Carries out what closing.ts and rebalance.ts plan: looks at the endpoints with tunnels once a second and
+// Carries out what close-policy.ts and rebalance-policy.ts plan: looks at the endpoints with tunnels once a second and
 // whenever health changes, and tells the connection table. It owns the clock tick and nothing else.
 import type { Logger } from 'pino';
 import type { HealthState } from '../health/verdict.ts';
@@ -6,12 +6,12 @@ import { type Clock, jittered, type Random, type Timer } from '../model/clock.ts
 import type { EndpointId } from '../model/endpoint.ts';
 import type { TrafficReader } from '../model/outcome.ts';
 import type { SnapshotSource } from '../model/snapshot.ts';
-import { type ClosingOptions, planClosing } from './close-policy.ts';
+import { type ClosePolicyOptions, planClose } from './close-policy.ts';
 import type { BalancePolicy } from './picker.ts';
 import { planMove } from './rebalance-policy.ts';
 
 /** The part of the connection table that closes tunnels. */
-export interface TunnelCloser extends TrafficReader {
+export interface ClosableTunnels extends TrafficReader {
   /** Every endpoint that carries, or has carried, tunnels. */
   records(): Iterable<{ readonly id: EndpointId; readonly activeTunnels: number }>;
   /** Resets both sides of all its tunnels; how many. */
@@ -26,18 +26,18 @@ export interface TunnelCloser extends TrafficReader {
   closeOneQuiet(endpoint: EndpointId): boolean;
 }
 
-export interface CloserDeps {
+export interface TunnelCloserDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   readonly snapshots: SnapshotSource;
-  readonly table: TunnelCloser;
+  readonly table: ClosableTunnels;
   state(endpoint: EndpointId): HealthState | undefined;
   /** Asks for a full handshake with an endpoint: tunnels are to move there. */
   prove(endpoint: EndpointId): void;
   /** Asks all endpoints how they are; `look()` follows when they have answered. */
   ask(): void;
-  options(): ClosingOptions & {
+  options(): ClosePolicyOptions & {
     readonly policy: BalancePolicy;
     readonly rebalance: { readonly enabled: boolean; readonly overMs: number };
   };
@@ -52,8 +52,8 @@ const settledAfterMs = 30_000;
 /** How long a full handshake stands for the certificate that the next client meets there, while tunnels are rebalanced. */
 const provedForMs = 10_000;
 
-export class Closer {
-  readonly #deps: CloserDeps;
+export class TunnelCloser {
+  readonly #deps: TunnelCloserDeps;
   readonly #removedAtMs = new Map<EndpointId, number>();
   /** Endpoints whose drain is planned, and since when: it needs a later proof of where their clients will go. */
   readonly #waitsSinceMs = new Map<EndpointId, number>();
@@ -65,13 +65,13 @@ export class Closer {
   #busySinceMs: number | undefined;
   #isStopped = false;
 
-  constructor(deps: CloserDeps) {
+  constructor(deps: TunnelCloserDeps) {
     this.#deps = deps;
     this.#schedule();
   }
 
   /** Looks now: health or discovery has changed. */
-  look(): void {
+  evaluate(): void {
     if (this.#isStopped) return;
     const { clock, snapshots, table, state } = this.#deps;
     const nowMs = clock.nowMs();
@@ -97,7 +97,7 @@ export class Closer {
         other === id ? [] : (state(other) ?? []),
       );
       const holder = { state: health, ...(removedAtMs !== undefined && { removedAtMs }) };
-      const closing = planClosing(holder, others, nowMs, options);
+      const closing = planClose(holder, others, nowMs, options);
       if (closing.action === 'keep' && closing.askAtMs !== undefined) {
         askAtMs = Math.min(askAtMs, closing.askAtMs);
         // The proof that a drain needs is asked for in time.
@@ -166,13 +166,13 @@ export class Closer {
   #schedule(): void {
     this.#tick = this.#deps.clock.schedule(tickMs, () => {
       if (this.#isStopped) return;
-      this.look();
+      this.evaluate();
       this.#rebalance();
       this.#schedule();
     });
   }
 
-  #carryOut(id: EndpointId, closing: ReturnType<typeof planClosing>): void {
+  #carryOut(id: EndpointId, closing: ReturnType<typeof planClose>): void {
     const { table, log } = this.#deps;
     switch (closing.action) {
       case 'reset': {

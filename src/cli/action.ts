@@ -1,8 +1,8 @@
 // What the tree of commands is made of.
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 /** What a command does: its options (with its arguments as `arguments`), to an exit code. */
-export type Action = (options: never, surroundings: Surroundings) => Promise<number>;
+export type Action = (options: never, context: CommandContext) => Promise<number>;
 
 /** An action that is loaded when its command runs. */
-export type Doing = (load: () => Promise<Action>) => (...given: unknown[]) => Promise<void>;
+export type LazyAction = (load: () => Promise<Action>) => (...given: unknown[]) => Promise<void>;

@@ -1,11 +1,11 @@
 // The commands that put Fairlead to use on a node that has managed without, and take it away again.
 import { type Command, Option } from 'commander';
 import { addConfigOptions } from './config-options.ts';
-import type { Doing } from './action.ts';
+import type { LazyAction } from './action.ts';
 
 const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
 
-export function addAdoptionCommands(program: Command, doing: Doing): void {
+export function addAdoptionCommands(program: Command, lazyAction: LazyAction): void {
   const kubeconfig = program
     .command('kubeconfig')
     .description('Point the clients of this node at Fairlead, and back.')
@@ -22,7 +22,7 @@ export function addAdoptionCommands(program: Command, doing: Doing): void {
     .option('--undo', 'Put the original back.')
     .option('--dry-run', 'Show what would change, and change nothing.')
     .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
-    .action(doing(async () => (await import('./kubeconfig-point.ts')).kubeconfigPoint))
+    .action(lazyAction(async () => (await import('./kubeconfig-point.ts')).kubeconfigPoint))
     .addHelpText(
       'after',
       `
@@ -49,7 +49,7 @@ Examples:
     .option('--first-control-plane <ADDRESS>', 'access_ip of the first control-plane node, else its ip.')
     .option('--unmanaged-lb <HOST[:PORT]>', 'Load balancer that the variables do not know.')
     .option('--json', 'Print JSON.')
-    .action(doing(async () => (await import('./endpoint.ts')).endpoint))
+    .action(lazyAction(async () => (await import('./endpoint.ts')).endpoint))
     .addHelpText(
       'after',
       `
@@ -69,7 +69,7 @@ Examples:
       new Option('--type <TYPE>', 'Whose file it is. Default: as it looks.').choices(['nginx', 'haproxy']),
     )
     .option('--kubeconfig <FILE>', 'Kubeconfig that the configuration is to take CA and credentials from.')
-    .action(doing(async () => (await import('./import-config.ts')).importConfig))
+    .action(lazyAction(async () => (await import('./import-config.ts')).importConfig))
     .addHelpText(
       'after',
       `
@@ -86,7 +86,7 @@ Examples:
     .description('Examine this node: what keeps Fairlead from serving it, or clients from using Fairlead.')
     .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
     .option('--json', 'Print JSON.')
-    .action(doing(async () => (await import('./doctor.ts')).doctor))
+    .action(lazyAction(async () => (await import('./doctor.ts')).doctor))
     .addHelpText(
       'after',
       `
@@ -113,7 +113,7 @@ Examples:
     .option('--ca-key <FILE>', 'Key of the CA.')
     .option('--days <DAYS>', 'How long it is valid, at most as long as the CA. Default: 365.')
     .option('--force', 'Replace files that exist.')
-    .action(doing(async () => (await import('./cert.ts')).cert))
+    .action(lazyAction(async () => (await import('./cert.ts')).cert))
     .addHelpText(
       'after',
       `
@@ -132,7 +132,7 @@ Examples:
     .option('--undo', 'Put the file back as it was.')
     .option('--dry-run', 'Show what would change, and change nothing.')
     .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
-    .action(doing(async () => (await import('./hosts.ts')).hosts))
+    .action(lazyAction(async () => (await import('./hosts.ts')).hosts))
     .addHelpText(
       'after',
       `

@@ -5,7 +5,7 @@ import { replaceFile } from '../lib/replace-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface CertOptions {
   readonly certFile: string;
@@ -21,7 +21,7 @@ const defaultNames = ['localhost', '127.0.0.1', '::1'];
 const defaultDays = '365';
 const dnsName = /^(?=.{1,253}$)(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
 
-export async function cert(options: CertOptions, { print }: Surroundings): Promise<number> {
+export async function cert(options: CertOptions, { print }: CommandContext): Promise<number> {
   const { certFile, keyFile, name: names = defaultNames, caCert, caKey, days = defaultDays, force } = options;
   const problems = [
     ...names

@@ -1,8 +1,8 @@
 // The commands that change something for all nodes of a cluster at once.
 import { type Command, Argument } from 'commander';
-import type { Doing } from './action.ts';
+import type { LazyAction } from './action.ts';
 
-export function addClusterCommands(program: Command, doing: Doing): void {
+export function addClusterCommands(program: Command, lazyAction: LazyAction): void {
   const cluster = program
     .command('cluster')
     .description('Point what is configured once for all nodes at Fairlead, and back.')
@@ -25,7 +25,7 @@ export function addClusterCommands(program: Command, doing: Doing): void {
     .option('--restart', 'With --apply or --undo: restart the pods that read it, once for each change.')
     .option('--unchecked', 'Apply although nodes have no listener there, or certificates lack the name.')
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
-    .action(doing(async () => (await import('./cluster-point.ts')).clusterPoint))
+    .action(lazyAction(async () => (await import('./cluster-point.ts')).clusterPoint))
     .addHelpText(
       'after',
       `

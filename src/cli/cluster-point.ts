@@ -21,7 +21,7 @@ import { FairleadError } from '../model/errors.ts';
 import { type ApiCommandOptions, type Connection, connectApi } from './connect-api.ts';
 import { exitCodes } from './exit-codes.ts';
 import { parseServer } from './server-option.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface ClusterPointOptions extends ApiCommandOptions {
   readonly arguments?: readonly [string];
@@ -42,10 +42,7 @@ const maxListed = 10;
 
 const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
 
-export async function clusterPoint(
-  options: ClusterPointOptions,
-  surroundings: Surroundings,
-): Promise<number> {
+export async function clusterPoint(options: ClusterPointOptions, context: CommandContext): Promise<number> {
   const { apply = false, undo = false, print = false, arguments: [what] = [''] } = options;
   const target = targets[what];
   if (!target) throw usage(`there is nothing called "${what}" to point`);
@@ -57,31 +54,25 @@ export async function clusterPoint(
     throw usage(`--namespace is for cilium and calico: that of ${what} is always the same`);
   const isMade = apply || (undo && !print);
   if (options.restart && !isMade) throw usage('--restart needs --apply or --undo, and no --print');
-  const connection = await connectApi(options, surroundings);
+  const connection = await connectApi(options, context);
   if (!connection) throw usage('no API is known: give --kubeconfig');
   const { api } = connection;
 
   const changes = undo
     ? await target.planUndo(api, options.namespace)
-    : await planPointing(target, options, connection, surroundings);
+    : await planPointing(target, options, connection, context);
   for (const change of changes) {
     if (isMade) await applyChange(api, change);
-    surroundings.print(describe(change, { isMade, isUndone: undo }));
+    context.print(describe(change, { isMade, isUndone: undo }));
     for (const warning of change.warnings)
-      surroundings.printError(`${labelOf(change.ref)}: warning: ${warning}\n`);
+      context.printError(`${labelOf(change.ref)}: warning: ${warning}\n`);
   }
   if (changes.every(({ fingerprint }) => fingerprint === '')) return exitCodes.ok.code;
   if (!isMade && changes.some(({ action }) => action !== 'nothing')) {
-    surroundings.print(`Nothing was changed; ${undo ? 'without --print' : 'with --apply'} it is.\n`);
+    context.print(`Nothing was changed; ${undo ? 'without --print' : 'with --apply'} it is.\n`);
   }
-  await restartReaders(
-    target,
-    changes,
-    { isAsked: options.restart === true, isMade },
-    connection,
-    surroundings,
-  );
-  if (!undo) for (const note of target.notes) surroundings.print(`Note: ${note}\n`);
+  await restartReaders(target, changes, { isAsked: options.restart === true, isMade }, connection, context);
+  if (!undo) for (const note of target.notes) context.print(`Note: ${note}\n`);
   return exitCodes.ok.code;
 }
 
@@ -89,7 +80,7 @@ async function planPointing(
   target: ClusterTarget,
   options: ClusterPointOptions,
   { api, servers, ca }: Connection,
-  { printError }: Surroundings,
+  { printError }: CommandContext,
 ): Promise<readonly ObjectChange[]> {
   const { server: url = 'https://127.0.0.1:6443', tlsServerName, namespace } = options;
   const { address, server } = parseServer(url);
@@ -159,7 +150,7 @@ async function restartReaders(
   changes: readonly ObjectChange[],
   { isAsked, isMade }: { readonly isAsked: boolean; readonly isMade: boolean },
   { api }: Connection,
-  { print }: Surroundings,
+  { print }: CommandContext,
 ): Promise<void> {
   const fingerprint = digestOf({ all: changes.map((change) => change.fingerprint) });
   for (const ref of target.readers(changes)) {

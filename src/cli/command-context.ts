@@ -1,7 +1,7 @@
 // What a command may use of its process. Passed in, so that commands run in tests without one.
 import type { Environment } from '../config/environment.ts';
 
-export interface Surroundings {
+export interface CommandContext {
   readonly env: Environment;
   readonly hostname: string;
   readonly version: string;

@@ -4,14 +4,14 @@ import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { loadOrFail } from './load-or-fail.ts';
 import { namedFileProblems } from './named-files.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
-export async function configCheck(options: ConfigOptions, surroundings: Surroundings): Promise<number> {
-  const loaded = await loadOrFail(loadInput(options, surroundings));
+export async function configCheck(options: ConfigOptions, context: CommandContext): Promise<number> {
+  const loaded = await loadOrFail(loadInput(options, context));
   const problems = await namedFileProblems(loaded);
-  for (const problem of problems) surroundings.printError(`warning: ${problem}\n`);
+  for (const problem of problems) context.printError(`warning: ${problem}\n`);
   const but = problems.length === 0 ? '' : `, but for ${count(problems.length)} that it names`;
-  surroundings.print(`${loaded.file ?? 'The configuration'} is good${but}.\n`);
+  context.print(`${loaded.file ?? 'The configuration'} is good${but}.\n`);
   return exitCodes.ok.code;
 }
 

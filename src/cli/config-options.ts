@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LoadInput } from '../config/load.ts';
 import { type SettingKey, settingKeys, settingOf } from '../config/settings.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 /** What commander hands to the action. */
 export interface ConfigOptions {
@@ -70,7 +70,7 @@ export function addConfigOptions(command: Command, keys: readonly SettingKey[] =
 }
 
 /** What the loader is to load. */
-export function loadInput(options: ConfigOptions, { env, hostname }: Surroundings): LoadInput {
+export function loadInput(options: ConfigOptions, { env, hostname }: CommandContext): LoadInput {
   const given = flagOptions(settingKeys).flatMap(({ key, option }) => {
     const texts = options[option.attributeName()];
     return texts === undefined ? [] : [[key, texts]];

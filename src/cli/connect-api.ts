@@ -12,7 +12,7 @@ import { nodePaths } from '../adopt/node-paths.ts';
 import { defaultServiceAccountDir, loadCredentials } from '../kubernetes/load-credentials.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 export interface ApiCommandOptions {
   readonly kubeconfig?: string;
@@ -26,7 +26,7 @@ export interface Connection {
   readonly ca?: string;
 }
 
-export interface PodSurroundings {
+export interface PodContext {
   readonly serviceAccountDir?: string;
   /** Where the node's file system is: the API server that kubelet uses is asked where the ClusterIP does not answer. */
   readonly nodeRoot?: string;
@@ -37,8 +37,8 @@ export interface PodSurroundings {
 /** Undefined where there is neither. */
 export async function connectApi(
   { kubeconfig }: ApiCommandOptions,
-  { env, version }: Pick<Surroundings, 'env' | 'version'>,
-  { serviceAccountDir = defaultServiceAccountDir, nodeRoot, configFile }: PodSurroundings = {},
+  { env, version }: Pick<CommandContext, 'env' | 'version'>,
+  { serviceAccountDir = defaultServiceAccountDir, nodeRoot, configFile }: PodContext = {},
 ): Promise<Connection | undefined> {
   const isInPod = existsSync(join(serviceAccountDir, 'token'));
   if (kubeconfig === undefined && !isInPod) return undefined;

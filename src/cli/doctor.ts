@@ -14,7 +14,7 @@ import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fetchStatus } from './fetch-status.ts';
 import { loadOrFail } from './load-or-fail.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface DoctorOptions extends ConfigOptions {
   readonly root?: string;
@@ -28,18 +28,18 @@ const exitCodeFor = {
   error: exitCodes.doctorErrs.code,
 } as const;
 
-export async function doctor(options: DoctorOptions, surroundings: Surroundings): Promise<number> {
+export async function doctor(options: DoctorOptions, context: CommandContext): Promise<number> {
   const root = resolve(options.root ?? '/');
-  const { config } = await loadOrFail({ ...loadInput(options, surroundings), mustFindEndpoints: false });
+  const { config } = await loadOrFail({ ...loadInput(options, context), mustFindEndpoints: false });
   const examination = await examine({
     root,
     config,
-    credentials: await credentialsOf(config, root, surroundings),
+    credentials: await credentialsOf(config, root, context),
     agent: await agentFacts(config),
-    userAgent: `fairlead/${surroundings.version}`,
+    userAgent: `fairlead/${context.version}`,
     nowMs: Date.now(),
   });
-  surroundings.print(options.json ? examinationJson(examination) : formatExamination(examination));
+  context.print(options.json ? examinationJson(examination) : formatExamination(examination));
   return exitCodeFor[worst(examination.findings)];
 }
 
@@ -47,7 +47,7 @@ export async function doctor(options: DoctorOptions, surroundings: Surroundings)
 async function credentialsOf(
   config: Config,
   root: string,
-  { env }: Surroundings,
+  { env }: CommandContext,
 ): Promise<CredentialOptions> {
   const dir = defaultServiceAccountDir;
   const host = env.KUBERNETES_SERVICE_HOST;

@@ -8,7 +8,7 @@ import { parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { problemsError } from './load-or-fail.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface EndpointOptions {
   readonly vars: readonly string[];
@@ -20,7 +20,7 @@ interface EndpointOptions {
 
 const badUsage = (message: string) => new FairleadError('CONFIG_INVALID', message);
 
-export async function endpoint(options: EndpointOptions, surroundings: Surroundings): Promise<number> {
+export async function endpoint(options: EndpointOptions, context: CommandContext): Promise<number> {
   const read = readVars(await Promise.all(options.vars.map(readVarsFile)));
   if (!read.ok) throw problemsError(read.problems);
   const etcd = etcdAccess(read.value.etcd);
@@ -36,17 +36,16 @@ export async function endpoint(options: EndpointOptions, surroundings: Surroundi
   if (options.json) {
     const { ok: _, ...rest } = etcd ?? { ok: true };
     const shown = { role, ...access, ...(etcd && { etcd: rest }) };
-    surroundings.print(`${JSON.stringify(shown, null, 2)}\n`);
+    context.print(`${JSON.stringify(shown, null, 2)}\n`);
     return exitCodes.ok.code;
   }
   const lines = access?.endpoints ?? etcdLines(etcd);
-  surroundings.print(lines.map((line) => `${line}\n`).join(''));
-  for (const { trap, text } of access?.warnings ?? [])
-    surroundings.printError(`warning: ${text} (${trap})\n`);
+  context.print(lines.map((line) => `${line}\n`).join(''));
+  for (const { trap, text } of access?.warnings ?? []) context.printError(`warning: ${text} (${trap})\n`);
   if (access?.kubespray) {
-    surroundings.printError(`warning: Kubespray itself writes ${access.kubespray} for this role\n`);
+    context.printError(`warning: Kubespray itself writes ${access.kubespray} for this role\n`);
   }
-  for (const text of etcd?.warnings ?? []) surroundings.printError(`warning: ${text}\n`);
+  for (const text of etcd?.warnings ?? []) context.printError(`warning: ${text}\n`);
   return exitCodes.ok.code;
 }
 

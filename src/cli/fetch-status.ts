@@ -39,9 +39,9 @@ const shownStatus = v.looseObject({
   /** Missing in an agent of an older version. */
   deployment: v.optional(v.string()),
   policy: v.string(),
-  listeners: v.array(v.looseObject({ address: v.string(), group: v.optional(v.string()) })),
+  listeners: v.array(v.looseObject({ address: v.string(), pool: v.optional(v.string()) })),
   endpoints: v.array(shownEndpoint),
-  groups: v.optional(
+  pools: v.optional(
     v.array(
       v.looseObject({
         name: v.string(),
@@ -72,7 +72,7 @@ const shownStatus = v.looseObject({
         message: v.string(),
         fix: v.string(),
         isSinceStart: v.boolean(),
-        group: v.optional(v.string()),
+        pool: v.optional(v.string()),
       }),
     ),
   ),

@@ -6,7 +6,7 @@ import { applyHosts, defaultHostName, hostsFile, planHosts } from '../adopt/host
 import { canonicalHost } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface HostsCommandOptions {
   readonly name?: string;
@@ -18,7 +18,7 @@ interface HostsCommandOptions {
 
 const dnsName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
 
-export async function hosts(options: HostsCommandOptions, surroundings: Surroundings): Promise<number> {
+export async function hosts(options: HostsCommandOptions, context: CommandContext): Promise<number> {
   const { name = defaultHostName, address = ['127.0.0.1'], undo = false, dryRun = false } = options;
   const problems = [
     ...(dnsName.test(name) && isIP(name) === 0 && !isLoopback(name)
@@ -32,17 +32,17 @@ export async function hosts(options: HostsCommandOptions, surroundings: Surround
   const plan = await planHosts({ root: resolve(options.root ?? '/'), name, addresses });
   if (plan.after.equals(plan.before)) {
     const state = undo ? 'has nothing of Fairlead for' : 'has this already:';
-    surroundings.print(`${hostsFile} ${state} ${name}: nothing to do\n`);
+    context.print(`${hostsFile} ${state} ${name}: nothing to do\n`);
     return exitCodes.ok.code;
   }
   if (dryRun) {
-    surroundings.print(plan.diff);
+    context.print(plan.diff);
     return exitCodes.ok.code;
   }
   const how = await applyHosts(plan, { nowMs: Date.now() });
   const meaning = undo ? 'is as it was' : `means ${addresses.join(' and ')}`;
   const note =
     how === 'in place' ? ' (written in place: the file cannot be replaced, as where it is mounted)' : '';
-  surroundings.print(`${hostsFile}: ${name} ${meaning}${note}\n`);
+  context.print(`${hostsFile}: ${name} ${meaning}${note}\n`);
   return exitCodes.ok.code;
 }

@@ -6,7 +6,7 @@ import { formatNote } from '../import/draft.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface ImportOptions {
   readonly arguments: readonly [string];
@@ -19,7 +19,7 @@ const loaders = {
   haproxy: async () => (await import('../import/haproxy.ts')).importHaproxy,
 } as const;
 
-export async function importConfig(options: ImportOptions, surroundings: Surroundings): Promise<number> {
+export async function importConfig(options: ImportOptions, context: CommandContext): Promise<number> {
   const [file] = options.arguments;
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new FairleadError('CONFIG_UNREADABLE', `${file} cannot be read: ${messageOf(cause)}`, { cause });
@@ -34,7 +34,7 @@ export async function importConfig(options: ImportOptions, surroundings: Surroun
     throw new FairleadError('CONFIG_INVALID', `${file} cannot be taken over as ${kind}'s: ${result.problem}`);
   }
   const { yaml, notes } = result.value;
-  surroundings.print(yaml);
-  for (const note of notes) surroundings.printError(`${formatNote(name, note)}\n`);
+  context.print(yaml);
+  for (const note of notes) context.printError(`${formatNote(name, note)}\n`);
   return exitCodes.ok.code;
 }

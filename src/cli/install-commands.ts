@@ -1,8 +1,8 @@
 // The commands that put Fairlead on nodes and take it off them.
 import type { Command } from 'commander';
-import type { Doing } from './action.ts';
+import type { LazyAction } from './action.ts';
 
-export function addInstallCommands(program: Command, doing: Doing): void {
+export function addInstallCommands(program: Command, lazyAction: LazyAction): void {
   program
     .command('install')
     .description('Put the agent on this node as a static pod, wait until it serves, and keep it so.')
@@ -37,7 +37,7 @@ export function addInstallCommands(program: Command, doing: Doing): void {
     )
     .option('--report', 'Show what every node has reported, and do nothing else.')
     .option('--json', 'With --report: print JSON.')
-    .action(doing(async () => (await import('./install.ts')).install))
+    .action(lazyAction(async () => (await import('./install.ts')).install))
     .addHelpText(
       'after',
       `
@@ -66,7 +66,7 @@ Examples:
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
     .option('--stay', 'Stay when all is done, until SIGTERM: for a DaemonSet.')
     .option('--ready-address <ADDRESS>', 'Answer /readyz there: ready when all is done.')
-    .action(doing(async () => (await import('./uninstall.ts')).uninstall))
+    .action(lazyAction(async () => (await import('./uninstall.ts')).uninstall))
     .addHelpText(
       'after',
       `

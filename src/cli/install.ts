@@ -9,7 +9,7 @@ import { Installer, type PassResult } from '../installer/installer.ts';
 import { loadConfig } from '../config/load.ts';
 import { type PointKubeletDeps, pointKubelet } from '../installer/point-kubelet.ts';
 import { restartKubelet } from '../installer/restart-kubelet.ts';
-import { Turns } from '../installer/rollout-semaphore.ts';
+import { RolloutSemaphore } from '../installer/rollout-semaphore.ts';
 import { NodeFiles } from '../installer/node-files.ts';
 import { formatReports, readReports } from '../installer/report.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -17,7 +17,7 @@ import { createLog } from '../observe/log.ts';
 import { exitCodes } from './exit-codes.ts';
 import { type ApiCommandOptions, connectApi } from './connect-api.ts';
 import { type Readiness, startReadiness } from './readiness.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 export interface InstallOptions extends ApiCommandOptions {
   readonly config?: string;
@@ -41,16 +41,16 @@ export interface InstallOptions extends ApiCommandOptions {
 
 const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
 
-export async function install(options: InstallOptions, surroundings: Surroundings): Promise<number> {
-  const { env, hostname, version, signals, isTerminal } = surroundings;
-  const connection = await connectApi(options, surroundings, {
+export async function install(options: InstallOptions, context: CommandContext): Promise<number> {
+  const { env, hostname, version, signals, isTerminal } = context;
+  const connection = await connectApi(options, context, {
     nodeRoot: resolve(options.root ?? '/'),
     ...(options.config !== undefined && { configFile: options.config }),
   });
   if (options.report) {
     if (!connection) throw usage('--report needs an API: give --kubeconfig');
     const reports = await readReports(connection.api);
-    surroundings.print(options.json ? `${JSON.stringify(reports, null, 2)}\n` : formatReports(reports));
+    context.print(options.json ? `${JSON.stringify(reports, null, 2)}\n` : formatReports(reports));
     return reports.every(({ state }) => state === 'serving') ? exitCodes.ok.code : exitCodes.notReady.code;
   }
   const { config } = options;
@@ -100,7 +100,7 @@ export async function install(options: InstallOptions, surroundings: Surrounding
       await installer.watch(seconds('--interval', options.interval ?? '10'));
       return exitCodes.ok.code;
     }
-    return outcomeOf(await installer.pass(), surroundings);
+    return outcomeOf(await installer.pass(), context);
   } finally {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.off(signal, onStop);
     await readiness?.stop();
@@ -108,7 +108,7 @@ export async function install(options: InstallOptions, surroundings: Surrounding
   }
 }
 
-function outcomeOf({ state, message, error, kubelet }: PassResult, { print }: Surroundings): number {
+function outcomeOf({ state, message, error, kubelet }: PassResult, { print }: CommandContext): number {
   if (error) throw error;
   if (state !== 'serving') throw new FairleadError('INSTALL_FAILED', message);
   print(`${message}\n`);
@@ -136,7 +136,7 @@ async function pointingAfterwards(
   if (!api) throw usage('--point-kubelets needs an API: give --kubeconfig');
   const nowMs = () => Date.now();
   const confirmWithinMs = seconds('--confirm-within', confirmWithin ?? '90');
-  const turns = new Turns(api, node, nowMs, Math.ceil(confirmWithinMs / 1000) + 120);
+  const turns = new RolloutSemaphore(api, node, nowMs, Math.ceil(confirmWithinMs / 1000) + 120);
   const seen = {};
   const views = async () =>
     (await Promise.all([viewAgent(adminPorts.a), viewAgent(adminPorts.b)])).filter(

@@ -14,7 +14,7 @@ import { exitCodes } from './exit-codes.ts';
 import { fetchStatus, type ShownStatus } from './fetch-status.ts';
 import { problemsError } from './load-or-fail.ts';
 import { adminAddress } from './status.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface PointCommandOptions extends ConfigOptions {
   readonly arguments?: readonly [readonly string[]];
@@ -31,7 +31,7 @@ interface PointCommandOptions extends ConfigOptions {
 
 export async function kubeconfigPoint(
   options: PointCommandOptions,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
   const root = resolve(options.root ?? '/');
   const given = options.arguments?.[0] ?? [];
@@ -40,7 +40,7 @@ export async function kubeconfigPoint(
     root === '/' ? resolve(file) : resolve('/', file),
   );
   if (!options.undo && !options.controlPlane && (await nodeRole(root)) === 'control-plane') {
-    surroundings.print(
+    context.print(
       `This is a control-plane node (${nodePaths.apiServerManifest} is there): its kubeconfigs are left alone, ` +
         'as they use the API server beside them. --control-plane points them all the same.\n',
     );
@@ -48,16 +48,16 @@ export async function kubeconfigPoint(
   }
   const plans = options.undo
     ? await planRestoring({ files, root })
-    : await planFrom(options, { files, root }, surroundings);
+    : await planFrom(options, { files, root }, context);
 
   for (const plan of plans) {
     if (!options.dryRun) await applyPlan(plan, { nowMs: Date.now() });
-    surroundings.print(describe(plan, options.dryRun === true));
-    for (const warning of plan.warnings) surroundings.printError(`${plan.file}: warning: ${warning}\n`);
+    context.print(describe(plan, options.dryRun === true));
+    for (const warning of plan.warnings) context.printError(`${plan.file}: warning: ${warning}\n`);
   }
   const isChanged = plans.some(({ action }) => action !== 'nothing');
   if (isChanged && !options.dryRun) {
-    surroundings.print('Clients read their kubeconfig at start: systemctl restart kubelet\n');
+    context.print('Clients read their kubeconfig at start: systemctl restart kubelet\n');
   }
   return exitCodes.ok.code;
 }
@@ -65,12 +65,12 @@ export async function kubeconfigPoint(
 async function planFrom(
   options: PointCommandOptions,
   { files, root }: { readonly files: readonly string[]; readonly root: string },
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<FilePlan[]> {
   const { address, server } = options.server
     ? parseServer(options.server)
-    : urlOf(await firstListener(options, surroundings));
-  const agent = await runningAgent(options, surroundings);
+    : urlOf(await firstListener(options, context));
+  const agent = await runningAgent(options, context);
   if (!options.allowDaemonset) await refuseDaemonSet(files, address, agent);
   const endpoints = endpointsOf(agent);
   return planPointing({
@@ -85,8 +85,8 @@ async function planFrom(
 }
 
 /** Where the agent's configuration makes it listen. */
-async function firstListener(options: ConfigOptions, surroundings: Surroundings): Promise<HostPort> {
-  const result = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
+async function firstListener(options: ConfigOptions, context: CommandContext): Promise<HostPort> {
+  const result = await loadConfig({ ...loadInput(options, context), mustFindEndpoints: false });
   // kubelet brings a certificate, which cannot pass an http listener.
   const listener = result.values.listeners?.find(({ type }) => type === 'passthrough');
   if (result.ok && !listener)
@@ -100,21 +100,21 @@ async function firstListener(options: ConfigOptions, surroundings: Surroundings)
 /** What the running agent says of itself; without it only the address can be looked at. */
 async function runningAgent(
   options: ConfigOptions,
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<ShownStatus | undefined> {
-  const loaded = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
+  const loaded = await loadConfig({ ...loadInput(options, context), mustFindEndpoints: false });
   try {
-    const status = await fetchStatus(await adminAddress(options, surroundings));
+    const status = await fetchStatus(await adminAddress(options, context));
     const sources = status.endpoints.flatMap((endpoint) => endpoint.sources);
     if (loaded.ok && !hasBootSeeds(loaded.config, sources)) {
-      surroundings.printError(
+      context.printError(
         `warning: after a restart the agent might know no API server, as a pointed kubeconfig names none. ${bootSeedsMend}\n`,
       );
     }
     return status;
   } catch (error) {
     if (!(error instanceof FairleadError)) throw error;
-    surroundings.printError(
+    context.printError(
       `warning: ${error.message}; so only the certificate of one API server is looked at, the one that answers now\n`,
     );
     return undefined;

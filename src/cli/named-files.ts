@@ -5,7 +5,7 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { credentialOptions } from '../agent/options.ts';
-import { allGroups, type Config, defaultGroupName, type GroupConfig, usedGroups } from '../config/config.ts';
+import { allPools, type Config, defaultPoolName, type PoolConfig, usedPools } from '../config/config.ts';
 import type { Loaded } from '../config/load.ts';
 import { problemsOf, readCredentials } from '../kubernetes/load-credentials.ts';
 import { readSmallFile } from '../kubernetes/read-file.ts';
@@ -21,16 +21,16 @@ interface FileProblem {
 
 /** A line for each problem, with where the setting was said, its path, the file and what to do. */
 export async function namedFileProblems({ config, sources }: Loaded): Promise<string[]> {
-  const used = usedGroups(config);
-  const groups = allGroups(config).filter(({ name }) => used.has(name));
+  const used = usedPools(config);
+  const pools = allPools(config).filter(({ name }) => used.has(name));
   const found = [
-    ...(await Promise.all(groups.map(ofGroup))).flat(),
+    ...(await Promise.all(pools.map(ofPool))).flat(),
     ...(await ofListeners(config)),
     ...(await ofFrontProxy(config)),
   ];
   const known = new Set<string>();
   return found.flatMap(({ path, message, fix }) => {
-    // Groups may share their credentials.
+    // Pools may share their credentials.
     if (known.has(message)) return [];
     known.add(message);
     const source = sourceOf(sources, path);
@@ -44,11 +44,11 @@ function sourceOf(sources: Loaded['sources'], path: string): string | undefined 
   return known[path] ?? known[/^[a-zA-Z]+/.exec(path)?.[0] ?? ''];
 }
 
-async function ofGroup(group: GroupConfig): Promise<FileProblem[]> {
-  const prefix = group.name === defaultGroupName ? '' : `groups.${group.name}.`;
-  const { credentials, discovery } = group;
+async function ofPool(pool: PoolConfig): Promise<FileProblem[]> {
+  const prefix = pool.name === defaultPoolName ? '' : `pools.${pool.name}.`;
+  const { credentials, discovery } = pool;
   // A pod's service account belongs to the pod, not to this host.
-  const own = credentialOptions(group, { dir: '', exists: false });
+  const own = credentialOptions(pool, { dir: '', exists: false });
   const { serviceAccountDir: _, ...options } = own;
   const found = problemsOf(await readCredentials({ ...options, isPluginSkipped: true }, new Set()));
   const settingOf = ({ code }: AgentProblem): string => {

@@ -2,35 +2,35 @@
 // start, and needs nothing of the others.
 import { Command, CommanderError } from 'commander';
 import { FairleadError } from '../model/errors.ts';
-import type { Doing } from './action.ts';
+import type { LazyAction } from './action.ts';
 import { addAdoptionCommands } from './adoption-commands.ts';
 import { addClusterCommands } from './cluster-commands.ts';
 import { addInstallCommands } from './install-commands.ts';
 import { addConfigOptions } from './config-options.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 /** Builds the tree; `onExitCode` is told the outcome of the command that ran. */
-export function buildProgram(surroundings: Surroundings, onExitCode: (code: number) => void): Command {
-  const doing: Doing =
+export function buildProgram(context: CommandContext, onExitCode: (code: number) => void): Command {
+  const lazyAction: LazyAction =
     (load) =>
     async (...given) => {
       const action = await load();
       // commander gives the arguments, then the options, then the command itself.
       const [options, ...names] = given.slice(0, -1).reverse();
       const all = names.length === 0 ? options : { ...(options as object), arguments: names.reverse() };
-      onExitCode(await action(all as never, surroundings));
+      onExitCode(await action(all as never, context));
     };
 
   const program = new Command('fairlead')
     .description('A per-node load balancer for the Kubernetes API server.')
-    .version(surroundings.version, '--version', 'Print the version.')
+    .version(context.version, '--version', 'Print the version.')
     .helpOption('--help', 'Print this help.')
     .helpCommand(false)
     .exitOverride()
     .configureOutput({
-      writeOut: surroundings.print,
-      writeErr: surroundings.printError,
+      writeOut: context.print,
+      writeErr: context.printError,
       outputError: (text, write) => write(text.replace(/^error: /, 'fairlead: ')),
     })
     .addHelpText(
@@ -44,7 +44,7 @@ Examples:
 
   addConfigOptions(program.command('run'))
     .description('Run the agent until SIGTERM or SIGINT.')
-    .action(doing(async () => (await import('./run.ts')).run))
+    .action(lazyAction(async () => (await import('./run.ts')).run))
     .addHelpText(
       'after',
       `
@@ -66,31 +66,31 @@ Examples:
     .description(
       'Check the configuration as `run` would, without starting; print every problem. Files that it names and that are missing or unreadable here are warnings: the agent would wait for them.',
     )
-    .action(doing(async () => (await import('./config-check.ts')).configCheck))
+    .action(lazyAction(async () => (await import('./config-check.ts')).configCheck))
     .addHelpText('after', '\nExample:\n  fairlead config check --config /etc/fairlead/fairlead.yaml');
   addConfigOptions(config.command('print'))
     .description('Print the effective configuration, with the source of each value.')
     .option('--json', 'Print JSON: the configuration and, apart, the sources.')
-    .action(doing(async () => (await import('./config-print.ts')).configPrint))
+    .action(lazyAction(async () => (await import('./config-print.ts')).configPrint))
     .addHelpText('after', '\nExample:\n  fairlead config print --config fairlead.yaml --log-level debug');
 
   addConfigOptions(program.command('status'), ['admin'])
     .description('Show what the running agent knows: endpoints, verdicts, reasons, tunnels.')
     .option('--json', 'Print JSON.')
-    .action(doing(async () => (await import('./status.ts')).status))
+    .action(lazyAction(async () => (await import('./status.ts')).status))
     .addHelpText('after', '\nExamples:\n  fairlead status\n  fairlead status --admin 127.0.0.1:7442 --json');
 
-  addAdoptionCommands(program, doing);
-  addInstallCommands(program, doing);
-  addClusterCommands(program, doing);
+  addAdoptionCommands(program, lazyAction);
+  addInstallCommands(program, lazyAction);
+  addClusterCommands(program, lazyAction);
   return program;
 }
 
 /** Runs a command line and says how it ended; never rejects. */
-export async function runCli(args: readonly string[], surroundings: Surroundings): Promise<number> {
+export async function runCli(args: readonly string[], context: CommandContext): Promise<number> {
   let exitCode: number = exitCodes.ok.code;
   try {
-    const program = buildProgram(surroundings, (code) => {
+    const program = buildProgram(context, (code) => {
       exitCode = code;
     });
     await program.parseAsync(args, { from: 'user' });
@@ -99,12 +99,10 @@ export async function runCli(args: readonly string[], surroundings: Surroundings
     if (error instanceof CommanderError)
       return error.exitCode === 0 ? exitCodes.ok.code : exitCodes.badConfig.code;
     if (error instanceof FairleadError) {
-      surroundings.printError(`fairlead: ${error.code}: ${error.message}\n${error.mend}\n`);
+      context.printError(`fairlead: ${error.code}: ${error.message}\n${error.mend}\n`);
       return exitCodeOf[error.code];
     }
-    surroundings.printError(
-      `fairlead: unexpected failure: ${error instanceof Error ? error.stack : error}\n`,
-    );
+    context.printError(`fairlead: unexpected failure: ${error instanceof Error ? error.stack : error}\n`);
     return exitCodes.unexpected.code;
   }
 }

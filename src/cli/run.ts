@@ -10,14 +10,14 @@ import { exitCodes } from './exit-codes.ts';
 import { keepHeapSmall } from './heap-settings.ts';
 import { loadOrFail } from './load-or-fail.ts';
 import { createReload } from './reload.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
-export async function run(options: ConfigOptions, surroundings: Surroundings): Promise<number> {
+export async function run(options: ConfigOptions, context: CommandContext): Promise<number> {
   keepHeapSmall();
-  const input = loadInput(options, surroundings);
+  const input = loadInput(options, context);
   const { config, file } = await loadOrFail(input);
   const load = async () => (await loadOrFail(input)).config;
-  const { isTerminal, version, signals, env } = surroundings;
+  const { isTerminal, version, signals, env } = context;
   const serviceHost = env.KUBERNETES_SERVICE_HOST;
   const { logger, close } = await createLog({ ...config.log, node: config.nodeName, isTerminal });
 

@@ -7,14 +7,14 @@ import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
 import { fetchStatus, type ShownStatus } from './fetch-status.ts';
 import { problemsError } from './load-or-fail.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 export async function status(
   options: ConfigOptions & { readonly json?: boolean },
-  surroundings: Surroundings,
+  context: CommandContext,
 ): Promise<number> {
-  const answer = await fetchStatus(await adminAddress(options, surroundings));
-  surroundings.print(options.json ? `${JSON.stringify(answer, null, 2)}\n` : formatStatus(answer));
+  const answer = await fetchStatus(await adminAddress(options, context));
+  context.print(options.json ? `${JSON.stringify(answer, null, 2)}\n` : formatStatus(answer));
   return answer.isReady ? exitCodes.ok.code : exitCodes.notReady.code;
 }
 
@@ -22,8 +22,8 @@ export async function status(
  * Where the agent's configuration puts its admin server. Only that setting has to be good: with a
  * broken file, `status` is what shows that the agent goes on with the old one.
  */
-export async function adminAddress(options: ConfigOptions, surroundings: Surroundings) {
-  const result = await loadConfig({ ...loadInput(options, surroundings), mustFindEndpoints: false });
+export async function adminAddress(options: ConfigOptions, context: CommandContext) {
+  const result = await loadConfig({ ...loadInput(options, context), mustFindEndpoints: false });
   const { admin } = result.values;
   if (admin) return admin;
   if (!result.ok) throw problemsError(result.problems);
@@ -49,7 +49,7 @@ export function formatStatus(status: ShownStatus): string {
     discovery,
     listeners,
     endpoints,
-    groups,
+    pools,
     absentAddresses,
     keptCa,
     problems = [],
@@ -70,19 +70,19 @@ export function formatStatus(status: ShownStatus): string {
     `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
     ...keptCaLines(keptCa),
     ...certificateLines(status),
-    ...problems.flatMap(({ code, message, fix, group }) => [
-      `problem: ${code}${group === undefined ? '' : ` (group ${group})`}: ${message}`,
+    ...problems.flatMap(({ code, message, fix, pool }) => [
+      `problem: ${code}${pool === undefined ? '' : ` (pool ${pool})`}: ${message}`,
       `  fix: ${fix}`,
     ]),
     '',
     ...endpointLines(endpoints, nowMs),
-    ...(groups ?? []).flatMap((group) => [
+    ...(pools ?? []).flatMap((pool) => [
       '',
-      `group ${group.name}: ${group.isReady ? 'ready' : 'NOT READY'}; policy: ${group.policy}; credentials: ${group.credentials}`,
-      ...keptCaLines(group.keptCa),
-      ...certificateLines(group),
+      `pool ${pool.name}: ${pool.isReady ? 'ready' : 'NOT READY'}; policy: ${pool.policy}; credentials: ${pool.credentials}`,
+      ...keptCaLines(pool.keptCa),
+      ...certificateLines(pool),
       '',
-      ...endpointLines(group.endpoints, nowMs),
+      ...endpointLines(pool.endpoints, nowMs),
     ]),
   ];
   return `${lines.join('\n')}\n`;
@@ -122,8 +122,8 @@ function shownGone(endpoints: ShownStatus['endpoints']): string {
   return `, ${count} ${count === 1 ? 'API server' : 'API servers'} no longer listed by the cluster`;
 }
 
-const shownListener = ({ address, type, group }: ShownStatus['listeners'][number]) => {
-  const what = type === 'http' ? type : group;
+const shownListener = ({ address, type, pool }: ShownStatus['listeners'][number]) => {
+  const what = type === 'http' ? type : pool;
   return what === undefined ? address : `${address} (${what})`;
 };
 

@@ -13,7 +13,7 @@ import { type ApiCommandOptions, connectApi } from './connect-api.ts';
 import { exitCodes } from './exit-codes.ts';
 import { parsePorts, seconds } from './install.ts';
 import { startReadiness } from './readiness.ts';
-import type { Surroundings } from './command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 interface UninstallOptions extends ApiCommandOptions {
   readonly root?: string;
@@ -28,7 +28,7 @@ interface UninstallOptions extends ApiCommandOptions {
 }
 
 /** Until SIGTERM. A signal handler alone does not keep a process, so a timer does. */
-function stay(signals: Surroundings['signals']): { readonly ended: Promise<void>; stop(): void } {
+function stay(signals: CommandContext['signals']): { readonly ended: Promise<void>; stop(): void } {
   const { promise, resolve: end } = Promise.withResolvers<void>();
   const onSignal = () => end();
   const keeping = setInterval(() => {}, 1 << 30);
@@ -40,15 +40,15 @@ function stay(signals: Surroundings['signals']): { readonly ended: Promise<void>
   return { ended: promise, stop };
 }
 
-export async function uninstall(options: UninstallOptions, surroundings: Surroundings): Promise<number> {
-  const { printError, signals } = surroundings;
+export async function uninstall(options: UninstallOptions, context: CommandContext): Promise<number> {
+  const { printError, signals } = context;
   const warn = (_fields: object, message: string) => printError(`warning: ${message}\n`);
   const readiness =
     options.readyAddress === undefined ? undefined : await startReadiness(options.readyAddress, { warn });
   // From the beginning: what is begun is brought to its end, also when the pod is to go meanwhile.
   const staying = options.stay ? stay(signals) : undefined;
   try {
-    await takeOffAndForget(options, surroundings);
+    await takeOffAndForget(options, context);
     readiness?.set(true);
     // A DaemonSet starts again whatever ends.
     await staying?.ended;
@@ -59,8 +59,8 @@ export async function uninstall(options: UninstallOptions, surroundings: Surroun
   return exitCodes.ok.code;
 }
 
-async function takeOffAndForget(options: UninstallOptions, surroundings: Surroundings): Promise<void> {
-  const { env, hostname, print, printError } = surroundings;
+async function takeOffAndForget(options: UninstallOptions, context: CommandContext): Promise<void> {
+  const { env, hostname, print, printError } = context;
   const root = resolve(options.root ?? '/');
   const result = await takeOff(
     {
@@ -81,7 +81,7 @@ async function takeOffAndForget(options: UninstallOptions, surroundings: Surroun
   if (!result.isDone) throw new FairleadError('INSTALL_REFUSED', result.why);
   print('Fairlead is off this node\n');
   try {
-    const connection = await connectApi(options, surroundings, { nodeRoot: root });
+    const connection = await connectApi(options, context, { nodeRoot: root });
     if (connection)
       await removeReport(connection.api, options.node ?? env.NODE_NAME ?? hostname.toLowerCase());
   } catch (error) {

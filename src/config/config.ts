@@ -3,8 +3,8 @@
 // The schema (schema.ts) says what users write; docs/config.md lists it.
 import type { HostPort } from '../model/endpoint.ts';
 
-/** The group of the API servers, which the settings at the top level describe. */
-export const defaultGroupName = 'apiservers';
+/** The pool of the API servers, which the settings at the top level describe. */
+export const defaultPoolName = 'apiservers';
 
 /** What an http listener shows, and by what it verifies clients for a front proxy. */
 export interface ListenerTls {
@@ -17,8 +17,8 @@ export interface ListenerConfig extends HostPort {
   readonly type: 'passthrough' | 'http';
   /** Present with type http. */
   readonly tls?: ListenerTls;
-  /** The group of endpoints that its clients go to. */
-  readonly group: string;
+  /** The pool of endpoints that its clients go to. */
+  readonly pool: string;
   /** A first flight that is not TLS may be sent to a second endpoint too. Off: it may be a request with effects. */
   readonly replayNonTls: boolean;
   /** Left out with a log line, not an error, where the address family does not exist (the default `[::1]`). */
@@ -114,7 +114,7 @@ export interface DialConfig {
   readonly replayMinPerSecond: number;
   readonly allDownDeadlineMs: number;
   /** Half-open attempts at a time, over all clients. */
-  readonly maxConcurrent: number;
+  readonly maxHalfOpenDials: number;
 }
 
 export interface TunnelsConfig {
@@ -151,12 +151,12 @@ export interface LogConfig {
   readonly format: 'auto' | 'json' | 'pretty';
 }
 
-/** One group of endpoints with its own way of finding, checking and choosing them. */
-export interface GroupConfig {
+/** One pool of endpoints with its own way of finding, checking and choosing them. */
+export interface PoolConfig {
   readonly name: string;
   readonly type: GroupType;
-  /** Takes the hosts of another group's endpoints, with this port, in place of endpoints of its own. */
-  readonly follow?: { readonly group: string; readonly port: number };
+  /** Takes the hosts of another pool's endpoints, with this port, in place of endpoints of its own. */
+  readonly follow?: { readonly pool: string; readonly port: number };
   readonly endpoints: readonly HostPort[];
   readonly credentials: CredentialsConfig;
   readonly discovery: DiscoveryConfig;
@@ -198,20 +198,20 @@ export interface Config {
   readonly deployment: 'host' | 'daemonset';
   readonly log: LogConfig;
   readonly shutdown: { readonly graceMs: number };
-  /** The groups beside that of the API servers. */
-  readonly groups: readonly GroupConfig[];
+  /** The pools beside that of the API servers. */
+  readonly pools: readonly PoolConfig[];
 }
 
-/** The API servers' group, then the others. */
-export function allGroups(config: Config): readonly GroupConfig[] {
-  const { endpoints, credentials, discovery, health, balance, dial, tunnels, drain, groups } = config;
+/** The API servers' pool, then the others. */
+export function allPools(config: Config): readonly PoolConfig[] {
+  const { endpoints, credentials, discovery, health, balance, dial, tunnels, drain, pools } = config;
   const own = { endpoints, credentials, discovery, health, balance, dial, tunnels, drain };
-  return [{ name: defaultGroupName, type: 'apiservers', ...own }, ...groups];
+  return [{ name: defaultPoolName, type: 'apiservers', ...own }, ...pools];
 }
 
-/** The names of the groups that do something: a listener leads to them, or another such group follows them. */
-export function usedGroups({ listeners, groups }: Pick<Config, 'listeners' | 'groups'>): ReadonlySet<string> {
-  const used = new Set(listeners.map(({ group }) => group));
-  for (const { name, follow } of groups) if (follow && used.has(name)) used.add(follow.group);
+/** The names of the pools that do something: a listener leads to them, or another such pool follows them. */
+export function usedPools({ listeners, pools }: Pick<Config, 'listeners' | 'pools'>): ReadonlySet<string> {
+  const used = new Set(listeners.map(({ pool }) => pool));
+  for (const { name, follow } of pools) if (follow && used.has(name)) used.add(follow.pool);
   return used;
 }

@@ -2,7 +2,7 @@
 // it reads; it runs only when all of them are good by themselves.
 import { ownListenerCheck } from '../model/own-listener.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
-import { defaultGroupName } from './config.ts';
+import { defaultPoolName } from './config.ts';
 import { formatDuration } from './duration.ts';
 import { isLoopback, isWildcard } from './loopback.ts';
 import type { PathSegment } from './problem.ts';
@@ -30,12 +30,9 @@ export interface Facts {
   readonly isInCluster: boolean;
 }
 
-/** A listener leads to the group, or to one that follows it. */
-export function isGroupUsed(
-  { listeners, groups }: Pick<Values, 'listeners' | 'groups'>,
-  name: string,
-): boolean {
-  return listeners.some(({ group }) => group === name || groups[group]?.follow === name);
+/** A listener leads to the pool, or to one that follows it. */
+export function isPoolUsed({ listeners, pools }: Pick<Values, 'listeners' | 'pools'>, name: string): boolean {
+  return listeners.some(({ pool }) => pool === name || pools[pool]?.follow === name);
 }
 
 /** The settings that are without effect because another one takes their place. */
@@ -86,8 +83,8 @@ function conflict(a: HostPort, b: HostPort): boolean {
   return a.host === b.host || (isSameFamily && (isWildcard(a.host) || isWildcard(b.host)));
 }
 
-/** What must hold for the settings of every group, the API servers' one at the top level among them. */
-export const groupableChecks: readonly CrossCheck[] = [
+/** What must hold for the settings of every pool, the API servers' one at the top level among them. */
+export const poolableChecks: readonly CrossCheck[] = [
   atMost('health.timeout', 'health.interval'),
   atMost('health.fastInterval', 'health.interval'),
   atMost('health.interval', 'health.standbyInterval'),
@@ -142,7 +139,7 @@ export const groupableChecks: readonly CrossCheck[] = [
 ];
 
 export const crossChecks: readonly CrossCheck[] = [
-  ...groupableChecks,
+  ...poolableChecks,
   atMost('dial.raceDelay', 'dial.allDownDeadline'),
   atMost('dial.firstFlightTimeout', 'dial.lastCandidateTimeout'),
   {
@@ -261,10 +258,10 @@ export const endpointsCheck: CrossCheck = {
     'credentials.kubeconfig',
     'credentials.inCluster',
     'listeners',
-    'groups',
+    'pools',
   ],
   *check(values, { isInCluster }) {
-    if (!isGroupUsed(values, defaultGroupName)) return;
+    if (!isPoolUsed(values, defaultPoolName)) return;
     const inCluster = values['credentials.inCluster'];
     const mayUsePod = inCluster === 'auto' ? isInCluster : inCluster;
     if (values.endpoints.length || values['credentials.kubeconfig'] || values['discovery.cacheFile']) return;

@@ -1,6 +1,6 @@
 // What must hold for listeners of type http, and for the front proxy that they may be.
 import type { CrossCheck } from './cross-checks.ts';
-import { defaultGroupName } from './config.ts';
+import { defaultPoolName } from './config.ts';
 import type { Values } from './settings.ts';
 
 /** Options that only a relay of bytes can have. */
@@ -14,7 +14,7 @@ export const httpChecks: readonly CrossCheck[] = [
     reads: ['listeners'],
     *check({ listeners }) {
       for (const [index, listener] of listeners.entries()) {
-        const { type, tls, group } = listener;
+        const { type, tls, pool } = listener;
         const at = (member: string, right: string) =>
           ({ keys: ['listeners'], within: [index, member], right }) as const;
         if (type === 'http' && !tls)
@@ -25,8 +25,8 @@ export const httpChecks: readonly CrossCheck[] = [
         if (type === 'passthrough' && tls)
           yield at('tls', 'has no effect with type passthrough; remove one of the two');
         if (type !== 'http') continue;
-        if (group !== defaultGroupName)
-          yield at('group', `must be ${defaultGroupName} with type http, which speaks to API servers only`);
+        if (pool !== defaultPoolName)
+          yield at('pool', `must be ${defaultPoolName} with type http, which speaks to API servers only`);
         for (const member of passthroughOnly) {
           if (listener[member]) yield at(member, 'is for listeners of type passthrough; remove it');
         }

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { formatHostPort } from '../model/endpoint.ts';
 import { parseNetwork } from '../model/network.ts';
-import { type ListenerConfig, type ListenerTls, defaultGroupName } from './config.ts';
+import { type ListenerConfig, type ListenerTls, defaultPoolName } from './config.ts';
 import { bindAddress, type Notes, parsed, type Setting, splitList, withKey } from './setting.ts';
 
 const flag = (fallback: boolean) => v.optional(v.boolean('must be true or false'), fallback);
@@ -37,14 +37,14 @@ const tls = v.pipe(
   v.strictObject({ certFile: fileName, keyFile: fileName, clientCaFile: v.optional(fileName) }, tlsRight),
 );
 
-const groupRight = `must be the name of a group: ${defaultGroupName}, or one of groups`;
+const poolRight = `must be the name of a pool: ${defaultPoolName}, or one of pools`;
 
 const asMap = v.object(
   {
     address: v.pipe(v.unknown(), parsed(bindAddress)),
     type: v.optional(v.picklist(['passthrough', 'http'], 'must be one of passthrough, http'), 'passthrough'),
     tls: v.optional(tls),
-    group: v.optional(v.string(groupRight), defaultGroupName),
+    pool: v.optional(v.string(poolRight), defaultPoolName),
     replayNonTls: flag(false),
     optional: flag(false),
     waitForAddress: flag(false),
@@ -63,7 +63,7 @@ function withoutUndefined({ certFile, keyFile, clientCaFile }: v.InferOutput<typ
 /** What a listener is when only its address is written; members that differ from this are written. */
 const plain = {
   type: 'passthrough',
-  group: defaultGroupName,
+  pool: defaultPoolName,
   replayNonTls: false,
   optional: false,
   waitForAddress: false,

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import type { Config } from './config.ts';
 import { type CrossCheck, crossChecks, endpointsCheck, type Facts } from './cross-checks.ts';
-import { groupChecks } from './pool-checks.ts';
+import { poolChecks } from './pool-checks.ts';
 import { httpChecks } from './http-checks.ts';
 import { configFileVariable, type Environment, readEnvironment } from './environment.ts';
 import { type Flags, readFlags } from './flags.ts';
@@ -127,7 +127,7 @@ function crossCheck(
     });
   };
   return {
-    between: [...crossChecks, ...groupChecks, ...httpChecks].flatMap(run),
+    between: [...crossChecks, ...poolChecks, ...httpChecks].flatMap(run),
     endpoints: run(endpointsCheck),
   };
 }

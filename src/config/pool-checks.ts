@@ -1,27 +1,27 @@
-// What must hold between groups, their listeners and the top level.
-import { defaultGroupName } from './config.ts';
+// What must hold between pools, their listeners and the top level.
+import { defaultPoolName } from './config.ts';
 import {
   type CrossCheck,
   type CrossProblem,
   type Facts,
-  groupableChecks,
-  isGroupUsed,
+  poolableChecks,
+  isPoolUsed,
 } from './cross-checks.ts';
-import { groupValues } from './resolve.ts';
+import { poolValues } from './resolve.ts';
 import type { SettingKey, Values } from './settings.ts';
 import { suggest } from './suggest.ts';
 
-/** What is checked of the top level is checked of each group, with the place in the group. */
-function* withinGroups(check: CrossCheck, values: Values, facts: Facts): Iterable<CrossProblem> {
-  for (const [name, group] of Object.entries(values.groups)) {
-    const isGiven = (key: SettingKey) => Object.hasOwn(group.own, key);
-    for (const problem of check.check(groupValues(values, group), { ...facts, isGiven })) {
+/** What is checked of the top level is checked of each pool, with the place in the pool. */
+function* withinPools(check: CrossCheck, values: Values, facts: Facts): Iterable<CrossProblem> {
+  for (const [name, pool] of Object.entries(values.pools)) {
+    const isGiven = (key: SettingKey) => Object.hasOwn(pool.own, key);
+    for (const problem of check.check(poolValues(values, pool), { ...facts, isGiven })) {
       const { keys, within = [], ...rest } = problem;
       const blamed = keys.find(isGiven) ?? (keys[0] as SettingKey);
-      // What nothing in the group has a part in is said of the top level already.
+      // What nothing in the pool has a part in is said of the top level already.
       if (!keys.some(isGiven)) continue;
       yield {
-        keys: ['groups'],
+        keys: ['pools'],
         within: [name, ...blamed.split('.'), ...(blamed === keys[0] ? within : [])],
         ...rest,
       };
@@ -29,34 +29,34 @@ function* withinGroups(check: CrossCheck, values: Values, facts: Facts): Iterabl
   }
 }
 
-export const groupChecks: readonly CrossCheck[] = [
-  ...groupableChecks.map(
+export const poolChecks: readonly CrossCheck[] = [
+  ...poolableChecks.map(
     (check): CrossCheck => ({
-      reads: [...check.reads, 'groups'],
-      check: (values, facts) => withinGroups(check, values, facts),
+      reads: [...check.reads, 'pools'],
+      check: (values, facts) => withinPools(check, values, facts),
     }),
   ),
   {
-    reads: ['listeners', 'groups'],
-    *check({ listeners, groups }) {
-      const names = [defaultGroupName, ...Object.keys(groups)];
-      for (const [index, { group }] of listeners.entries()) {
-        if (names.includes(group)) continue;
-        const near = suggest(group, names);
+    reads: ['listeners', 'pools'],
+    *check({ listeners, pools }) {
+      const names = [defaultPoolName, ...Object.keys(pools)];
+      for (const [index, { pool }] of listeners.entries()) {
+        if (names.includes(pool)) continue;
+        const near = suggest(pool, names);
         const hint = near === undefined ? '' : `; did you mean ${near}?`;
         yield {
           keys: ['listeners'],
-          within: [index, 'group'],
+          within: [index, 'pool'],
           right: `must be one of ${names.join(', ')}${hint}`,
-          found: JSON.stringify(group),
+          found: JSON.stringify(pool),
         };
       }
-      for (const name of Object.keys(groups)) {
-        if (isGroupUsed({ listeners, groups }, name)) continue;
+      for (const name of Object.keys(pools)) {
+        if (isPoolUsed({ listeners, pools }, name)) continue;
         yield {
-          keys: ['groups'],
+          keys: ['pools'],
           within: [name],
-          right: 'must be used by a listener (group), or be removed',
+          right: 'must be used by a listener (pool), or be removed',
         };
       }
     },
@@ -78,8 +78,8 @@ export const groupChecks: readonly CrossCheck[] = [
     reads: ['listeners'],
     *check({ listeners }) {
       // Endpoints expect the header on every connection or on none, health checks included.
-      for (const [index, { group, sendProxy }] of listeners.entries()) {
-        const first = listeners.findIndex((other) => other.group === group);
+      for (const [index, { pool, sendProxy }] of listeners.entries()) {
+        const first = listeners.findIndex((other) => other.pool === pool);
         if (listeners[first]?.sendProxy === sendProxy) continue;
         yield {
           keys: ['listeners'],

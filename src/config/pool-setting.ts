@@ -1,13 +1,13 @@
-// The setting `groups`: groups of endpoints by name. What a group may say is a part of the table of settings,
+// The setting `pools`: pools of endpoints by name. What a pool may say is a part of the table of settings,
 // with the same names and checks, so the table is passed in.
 import * as v from 'valibot';
-import { type GroupType, defaultGroupName } from './config.ts';
+import { type GroupType, defaultPoolName } from './config.ts';
 import type { PathSegment } from './problem.ts';
 import { endpointListSchema, type Notes, type Setting } from './setting.ts';
 import { suggest } from './suggest.ts';
 
-/** One group as it was written: what it leaves out is filled in by resolve.ts. */
-export interface GroupValue {
+/** One pool as it was written: what it leaves out is filled in by resolve.ts. */
+export interface PoolValue {
   readonly type: Exclude<GroupType, 'apiservers'>;
   readonly follow?: string;
   readonly port?: number;
@@ -15,15 +15,15 @@ export interface GroupValue {
   readonly own: Readonly<Record<string, unknown>>;
 }
 
-export type GroupValues = Readonly<Record<string, GroupValue>>;
+export type PoolValues = Readonly<Record<string, PoolValue>>;
 
 type SettingTable = Readonly<Record<string, Setting<never>>>;
 
 const types = ['etcd', 'tcp'] as const;
 const nameRight = 'must be named with lower-case letters, digits and dashes';
 
-/** The settings that a group may have of its own. */
-export function isGroupSetting(key: string): boolean {
+/** The settings that a pool may have of its own. */
+export function isPoolSetting(key: string): boolean {
   return (
     /^(endpoints$|credentials\.|health\.|balance\.|drain\.)/.test(key) ||
     ['discovery.dnsInterval', 'discovery.cacheFile', 'tunnels.idleTimeout'].includes(key)
@@ -39,7 +39,7 @@ interface Found {
 const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-class GroupReader {
+class PoolReader {
   readonly found: Found[] = [];
   readonly #table: SettingTable;
   readonly #name: string;
@@ -49,7 +49,7 @@ class GroupReader {
     this.#name = name;
   }
 
-  read(raw: unknown): GroupValue | undefined {
+  read(raw: unknown): PoolValue | undefined {
     if (!isMap(raw)) {
       this.#complain([], 'must be a map with type, endpoints or follow, credentials, health, balance', raw);
       return undefined;
@@ -57,8 +57,8 @@ class GroupReader {
     const { type = 'tcp', follow, port, ...rest } = raw;
     if (!types.includes(type as (typeof types)[number]))
       this.#complain(['type'], `must be one of ${types.join(', ')}`, type);
-    if (follow !== undefined && follow !== defaultGroupName)
-      this.#complain(['follow'], `must be ${defaultGroupName}, whose hosts are taken`, follow);
+    if (follow !== undefined && follow !== defaultPoolName)
+      this.#complain(['follow'], `must be ${defaultPoolName}, whose hosts are taken`, follow);
     const isPort = Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65_535;
     if (port !== undefined && !isPort)
       this.#complain(['port'], 'must be a whole number from 1 to 65535', port);
@@ -74,11 +74,11 @@ class GroupReader {
     if (follow === undefined && !hasEndpoints && !('endpoints' in rest))
       this.#complain(
         ['endpoints'],
-        'must list at least one endpoint, unless the group follows another',
+        'must list at least one endpoint, unless the pool follows another',
         undefined,
       );
     return {
-      type: type as GroupValue['type'],
+      type: type as PoolValue['type'],
       ...(follow !== undefined && { follow: follow as string }),
       ...(port !== undefined && { port: port as number }),
       own,
@@ -91,7 +91,7 @@ class GroupReader {
     endpointPort: number | undefined,
     own: Record<string, unknown>,
   ): void {
-    const keys = Object.keys(this.#table).filter(isGroupSetting);
+    const keys = Object.keys(this.#table).filter(isPoolSetting);
     for (const [name, value] of Object.entries(raw)) {
       const path = [...at, name];
       const key = path.join('.');
@@ -108,7 +108,7 @@ class GroupReader {
         const more = at.length === 0 ? ['type', 'follow', 'port'] : [];
         const near = suggest(name, [...more, ...siblings]);
         const hint = near === undefined ? '' : `; did you mean ${near}?`;
-        this.#complain(path, `must be left out: it is no setting of a group${hint}`, value);
+        this.#complain(path, `must be left out: it is no setting of a pool${hint}`, value);
       }
     }
   }
@@ -136,31 +136,31 @@ class GroupReader {
   }
 }
 
-export function groupMap(notes: Notes & { settings: object }): Setting<GroupValues> {
+export function poolMap(notes: Notes & { settings: object }): Setting<PoolValues> {
   const { settings, ...rest } = notes;
   const table = settings as SettingTable;
   return {
     ...rest,
-    type: 'map of groups',
+    type: 'map of pools',
     fallback: {},
     schema: v.pipe(
       v.unknown(),
-      v.rawTransform<unknown, GroupValues>(({ dataset, addIssue, NEVER }) => {
+      v.rawTransform<unknown, PoolValues>(({ dataset, addIssue, NEVER }) => {
         const raw = dataset.value;
         if (!isMap(raw)) {
-          addIssue({ message: 'must be a map of groups by name' });
+          addIssue({ message: 'must be a map of pools by name' });
           return NEVER;
         }
-        const groups: Record<string, GroupValue> = {};
+        const pools: Record<string, PoolValue> = {};
         let isGood = true;
         for (const [name, value] of Object.entries(raw)) {
-          const reader = new GroupReader(table, name);
-          const group = reader.read(value);
-          if (group && reader.found.length === 0) groups[name] = group;
-          const isName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) && name !== defaultGroupName;
+          const reader = new PoolReader(table, name);
+          const pool = reader.read(value);
+          if (pool && reader.found.length === 0) pools[name] = pool;
+          const isName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) && name !== defaultPoolName;
           const right =
-            name === defaultGroupName
-              ? `must have another name: ${defaultGroupName} are the endpoints of the top level`
+            name === defaultPoolName
+              ? `must have another name: ${defaultPoolName} are the endpoints of the top level`
               : nameRight;
           const nameProblem = isName ? [] : [{ path: [name], message: right, input: name }];
           for (const { path, message, input } of [...nameProblem, ...reader.found]) {
@@ -168,12 +168,12 @@ export function groupMap(notes: Notes & { settings: object }): Setting<GroupValu
             addIssue({ message, input, path: issuePath(raw, path) });
           }
         }
-        return isGood ? groups : NEVER;
+        return isGood ? pools : NEVER;
       }),
     ),
     isList: false,
     write: (value) =>
-      Object.fromEntries(Object.entries(value).map(([name, group]) => [name, writeGroup(table, group)])),
+      Object.fromEntries(Object.entries(value).map(([name, pool]) => [name, writeGroup(table, pool)])),
   };
 }
 
@@ -189,7 +189,7 @@ function issuePath(input: object, path: readonly PathSegment[]) {
   return items as [(typeof items)[number], ...typeof items];
 }
 
-function writeGroup(table: SettingTable, { own, ...head }: GroupValue): unknown {
+function writeGroup(table: SettingTable, { own, ...head }: PoolValue): unknown {
   const written: Record<string, unknown> = { ...head };
   for (const key of Object.keys(table)) {
     if (!Object.hasOwn(own, key)) continue;

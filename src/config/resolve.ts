@@ -1,8 +1,8 @@
 // From checked values to the Config that the program is given, and back to the settings that differ
 // between two of them.
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, GroupConfig } from './config.ts';
-import type { GroupValue } from './pool-setting.ts';
+import type { Config, PoolConfig } from './config.ts';
+import type { PoolValue } from './pool-setting.ts';
 import type { Applies } from './setting.ts';
 import { type SettingKey, settingKeys, settingOf, type Values } from './settings.ts';
 
@@ -20,8 +20,8 @@ function deepFreeze<T>(value: T): T {
   return value;
 }
 
-/** The members that every group has, from the settings that hold for it. */
-function groupMembers(values: Values): Omit<GroupConfig, 'name' | 'type' | 'follow'> {
+/** The members that every pool has, from the settings that hold for it. */
+function poolMembers(values: Values): Omit<PoolConfig, 'name' | 'type' | 'follow'> {
   return {
     endpoints: values.endpoints,
     credentials: {
@@ -78,7 +78,7 @@ function groupMembers(values: Values): Omit<GroupConfig, 'name' | 'type' | 'foll
       replayBudgetPercent: values['dial.replayBudgetPercent'],
       replayMinPerSecond: values['dial.replayMinPerSecond'],
       allDownDeadlineMs: values['dial.allDownDeadline'],
-      maxConcurrent: values['dial.maxConcurrent'],
+      maxHalfOpenDials: values['dial.maxHalfOpenDials'],
     },
     tunnels: {
       ...defined({ max: values['tunnels.max'] }),
@@ -97,8 +97,8 @@ function groupMembers(values: Values): Omit<GroupConfig, 'name' | 'type' | 'foll
   };
 }
 
-/** What a group of this type has where it says nothing and the top level is not meant for it. */
-const typeDefaults: Readonly<Record<GroupValue['type'], Partial<Values>>> = {
+/** What a pool of this type has where it says nothing and the top level is not meant for it. */
+const typeDefaults: Readonly<Record<PoolValue['type'], Partial<Values>>> = {
   etcd: {
     'health.check': 'https',
     'health.path': '/health',
@@ -109,10 +109,10 @@ const typeDefaults: Readonly<Record<GroupValue['type'], Partial<Values>>> = {
 };
 
 /**
- * The settings that hold for a group: its own, its type's, and for times, choice and draining the top level's.
+ * The settings that hold for a pool: its own, its type's, and for times, choice and draining the top level's.
  * Where endpoints are found and what they are shown is never taken over: a cluster's credentials are not for etcd.
  */
-export function groupValues(values: Values, { type, own }: GroupValue): Values {
+export function poolValues(values: Values, { type, own }: PoolValue): Values {
   return {
     ...values,
     endpoints: [],
@@ -133,13 +133,13 @@ export function groupValues(values: Values, { type, own }: GroupValue): Values {
   };
 }
 
-function groupConfig(values: Values, name: string, group: GroupValue): GroupConfig {
-  const { type, follow, port } = group;
+function poolConfig(values: Values, name: string, pool: PoolValue): PoolConfig {
+  const { type, follow, port } = pool;
   return {
     name,
     type,
-    ...(follow !== undefined && port !== undefined && { follow: { group: follow, port } }),
-    ...groupMembers(groupValues(values, group)),
+    ...(follow !== undefined && port !== undefined && { follow: { pool: follow, port } }),
+    ...poolMembers(poolValues(values, pool)),
   };
 }
 
@@ -151,7 +151,7 @@ export function toConfig(values: Values): Config {
     reusePort: values.reusePort,
     waitForPortMs: values.waitForPort,
     allowNonLoopback: values.allowNonLoopback,
-    ...groupMembers(values),
+    ...poolMembers(values),
     requestHeader: {
       ...defined({
         certFile: values['requestHeader.certFile'],
@@ -166,7 +166,7 @@ export function toConfig(values: Values): Config {
     deployment: values.deployment,
     log: { level: values['log.level'], format: values['log.format'] },
     shutdown: { graceMs: values['shutdown.grace'] },
-    groups: Object.entries(values.groups).map(([name, group]) => groupConfig(values, name, group)),
+    pools: Object.entries(values.pools).map(([name, pool]) => poolConfig(values, name, pool)),
   });
 }
 

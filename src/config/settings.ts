@@ -1,7 +1,7 @@
 // The schema: every setting of Fairlead, in the order of docs/config.md. The YAML file, the
 // environment (FAIRLEAD_ and the path in capitals), the flags, their checks, `config print`, the docs and
 // the reload rules all derive from this table. Over 400 lines because it is one table, in one order.
-import { groupMap } from './pool-setting.ts';
+import { poolMap } from './pool-setting.ts';
 import { listenerList } from './listener-setting.ts';
 import {
   autoBoolean,
@@ -359,7 +359,7 @@ const plainSettings = {
     default: '2s',
     min: '100ms',
   }),
-  'dial.maxConcurrent': integer({
+  'dial.maxHalfOpenDials': integer({
     description: 'Half-open attempts at a time, over all clients.',
     applies: 'reload',
     default: 256,
@@ -376,7 +376,7 @@ const plainSettings = {
     }),
   ),
   'tunnels.keepAliveDelay': duration({
-    description: 'Quiet time until TCP keepalive begins, on both legs.',
+    description: 'Quiet time until TCP keepalive begins, on both connections.',
     applies: 'reload',
     default: '15s',
     min: '1s',
@@ -486,8 +486,8 @@ const plainSettings = {
 
 export const settings = {
   ...plainSettings,
-  groups: groupMap({
-    description: 'Further [groups of endpoints](#groups) for listeners to lead to, by name.',
+  pools: poolMap({
+    description: 'Further [pools of endpoints](#pools) for listeners to lead to, by name.',
     applies: 'reload',
     settings: plainSettings,
   }),

@@ -1,13 +1,13 @@
-// Endpoints that are the hosts of another group's endpoints, with a port of their own: konnectivity or an RKE2
-// supervisor beside the API servers. What the other group knows is what this one knows, at once and no longer; what it
-// remembers this group remembers too, and uses by its own checks, as everywhere only over verified TLS.
+// Endpoints that are the hosts of another pool's endpoints, with a port of their own: konnectivity or an RKE2
+// supervisor beside the API servers. What the other pool knows is what this one knows, at once and no longer; what it
+// remembers this pool remembers too, and uses by its own checks, as everywhere only over verified TLS.
 import type { Logger } from 'pino';
 import { type Endpoint, type EndpointId, makeEndpoint } from '../model/endpoint.ts';
 import type { EndpointSet, KnownEndpoint, Tier } from '../model/snapshot.ts';
 import type { Discovery, SetListener } from './discovery.ts';
 import { isSameSet } from './merge.ts';
 
-/** The group that is followed. */
+/** The pool that is followed. */
 export interface FollowedSet {
   readonly current: EndpointSet;
   /** Calls back after each change; returns the unsubscribe function. */
@@ -75,7 +75,7 @@ export function followEndpoints({ leader, port, isOwnListener, log }: FollowOpti
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    watchState: { state: 'off', message: 'follows another group', failures: 0 },
+    watchState: { state: 'off', message: 'follows another pool', failures: 0 },
     lastPick: undefined,
     isCacheFailing: false,
     rememberPick() {},

@@ -2,7 +2,7 @@
 // it sends reads, and reviews of its own rights, to API servers.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Config, defaultGroupName, usedGroups } from '../config/config.ts';
+import { type Config, defaultPoolName, usedPools } from '../config/config.ts';
 import { isLoopback } from '../config/loopback.ts';
 import { parseSlice, readSlices } from '../discovery/endpointslices.ts';
 import { ownListenerCheck } from '../model/own-listener.ts';
@@ -80,7 +80,7 @@ export async function examine(input: DoctorInput): Promise<Examination> {
   }
   const healthPort = await portState(proxyHealthAddress, procDir);
   // On a host whose listeners lead to etcd alone, say, nothing about API servers is amiss.
-  const isForApiServers = usedGroups(config).has(defaultGroupName);
+  const isForApiServers = usedPools(config).has(defaultPoolName);
   const node = judgeNode({
     role,
     pods,
@@ -90,7 +90,7 @@ export async function examine(input: DoctorInput): Promise<Examination> {
     hasBootSeeds: !isForApiServers || hasBootSeeds(config, agent?.sources),
   });
   const listeners = config.listeners
-    .filter(({ group }) => group === defaultGroupName)
+    .filter(({ pool }) => pool === defaultPoolName)
     .map(({ host, port }) => ({ host, port }));
   const pointing = judgeKubeconfigs(kubeconfigs, {
     role,

@@ -105,7 +105,7 @@ export function paceFor(
   };
 }
 
-interface Attempt {
+interface ProbeAttempt {
   readonly connection: MonitoredConnection;
   readonly isFresh: boolean;
   /** The SNI of a client, in place of the usual one. */
@@ -117,7 +117,7 @@ interface Attempt {
 interface Round {
   readonly startedMs: number;
   readonly pace: Pace;
-  readonly attempts: Set<Attempt>;
+  readonly attempts: Set<ProbeAttempt>;
   freshStarted: number;
   /** The SNI of the next fresh attempt, when a proof is for a client that sends one. */
   serverName?: string | undefined;
@@ -306,7 +306,7 @@ export class Monitor {
   }
 
   #attempt(round: Round, connection: MonitoredConnection, isFresh: boolean, serverName?: string): void {
-    const attempt: Attempt = {
+    const attempt: ProbeAttempt = {
       connection,
       isFresh,
       ...(serverName !== undefined && { serverName }),
@@ -325,7 +325,7 @@ export class Monitor {
   }
 
   /** Ends the attempt when it is still in one of `phases` after `delayMs`; a later phase gets its own time. */
-  #limit(round: Round, attempt: Attempt, delayMs: number, phases: readonly ProbePhase[]): void {
+  #limit(round: Round, attempt: ProbeAttempt, delayMs: number, phases: readonly ProbePhase[]): void {
     const onVoid = (): void => this.#limit(round, attempt, delayMs, phases);
     const onExpired = (): void => {
       const phase = attempt.check?.phase ?? 'connecting';
@@ -340,12 +340,12 @@ export class Monitor {
     attempt.timers.push(judgeAfter(this.#deps.clock, delayMs, { onExpired, onVoid }));
   }
 
-  #forget(round: Round, attempt: Attempt): void {
+  #forget(round: Round, attempt: ProbeAttempt): void {
     for (const timer of attempt.timers) timer.cancel();
     round.attempts.delete(attempt);
   }
 
-  #onSilence(round: Round, attempt: Attempt, layer: 4 | 6 | 7, text?: string): void {
+  #onSilence(round: Round, attempt: ProbeAttempt, layer: 4 | 6 | 7, text?: string): void {
     if (this.#round !== round) return;
     this.#forget(round, attempt);
     if (!attempt.isFresh) {
@@ -369,7 +369,7 @@ export class Monitor {
     this.#finish(round, { kind: 'silent', layer, ...(text !== undefined && { text }) });
   }
 
-  #onResult(round: Round, attempt: Attempt, result: CheckResult): void {
+  #onResult(round: Round, attempt: ProbeAttempt, result: CheckResult): void {
     if (this.#round !== round || !round.attempts.has(attempt)) return;
     const { connection, isFresh } = attempt;
     if (isFresh && connection.connectMs !== undefined) this.#connectMs = connection.connectMs;
@@ -403,7 +403,7 @@ export class Monitor {
     }
   }
 
-  #tellHandshake({ connection, serverName }: Attempt, result: CheckResult): void {
+  #tellHandshake({ connection, serverName }: ProbeAttempt, result: CheckResult): void {
     if (result.kind !== 'answered' && !isBadCertificate(result)) return;
     const { certificate } = connection;
     this.#deps.onHandshake?.({

@@ -1,4 +1,4 @@
-// What all http listeners of one group of endpoints share: http-proxy-3, the connections to the endpoints, the
+// What all http listeners of one pool of endpoints share: http-proxy-3, the connections to the endpoints, the
 // counters. Requests come in through `serve` and `upgrade`.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -7,7 +7,7 @@ import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter } from '../model/outcome.ts';
 import type { Logger } from 'pino';
-import { Candidates, type Picker } from './request-plan.ts';
+import { RequestPlan, type Picker } from './request-plan.ts';
 import { type ClientRequestMessage, type ClientResponse, Exchange, type ExchangeHome } from './exchange.ts';
 import { defaultHttpOptions, type HttpOptions } from './options.ts';
 import { BodyBudget } from './request-body.ts';
@@ -16,7 +16,7 @@ import { RequestCounters } from './request-counters.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { Upgrade, type UpgradeSettings } from './upgrade.ts';
 import { Upstreams, type UpstreamTrust } from './upstreams.ts';
-import { type EndableWatch, WatchEnds } from './watch-drainer.ts';
+import { type EndableWatch, WatchDrainer } from './watch-drainer.ts';
 
 export type HttpLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
@@ -46,7 +46,7 @@ export class ProxyCore implements ExchangeHome {
   readonly #deps: ProxyCoreDeps;
   readonly #exchanges = new WeakMap<object, Exchange>();
   /** Watches that have begun: they have no end of their own, and may be ended when they are quiet. */
-  readonly #watches: WatchEnds;
+  readonly #watches: WatchDrainer;
   #onIdle: (() => void)[] = [];
 
   constructor(deps: ProxyCoreDeps) {
@@ -54,7 +54,7 @@ export class ProxyCore implements ExchangeHome {
     this.#deps = deps;
     this.clock = clock;
     this.options = { ...defaultHttpOptions, ...options };
-    this.#watches = new WatchEnds(clock, deps.random);
+    this.#watches = new WatchDrainer(clock, deps.random);
     this.budget = new BodyBudget(this.options.maxReplayMemoryBytes);
     this.upstreams = new Upstreams({ clock, outcomes, options: this.options, trust: () => deps.trust() });
     this.proxy = createProxyServer({
@@ -84,8 +84,8 @@ export class ProxyCore implements ExchangeHome {
     return this.#deps.log;
   }
 
-  candidates(): Candidates {
-    return new Candidates(this.#deps.picker, (endpoint) => this.#deps.isOwnAddress?.(endpoint) ?? false);
+  candidates(): RequestPlan {
+    return new RequestPlan(this.#deps.picker, (endpoint) => this.#deps.isOwnAddress?.(endpoint) ?? false);
   }
 
   isUsable(id: EndpointId): boolean {

@@ -9,7 +9,7 @@ import type { ProxyServer } from 'http-proxy-3';
 import type { Clock } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
-import type { Candidate, Candidates } from './request-plan.ts';
+import type { RequestTarget, RequestPlan } from './request-plan.ts';
 import type { HttpOptions } from './options.ts';
 import {
   type BodyBudget,
@@ -40,7 +40,7 @@ export interface ExchangeHome {
   readonly budget: BodyBudget;
   readonly proxy: ProxyServer;
   readonly isStopping: boolean;
-  candidates(): Candidates;
+  candidates(): RequestPlan;
   isUsable(id: EndpointId): boolean;
   failed(endpoint: EndpointId, fields: { verb: string; kind: string; code: string | undefined }): void;
   watchBegan(watch: EndableWatch): void;
@@ -52,7 +52,7 @@ export interface ExchangeHome {
 /** A 503 is read this far, to see whether the API server is shutting down. */
 const maxPeekBytes = 8_192;
 
-interface Attempt extends Candidate {
+interface RequestAttempt extends RequestTarget {
   request?: ClientRequest;
   answer?: IncomingMessage;
   socket?: Socket;
@@ -64,12 +64,12 @@ export class Exchange {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #isFronted: boolean;
-  readonly #candidates: Candidates;
+  readonly #candidates: RequestPlan;
   readonly #verb: string;
   readonly #startedMs: number;
   readonly #framing: Framing;
   #body: RequestBody | undefined;
-  #attempt: Attempt | undefined;
+  #attempt: RequestAttempt | undefined;
   #sends = 0;
   #hasMovedOn = false;
   #isDone = false;
@@ -129,7 +129,7 @@ export class Exchange {
       this.#nextRound();
       return;
     }
-    const attempt: Attempt = { ...candidate, isOver: false };
+    const attempt: RequestAttempt = { ...candidate, isOver: false };
     this.#attempt = attempt;
     this.#core.upstreams.started(candidate.endpoint.id);
     const { host, port } = candidate.endpoint;
@@ -190,7 +190,7 @@ export class Exchange {
   }
 
   /** Reads the beginning of a 503: an API server that is shutting down says so, and another one can answer. */
-  #peek(attempt: Attempt, answer: IncomingMessage): void {
+  #peek(attempt: RequestAttempt, answer: IncomingMessage): void {
     const chunks: Buffer[] = [];
     let size = 0;
     const decide = (): void => {
@@ -216,7 +216,7 @@ export class Exchange {
     answer.on('data', onData).on('end', decide).on('close', decide);
   }
 
-  #pass(attempt: Attempt, answer: IncomingMessage, first: readonly Buffer[]): void {
+  #pass(attempt: RequestAttempt, answer: IncomingMessage, first: readonly Buffer[]): void {
     const response = this.#response;
     answer.on('close', () => {
       // A client that left has ended it itself.
@@ -244,7 +244,7 @@ export class Exchange {
     if (this.#verb === 'WATCH' && headers['content-length'] === undefined) this.#watchBegan(attempt, answer);
   }
 
-  #watchBegan(attempt: Attempt, answer: IncomingMessage): void {
+  #watchBegan(attempt: RequestAttempt, answer: IncomingMessage): void {
     const { clock } = this.#core;
     const watch: EndableWatch = {
       endpoint: attempt.endpoint.id,
@@ -263,7 +263,7 @@ export class Exchange {
     this.#core.watchBegan(watch);
   }
 
-  #failed(attempt: Attempt, error: Error): void {
+  #failed(attempt: RequestAttempt, error: Error): void {
     if (attempt.isOver || this.#isDone) return;
     if (this.#response.headersSent) {
       this.#cut(attempt);
@@ -314,7 +314,7 @@ export class Exchange {
   }
 
   /** An answer that HTTP does not allow to be sent: a status of 999, say. */
-  #unfit(attempt: Attempt, answer: IncomingMessage, error: Error): void {
+  #unfit(attempt: RequestAttempt, answer: IncomingMessage, error: Error): void {
     this.#over(attempt);
     answer.destroy();
     this.#core.failed(attempt.endpoint.id, { verb: this.#verb, kind: 'unfit', code: codeOf(error) });
@@ -339,7 +339,7 @@ export class Exchange {
     refuse(this.#response, refusal);
   }
 
-  #cut(attempt: Attempt): void {
+  #cut(attempt: RequestAttempt): void {
     this.#core.counters.cut += 1;
     this.#over(attempt);
     const response = this.#response as ClientResponse;
@@ -347,7 +347,7 @@ export class Exchange {
     else response.destroy();
   }
 
-  #over(attempt: Attempt): void {
+  #over(attempt: RequestAttempt): void {
     if (attempt.isOver) return;
     attempt.isOver = true;
     this.#core.upstreams.answered(attempt.endpoint.id, attempt);

@@ -18,7 +18,7 @@ export interface HttpOptions {
   /** From the request for an upgrade to the 101: the API server may have to reach a kubelet in between. */
   readonly upgradeTimeoutMs: number;
   /** A tunnel of which one side has ended may stay without a byte for this long. */
-  readonly halfClosedTimeoutMs: number;
+  readonly halfCloseTimeoutMs: number;
   /** A request without an answer for this long asks health for a probe. */
   readonly silenceReportMs: number;
   /** Kept connections to endpoints are closed after this: before the API server's 90 s. */
@@ -43,7 +43,7 @@ export const defaultHttpOptions: HttpOptions = {
   maxReplayBodyBytes: 1_048_576,
   maxReplayMemoryBytes: 33_554_432,
   upgradeTimeoutMs: 60_000,
-  halfClosedTimeoutMs: 60_000,
+  halfCloseTimeoutMs: 60_000,
   silenceReportMs: 500,
   idleUpstreamMs: 60_000,
   maxIdlePerEndpoint: 32,

@@ -10,13 +10,13 @@ export interface Pick {
 
 export type Picker = () => Pick;
 
-export interface Candidate {
+export interface RequestTarget {
   readonly endpoint: Endpoint;
   /** Nothing is left to try after it in this round. */
   readonly isLast: boolean;
 }
 
-export class Candidates {
+export class RequestPlan {
   readonly #picker: Picker;
   readonly #isOwnAddress: (endpoint: Endpoint) => boolean;
   readonly #tried = new Set<EndpointId>();
@@ -26,7 +26,7 @@ export class Candidates {
     this.#isOwnAddress = isOwnAddress;
   }
 
-  next(): Candidate | undefined {
+  next(): RequestTarget | undefined {
     const { candidates } = this.#picker();
     const left = candidates.filter(
       (endpoint) => !this.#tried.has(endpoint.id) && !this.#isOwnAddress(endpoint),

@@ -9,7 +9,7 @@ import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { codeOf } from '../model/error-text.ts';
-import type { Candidates } from './request-plan.ts';
+import type { RequestPlan } from './request-plan.ts';
 import type { ExchangeHome } from './exchange.ts';
 import { verbOf } from './request-check.ts';
 import type { RequestHeaders } from './request-headers.ts';
@@ -42,7 +42,7 @@ export class Upgrade {
   readonly #client: Socket;
   readonly #head: Buffer;
   readonly #settings: UpgradeSettings;
-  readonly #candidates: Candidates;
+  readonly #candidates: RequestPlan;
   readonly #startedMs: number;
   #upstreamRequest: ClientRequest | undefined;
   #upstream: Socket | undefined;
@@ -194,7 +194,7 @@ export class Upgrade {
       const { clock, options } = this.#core;
       const seen = client.bytesRead + upstream.bytesRead;
       this.#timer?.cancel();
-      this.#timer = clock.schedule(options.halfClosedTimeoutMs, () => {
+      this.#timer = clock.schedule(options.halfCloseTimeoutMs, () => {
         if (client.bytesRead + upstream.bytesRead === seen) other.destroy();
         else endOther(other)();
       });

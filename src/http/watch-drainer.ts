@@ -13,7 +13,7 @@ export interface EndableWatch {
 const quietMs = 1_000;
 const lookMs = 250;
 
-export class WatchEnds {
+export class WatchDrainer {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #watches = new Set<EndableWatch>();

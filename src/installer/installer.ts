@@ -11,7 +11,7 @@ import type { KubeApi } from '../kubernetes/kube-api.ts';
 import { staticPodDirectory } from '../doctor/static-pods.ts';
 import { nodeRole } from '../adopt/node-paths.ts';
 import { knownEndpoints } from './known-endpoints.ts';
-import { type Outcome, type ReconcileDeps, reconcile, type Wish } from './reconcile.ts';
+import { type Outcome, type ReconcileDeps, reconcile, type DesiredState } from './reconcile.ts';
 import { type NodeReport, writeReport } from './report.ts';
 import { type Slot, slotName } from './static-pod.ts';
 
@@ -59,7 +59,7 @@ export class Installer {
   #reported = '';
   #reportedMs = Number.NEGATIVE_INFINITY;
   #failures = 0;
-  #failedWish = '';
+  #failedDesired = '';
   #retryMs = 0;
 
   constructor(options: InstallerOptions, deps: InstallerDeps) {
@@ -72,9 +72,9 @@ export class Installer {
     let result: PassResult;
     let image = '';
     try {
-      const wish = await this.#wish();
-      image = wish.image;
-      const outcome: Outcome = await reconcile(wish, this.#deps);
+      const desired = await this.#desired();
+      image = desired.image;
+      const outcome: Outcome = await reconcile(desired, this.#deps);
       result = outcome;
     } catch (error) {
       if (!(error instanceof FairleadError)) throw error;
@@ -89,15 +89,15 @@ export class Installer {
     return kubelet === '' ? result : { ...result, kubelet };
   }
 
-  /** Passes until it is stopped; a wish that failed is tried again ever more seldom, until it is another one. */
+  /** Passes until it is stopped; a desired that failed is tried again ever more seldom, until it is another one. */
   async watch(intervalMs: number): Promise<void> {
     const { isStopped = () => false, pause, nowMs, random = Math.random } = this.#deps;
     while (!isStopped()) {
-      const wish = await this.#wishKey();
-      if (wish !== this.#failedWish || nowMs() >= this.#retryMs) {
+      const desired = await this.#desiredKey();
+      if (desired !== this.#failedDesired || nowMs() >= this.#retryMs) {
         const { state } = await this.pass();
-        this.#failures = state === 'serving' ? 0 : wish === this.#failedWish ? this.#failures + 1 : 1;
-        this.#failedWish = state === 'serving' ? '' : wish;
+        this.#failures = state === 'serving' ? 0 : desired === this.#failedDesired ? this.#failures + 1 : 1;
+        this.#failedDesired = state === 'serving' ? '' : desired;
         this.#retryMs = nowMs() + Math.min(intervalMs * 2 ** this.#failures, longestRetryMs);
       }
       // Not all nodes at once.
@@ -106,7 +106,7 @@ export class Installer {
     }
   }
 
-  async #wish(): Promise<Wish> {
+  async #desired(): Promise<DesiredState> {
     const { configFile, templateFile, replaceProxy, adminPorts, api } = this.#options;
     // The pod stays for months: its token and CA are rotated meanwhile.
     await api?.renew();
@@ -141,7 +141,7 @@ export class Installer {
     };
   }
 
-  async #wishKey(): Promise<string> {
+  async #desiredKey(): Promise<string> {
     const { configFile, templateFile, image } = this.#options;
     const hash = createHash('sha256').update((await image().catch(() => '')) ?? '');
     for (const file of [configFile, templateFile]) hash.update(await readFile(file).catch(() => ''));

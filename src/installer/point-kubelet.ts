@@ -9,7 +9,7 @@ import { applyPlan, planPointing, planRestoring } from '../adopt/point.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import type { NameChoice, NameChoiceInput } from '../adopt/server-names.ts';
 import type { NodeFiles } from './node-files.ts';
-import { leaseSpec, type Turns } from './rollout-semaphore.ts';
+import { leaseSpec, type RolloutSemaphore } from './rollout-semaphore.ts';
 
 export const pointingPath = '/var/lib/fairlead/pointing';
 
@@ -28,7 +28,7 @@ export interface PointKubeletOptions {
 export interface PointKubeletDeps {
   readonly files: NodeFiles;
   readonly api: KubeApi;
-  readonly turns: Turns;
+  readonly turns: RolloutSemaphore;
   readonly restartKubelet: () => Promise<void>;
   /** Kept between calls: the file that was last found pointed; until when the last answer holds. */
   readonly seen: { pointed?: string; waits?: { readonly untilMs: number; readonly answer: string } };
@@ -52,7 +52,7 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
   const { files, turns, log, chooseName, seen } = deps;
   if ((await files.read(pointingPath)) !== undefined) {
     // No failure of the node's: it has another try.
-    await putBack('it was interrupted', deps);
+    await restoreTcpMigrateReq('it was interrupted', deps);
     await files.remove(pointingPath);
   }
   const server = `https://${formatHostPort(address)}`;
@@ -155,14 +155,17 @@ async function pointAndConfirm(
 }
 
 async function takeBack(why: string, node: string, deps: PointKubeletDeps): Promise<string> {
-  await putBack(why, deps);
+  await restoreTcpMigrateReq(why, deps);
   const reason = `${node}: kubelet was pointed and put back: ${why}`;
   await deps.turns.halt(reason);
   await deps.files.remove(pointingPath);
   return `halted: ${reason}`;
 }
 
-async function putBack(why: string, { files, restartKubelet, nowMs, log }: PointKubeletDeps): Promise<void> {
+async function restoreTcpMigrateReq(
+  why: string,
+  { files, restartKubelet, nowMs, log }: PointKubeletDeps,
+): Promise<void> {
   log.warn({ reason: why }, 'kubelet is put back');
   for (const plan of await planRestoring({ files: [nodePaths.kubeletKubeconfig], root: files.root }))
     await applyPlan(plan, { nowMs: nowMs() });

@@ -9,7 +9,7 @@ import { FairleadError } from '../model/errors.ts';
 import { bootSeedsMend } from '../adopt/boot-seeds.ts';
 import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts';
 import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
-import { putBack, switchOn } from './tcp-migrate-req.ts';
+import { restoreTcpMigrateReq, enableTcpMigrateReq } from './tcp-migrate-req.ts';
 import type { NodeFiles } from './node-files.ts';
 import { giveBack, proxyManifests, setAside, takingOverPath } from './proxy-pod.ts';
 import {
@@ -24,7 +24,7 @@ import {
 } from './static-pod.ts';
 
 /** What the node is to have. */
-export interface Wish {
+export interface DesiredState {
   readonly template: string;
   readonly image: string;
   /** The agent's configuration: its bytes, and what they mean. */
@@ -72,17 +72,17 @@ export type Outcome =
 const pollMs = 200;
 
 /** One pass. Rejects with INSTALL_REFUSED before anything is written, or with FILE_NOT_WRITTEN. */
-export async function reconcile(wish: Wish, deps: ReconcileDeps): Promise<Outcome> {
-  return new Pass(wish, deps).run();
+export async function reconcile(desired: DesiredState, deps: ReconcileDeps): Promise<Outcome> {
+  return new Pass(desired, deps).run();
 }
 
 class Pass {
-  readonly #wish: Wish;
+  readonly #desired: DesiredState;
   readonly #deps: ReconcileDeps;
   readonly #changed: string[] = [];
 
-  constructor(wish: Wish, deps: ReconcileDeps) {
-    this.#wish = wish;
+  constructor(desired: DesiredState, deps: ReconcileDeps) {
+    this.#desired = desired;
     this.#deps = deps;
   }
 
@@ -92,13 +92,13 @@ class Pass {
     const cache = await this.#cacheToWrite();
     const present = await this.#present();
     await this.#refuseToStrand(present);
-    const isAsWished = async (slot: Slot) =>
+    const isAsDesired = async (slot: Slot) =>
       (await files.read(this.#manifest(slot)))?.equals(rendered[slot]) ?? false;
     const good: Slot[] = [];
-    for (const slot of present) if (await isAsWished(slot)) good.push(slot);
+    for (const slot of present) if (await isAsDesired(slot)) good.push(slot);
 
     const target = await this.#choose(present, good);
-    const { ca, configText } = this.#wish;
+    const { ca, configText } = this.#desired;
     if (ca !== undefined) await this.#put(caPath, Buffer.from(ca));
     if (cache) await this.#put(cache.path, Buffer.from(cache.text));
     await this.#put(configPath(target), configText, 0o600);
@@ -114,7 +114,7 @@ class Pass {
   }
 
   #render(slot: Slot): Buffer {
-    const { template, image, configText, config, adminPorts } = this.#wish;
+    const { template, image, configText, config, adminPorts } = this.#desired;
     return Buffer.from(
       renderStaticPod({
         template,
@@ -128,7 +128,7 @@ class Pass {
   }
 
   #manifest(slot: Slot): string {
-    return join(this.#wish.podDirectory, manifestName(slot));
+    return join(this.#desired.podDirectory, manifestName(slot));
   }
 
   async #put(path: string, content: Uint8Array, mode?: number): Promise<void> {
@@ -147,7 +147,7 @@ class Pass {
 
   /** The cache belongs to the agent once it is there; before that it is what makes the first boot certain. */
   async #cacheToWrite(): Promise<{ path: string; text: string } | undefined> {
-    const { config } = this.#wish;
+    const { config } = this.#desired;
     const path = config.discovery.cacheFile;
     if (path === undefined) {
       const message = `the configuration keeps no list of API servers on disk (discovery.cacheFile). ${bootSeedsMend}`;
@@ -156,7 +156,7 @@ class Pass {
     const text = (await this.#deps.files.read(path))?.toString('utf8');
     const reading = text === undefined ? undefined : decodeCache(text);
     if (reading?.ok && reading.value.endpoints.length > 0) return undefined;
-    const known = await this.#wish.known();
+    const known = await this.#desired.known();
     if (known.length > 0) {
       return { path, text: encodeCache({ endpoints: known, syncedAtMs: this.#deps.nowMs() }) };
     }
@@ -170,7 +170,7 @@ class Pass {
 
   /** What names the agent that is there must find the next one at the same address. */
   async #refuseToStrand(present: readonly Slot[]): Promise<void> {
-    const next = forKubeconfigs(this.#wish.config);
+    const next = forKubeconfigs(this.#desired.config);
     const clients = await clientsOf(this.#deps.files, present);
     const stranded = clients.filter(({ address }) => !isServedBy(address, next));
     if (stranded.length === 0) return;
@@ -201,7 +201,7 @@ class Pass {
   /** The agent that this manifest has started; one that is older is still ending. */
   async #view(slot: Slot): Promise<AgentView | undefined> {
     const { view: ask, files, nowMs, leaveWithinMs } = this.#deps;
-    const view = await ask(this.#wish.adminPorts[slot]);
+    const view = await ask(this.#desired.adminPorts[slot]);
     const writtenMs = (await files.stat(this.#manifest(slot)))?.mtimeMs;
     if (!view || writtenMs === undefined) return undefined;
     // What ends is gone after a while, and the node's clock may have been another one when it booted.
@@ -226,7 +226,7 @@ class Pass {
       if (view && view.waitingFor.length > 0) {
         const holders = await proxyManifests(files.root);
         problem = `it waits for ${view.waitingFor.join(', ')}, which another process holds`;
-        if (holders.length > 0 && !this.#wish.replaceProxy) {
+        if (holders.length > 0 && !this.#desired.replaceProxy) {
           return `${problem} (${holders.join(', ')}); --replace-proxy takes its place`;
         }
         const lacks = lackingOf(view);
@@ -255,7 +255,7 @@ class Pass {
       const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
       // What an earlier pass has set aside stays there: an outage of all API servers is no reason to go back.
       const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
-      const givenBack = isTakingOver ? await giveBack(files, this.#wish.podDirectory) : [];
+      const givenBack = isTakingOver ? await giveBack(files, this.#desired.podDirectory) : [];
       await files.remove(takingOverPath);
       const kept = hasOther
         ? await this.#compare(slot)
@@ -277,7 +277,7 @@ class Pass {
   /** The agent in the other slot beside the one that does not serve. */
   async #compare(slot: Slot): Promise<{ name: string; isBetter: boolean; note: string }> {
     const other = otherSlot(slot);
-    const [mine, before] = [await this.#view(slot), await this.#deps.view(this.#wish.adminPorts[other])];
+    const [mine, before] = [await this.#view(slot), await this.#deps.view(this.#desired.adminPorts[other])];
     // One that lacks something and carries clients is not taken away for one that carries none.
     const isBetter = !(mine?.isReady === true && before?.isReady !== true);
     const lacks = mine ? lackingOf(mine).map(({ code }) => code) : [];
@@ -295,16 +295,16 @@ class Pass {
   async #retire(slot: Slot): Promise<void> {
     const { files, log, view, nowMs, pause, leaveWithinMs, isStopped = () => false } = this.#deps;
     if ((await files.stat(this.#manifest(slot))) !== undefined) {
-      const why = await switchOn(files);
+      const why = await enableTcpMigrateReq(files);
       if (why !== undefined) log.info({ reason: why }, 'tcp_migrate_req stays as it is');
       await files.remove(this.#manifest(slot));
       this.#changed.push(this.#manifest(slot));
       log.info({ slot: slotName(slot) }, 'the agent before it may go');
       const untilMs = nowMs() + leaveWithinMs;
-      while ((await view(this.#wish.adminPorts[slot])) && nowMs() < untilMs && !isStopped())
+      while ((await view(this.#desired.adminPorts[slot])) && nowMs() < untilMs && !isStopped())
         await pause(pollMs);
     }
-    await putBack(files);
+    await restoreTcpMigrateReq(files);
     await files.remove(configPath(slot));
   }
 }

@@ -1,4 +1,4 @@
-// Turns for a change that may be made on a few nodes at a time only: one Lease a turn. And the halt, a ConfigMap that
+// RolloutSemaphore for a change that may be made on a few nodes at a time only: one Lease a turn. And the halt, a ConfigMap that
 // ends them all until somebody removes it. Both are in the API, so that a node that dies holds nobody up for long.
 import {
   configMapPath,
@@ -24,7 +24,7 @@ interface LeaseSpec {
 }
 export const leaseSpec = (lease: KubeObject): LeaseSpec => (lease.spec ?? {}) as LeaseSpec;
 
-export class Turns {
+export class RolloutSemaphore {
   readonly #api: KubeApi;
   readonly #node: string;
   readonly #nowMs: () => number;

@@ -10,7 +10,7 @@ const setting = '/proc/sys/net/ipv4/tcp_migrate_req';
 export const rememberedPath = '/var/lib/fairlead/tcp_migrate_req.before';
 
 /** Undefined, or why it could not be switched on: then a connection in a million may be reset. */
-export async function switchOn(files: NodeFiles): Promise<string | undefined> {
+export async function enableTcpMigrateReq(files: NodeFiles): Promise<string | undefined> {
   try {
     const path = await resolveBelow(files.root, setting);
     const before = (await readFile(path, 'utf8')).trim();
@@ -24,7 +24,7 @@ export async function switchOn(files: NodeFiles): Promise<string | undefined> {
 }
 
 /** Nothing happens where nothing was switched. */
-export async function putBack(files: NodeFiles): Promise<void> {
+export async function restoreTcpMigrateReq(files: NodeFiles): Promise<void> {
   const before = await files.read(rememberedPath);
   if (before === undefined) return;
   await writeFile(await resolveBelow(files.root, setting), before).catch(() => {}); // read-only now: it stays on

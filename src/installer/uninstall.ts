@@ -13,7 +13,7 @@ import { applyPlan, backupSuffix, planRestoring } from '../adopt/point.ts';
 import { noStep, type OnStep } from '../lib/replace-file.ts';
 import type { AgentView } from './agent-view.ts';
 import { clientsOf, kubeconfigDirectories } from './agent-clients.ts';
-import { putBack } from './tcp-migrate-req.ts';
+import { restoreTcpMigrateReq } from './tcp-migrate-req.ts';
 import type { NodeFiles } from './node-files.ts';
 import { pointingPath } from './point-kubelet.ts';
 import { giveBack, isProxyThere, takingOverPath } from './proxy-pod.ts';
@@ -75,7 +75,7 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   for (const name of await giveBack(files, options.podDirectory)) say(`${name} given back`);
   await until(async () => (await views()).every((one) => one === undefined), leaveWithinMs);
 
-  await putBack(files);
+  await restoreTcpMigrateReq(files);
   for (const slot of slots) await files.remove(configPath(slot));
   await files.remove(caPath);
   await files.remove(options.cacheFile);

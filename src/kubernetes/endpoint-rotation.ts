@@ -7,7 +7,7 @@ import { backoffMs, type Backoff } from '../lib/backoff.ts';
  * A round tries every endpoint once, in the order of the moment, without a wait between them; after a round
  * of failures there is a wait that grows from round to round.
  */
-export class Rounds {
+export class EndpointRotation {
   readonly #random: Random;
   readonly #backoff: Backoff;
   #tried = new Set<EndpointId>();
@@ -20,7 +20,7 @@ export class Rounds {
     this.#backoff = backoff;
   }
 
-  /** Rounds that have failed in a row. */
+  /** EndpointRotation that have failed in a row. */
   get failedRounds(): number {
     return this.#failed;
   }

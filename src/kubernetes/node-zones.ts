@@ -19,7 +19,7 @@ export interface NodeZonesOptions {
   readonly onChange: () => void;
 }
 
-/** Zones do not move; a control plane that joins is noticed by `look`. */
+/** Zones do not move; a control plane that joins is noticed by `evaluate`. */
 const againMs = 30 * 60_000;
 const retryMs = 60_000;
 const zoneLabel = 'topology.kubernetes.io/zone';
@@ -64,7 +64,7 @@ export class NodeZones {
 
   constructor(options: NodeZonesOptions) {
     this.#options = options;
-    void options.credentials.started.then(() => this.look());
+    void options.credentials.started.then(() => this.evaluate());
   }
 
   /** The zone of this node by its own Node object. */
@@ -77,7 +77,7 @@ export class NodeZones {
   }
 
   /** An endpoint is there whose zone is not known: reads again, but not all the time. */
-  look(): void {
+  evaluate(): void {
     const { clock } = this.#options;
     if (this.#isStopped || this.#running || clock.nowMs() - this.#lookedMs < retryMs) return;
     if (this.#options.credentials.current.kind === 'none' || this.#options.order().length === 0) {
@@ -101,7 +101,7 @@ export class NodeZones {
     this.#timer?.cancel();
     if (this.#isStopped) return;
     const { clock, random } = this.#options;
-    this.#timer = clock.schedule(jittered(delayMs, 0.2, random), () => this.look());
+    this.#timer = clock.schedule(jittered(delayMs, 0.2, random), () => this.evaluate());
   }
 
   /** The first endpoint that answers is believed. */

@@ -11,7 +11,7 @@ import type { WatchState } from '../model/status.ts';
 import type { ApiFailure } from './api-failure.ts';
 import { ApiSession } from './api-session.ts';
 import type { Credentials } from './credentials.ts';
-import { Rounds } from './endpoint-rotation.ts';
+import { EndpointRotation } from './endpoint-rotation.ts';
 import { parseSliceEvent, parseSliceList } from './slice-events.ts';
 import {
   defaultWatchTimings,
@@ -54,7 +54,7 @@ export class SliceWatch {
   #resourceVersion: string | undefined;
   #listedMs = 0;
   #relistAfterMs = 0;
-  readonly #rounds: Rounds;
+  readonly #rotation: EndpointRotation;
   /** Extra chances that were given in this round: for a 401 after which credentials had changed, for a 410. */
   #reloads = 0;
   #relists = 0;
@@ -64,7 +64,7 @@ export class SliceWatch {
   constructor(options: SliceWatchOptions) {
     this.#options = options;
     this.#timings = options.timings ?? defaultWatchTimings;
-    this.#rounds = new Rounds(options.random, this.#timings.backoff);
+    this.#rotation = new EndpointRotation(options.random, this.#timings.backoff);
     const selector = encodeURIComponent(`kubernetes.io/service-name=${options.service}`);
     const namespace = encodeURIComponent(options.namespace);
     this.#path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=${selector}`;
@@ -122,7 +122,7 @@ export class SliceWatch {
         await this.#waitForCredentials();
         continue;
       }
-      const endpoint = this.#rounds.next(this.#options.order());
+      const endpoint = this.#rotation.next(this.#options.order());
       if (endpoint) await this.#after(endpoint, await this.#follow(endpoint, credentials));
       else await this.#endRound();
     }
@@ -147,7 +147,7 @@ export class SliceWatch {
     this.#sayIll();
     this.#reloads = 0;
     this.#relists = 0;
-    const delayMs = this.#rounds.end();
+    const delayMs = this.#rotation.end();
     const { kickJitterMs } = this.#timings;
     const isKicked = this.#isKicked;
     this.#isKicked = false;
@@ -253,7 +253,7 @@ export class SliceWatch {
     }
     if (outcome.kind === 'left') {
       this.#set({ state: 'connecting', message: `left ${endpoint.id} for another endpoint` });
-      this.#rounds.skip(endpoint.id);
+      this.#rotation.skip(endpoint.id);
       return;
     }
     const { failure } = outcome;
@@ -272,13 +272,13 @@ export class SliceWatch {
       if (await this.#options.credentials.reload()) return;
     }
     this.#leave();
-    this.#rounds.skip(endpoint.id, this.#floorMs(failure));
+    this.#rotation.skip(endpoint.id, this.#floorMs(failure));
   }
 
   /** The wait that an answer asks for. */
   #floorMs({ status, retryAfterMs }: ApiFailure): number {
     // A starting API server says 403 for a moment; only when it stays so is it a matter of rights.
-    if (status === 403 && this.#rounds.failedRounds >= 2) return this.#timings.forbiddenMs;
+    if (status === 403 && this.#rotation.failedRounds >= 2) return this.#timings.forbiddenMs;
     return Math.min(longestRetryAfterMs, retryAfterMs ?? 0);
   }
 
@@ -291,7 +291,7 @@ export class SliceWatch {
   }
 
   #startAfresh(): void {
-    this.#rounds.reset();
+    this.#rotation.reset();
     this.#reloads = 0;
     this.#relists = 0;
   }

@@ -14,8 +14,8 @@ export interface StatusListener {
   /** The bound address, `HOST:PORT`. */
   readonly address: string;
   readonly type: 'passthrough' | 'http';
-  /** The group that its clients go to; absent: the API servers. */
-  readonly group?: string;
+  /** The pool that its clients go to; absent: the API servers. */
+  readonly pool?: string;
 }
 
 export interface StatusEndpoint {
@@ -61,7 +61,7 @@ export interface StatusProblem {
   /** The agent has never had it since it started: an update to it does not count as serving. */
   readonly isSinceStart: boolean;
   /** Absent: the API servers. */
-  readonly group?: string;
+  readonly pool?: string;
 }
 
 /** The CA that verifies because the configured one cannot be read; times in ISO 8601. */
@@ -81,8 +81,8 @@ export interface StatusDiscovery {
   readonly message?: string;
 }
 
-/** A group beside that of the API servers, which the status itself describes. */
-export interface StatusGroup {
+/** A pool beside that of the API servers, which the status itself describes. */
+export interface StatusPool {
   readonly name: string;
   /** At least one of its endpoints is usable. */
   readonly isReady: boolean;
@@ -106,7 +106,7 @@ export interface Status {
   readonly startedAt: string;
   readonly uptimeSeconds: number;
   /**
-   * Every group that a listener leads to has a usable endpoint, every listener has its address, and the agent is not
+   * Every pool that a listener leads to has a usable endpoint, every listener has its address, and the agent is not
    * stopping: what the admin server's /readyz says.
    */
   readonly isReady: boolean;
@@ -133,9 +133,9 @@ export interface Status {
   readonly discovery: StatusDiscovery;
   readonly credentials: CredentialsKind;
   readonly keptCa?: StatusKeptCa;
-  /** Of all groups; empty when nothing is missing. */
+  /** Of all pools; empty when nothing is missing. */
   readonly problems: readonly StatusProblem[];
   readonly tunnels: { readonly active: number; readonly max: number };
   /** Absent when there are none. */
-  readonly groups?: readonly StatusGroup[];
+  readonly pools?: readonly StatusPool[];
 }

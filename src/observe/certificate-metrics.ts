@@ -7,7 +7,7 @@ export interface Validity {
   readonly notAfterMs: number;
 }
 
-/** What is known of the certificates of one group. */
+/** What is known of the certificates of one pool. */
 export interface CertificateNumbers {
   /** Of the certificate that each endpoint showed last. */
   readonly serving: readonly (Validity & { readonly endpoint: EndpointId })[];
@@ -23,7 +23,7 @@ export interface CertificateNumbers {
 /** As MetricDefinition in metrics.ts, which these are a part of. */
 interface CertificateMetric {
   readonly name: string;
-  readonly of: 'group';
+  readonly of: 'pool';
   readonly type: 'gauge';
   readonly help: string;
   readonly labels: readonly string[];
@@ -38,7 +38,7 @@ const seconds = (ms: number): number => Math.round(ms / 1_000);
 export const certificateMetrics: readonly CertificateMetric[] = [
   {
     name: 'fairlead_endpoint_certificate_not_before_timestamp_seconds',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Start of the validity of the certificate that each endpoint showed last, since the epoch.',
     labels: ['endpoint'],
@@ -50,7 +50,7 @@ export const certificateMetrics: readonly CertificateMetric[] = [
   },
   {
     name: 'fairlead_endpoint_certificate_not_after_timestamp_seconds',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Expiry of the certificate that each endpoint showed last, since the epoch.',
     labels: ['endpoint'],
@@ -62,7 +62,7 @@ export const certificateMetrics: readonly CertificateMetric[] = [
   },
   {
     name: 'fairlead_client_certificate_not_before_timestamp_seconds',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: "Start of the validity of the agent's own client certificate, since the epoch; absent where it has none.",
     labels: [],
@@ -70,7 +70,7 @@ export const certificateMetrics: readonly CertificateMetric[] = [
   },
   {
     name: 'fairlead_client_certificate_not_after_timestamp_seconds',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: "Expiry of the agent's own client certificate, since the epoch; absent where it has none.",
     labels: [],
@@ -78,7 +78,7 @@ export const certificateMetrics: readonly CertificateMetric[] = [
   },
   {
     name: 'fairlead_ca_certificate_not_after_timestamp_seconds',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Expiry of the CA that endpoints are verified by (of several, the one that expires last), since the epoch.',
     labels: [],
@@ -86,7 +86,7 @@ export const certificateMetrics: readonly CertificateMetric[] = [
   },
   {
     name: 'fairlead_endpoint_demoted',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Always 1: a usable endpoint that goes after the others because of its certificate, by reason: client-name, expired, unproven.',
     labels: ['endpoint', 'reason'],
@@ -95,7 +95,7 @@ export const certificateMetrics: readonly CertificateMetric[] = [
   },
   {
     name: 'fairlead_client_names_missing',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Names that clients verify (configured, or of the kubeconfig) and that no certificate of an endpoint has.',
     labels: [],
@@ -103,7 +103,7 @@ export const certificateMetrics: readonly CertificateMetric[] = [
   },
   {
     name: 'fairlead_clock_suspect',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Whether every serving certificate looks expired or not yet valid, so that the clock of this node is suspected.',
     labels: [],

@@ -21,11 +21,11 @@ interface MetricHead {
   readonly labels: readonly string[];
 }
 
-/** Of the process as a whole, or of each group: then series of all but the API servers' group have a label `group`. */
+/** Of the process as a whole, or of each pool: then series of all but the API servers' pool have a label `pool`. */
 export type MetricDefinition = MetricHead &
   (
     | { readonly of: 'process'; collect(sources: MetricSources): readonly Sample[] }
-    | { readonly of: 'group'; collect(sources: GroupMetricSources): readonly Sample[] }
+    | { readonly of: 'pool'; collect(sources: PoolMetricSources): readonly Sample[] }
   );
 
 /** Where the numbers come from; all live, all read-only. */
@@ -37,11 +37,11 @@ export interface MetricSources {
   watchFailures(): number;
   wallMs(): number;
   tunnelLimit(): number;
-  readonly groups: readonly { readonly labels: Labels; readonly sources: GroupMetricSources }[];
+  readonly pools: readonly { readonly labels: Labels; readonly sources: PoolMetricSources }[];
 }
 
-/** The numbers of one group of endpoints. */
-export interface GroupMetricSources {
+/** The numbers of one pool of endpoints. */
+export interface PoolMetricSources {
   snapshot(): Snapshot;
   traffic(endpoint: EndpointId): EndpointTraffic;
   /** Endpoints that have ever carried a tunnel, removed ones among them. */
@@ -60,11 +60,11 @@ export interface GroupMetricSources {
   problems(): readonly { readonly code: string }[];
   /** Endpoints are to be verified. */
   isVerificationAsked(): boolean;
-  /** Undefined: no http listener leads to the group. */
+  /** Undefined: no http listener leads to the pool. */
   http(): HttpRequestNumbers | undefined;
 }
 
-/** The numbers of the http listeners of a group. */
+/** The numbers of the http listeners of a pool. */
 export interface HttpRequestNumbers {
   readonly inFlight: number;
   readonly cut: number;
@@ -135,7 +135,7 @@ function one(value: number, labels: Labels = {}): Sample[] {
   return [{ labels, value }];
 }
 
-function byTraffic(sources: GroupMetricSources, value: (traffic: EndpointTraffic) => number): Sample[] {
+function byTraffic(sources: PoolMetricSources, value: (traffic: EndpointTraffic) => number): Sample[] {
   return [...sources.endpointsWithTraffic()].map((endpoint) => ({
     labels: { endpoint },
     value: value(sources.traffic(endpoint)),
@@ -153,7 +153,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoint_verdict',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Verdict of each endpoint: 1 for the one that holds, 0 for the others.',
     labels: ['endpoint', 'verdict'],
@@ -167,7 +167,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoint_verified',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Whether the latest answer of each endpoint came over verified TLS; absent where nothing is configured to verify with.',
     labels: ['endpoint'],
@@ -181,7 +181,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_problem',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Always 1: something that the configuration asks for and the agent does not have, by code (docs/errors.md).',
     labels: ['code'],
@@ -190,7 +190,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoints_usable',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Endpoints that take new tunnels.',
     labels: [],
@@ -198,7 +198,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoints_known',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Known endpoints by tier: discovered, seed (configured, but not listed by the cluster), or remembered (verified once, and neither listed nor configured now).',
     labels: ['tier'],
@@ -210,7 +210,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_endpoints_gone',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'API servers that were verified once, that the cluster no longer lists, and in whose place it lists no other.',
     labels: [],
@@ -218,7 +218,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_snapshot_version',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Version of the published snapshot; grows with every change of endpoints or verdicts.',
     labels: [],
@@ -245,7 +245,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_tunnels',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Open tunnels by endpoint.',
     labels: ['endpoint'],
@@ -261,7 +261,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_tunnels_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Tunnels opened by endpoint.',
     labels: ['endpoint'],
@@ -269,7 +269,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_tunnel_bytes_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Bytes relayed by endpoint: up to the endpoint, down to the clients.',
     labels: ['endpoint', 'direction'],
@@ -284,7 +284,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_dials_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Attempts to connect to an endpoint for a client, by result.',
     labels: ['endpoint', 'result'],
@@ -293,7 +293,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_first_flight_replays_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: "Clients' first flights that were tried on a second endpoint, by result.",
     labels: ['result'],
@@ -302,7 +302,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_accept_failures_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Clients that the kernel or Node could not hand over, most likely for want of descriptors.',
     labels: [],
@@ -310,7 +310,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_closings_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Clients and tunnels that ended otherwise than by FIN, by reason.',
     labels: ['reason'],
@@ -319,7 +319,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_http_requests_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Requests of http listeners by verb (WATCH and CONNECT among them), status code (0: the client left first) and endpoint (empty: none answered).',
     labels: ['verb', 'code', 'endpoint'],
@@ -331,7 +331,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_http_requests_in_flight',
-    of: 'group',
+    of: 'pool',
     type: 'gauge',
     help: 'Requests and upgraded connections of http listeners that have not ended.',
     labels: [],
@@ -339,7 +339,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_http_retries_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Requests tried on another endpoint: unsent (no connection), unanswered (it closed first), stopping (503 while shutting down).',
     labels: ['reason'],
@@ -348,7 +348,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_http_answers_cut_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Answers that ended early because their endpoint did.',
     labels: [],
@@ -356,7 +356,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_probes_total',
-    of: 'group',
+    of: 'pool',
     type: 'counter',
     help: 'Health probes by endpoint and result, in HAProxy notation.',
     labels: ['endpoint', 'result'],
@@ -364,7 +364,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
   },
   {
     name: 'fairlead_probe_duration_seconds',
-    of: 'group',
+    of: 'pool',
     type: 'histogram',
     help: 'Duration of health probes by endpoint.',
     labels: ['endpoint'],
@@ -405,13 +405,13 @@ export interface RenderedMetrics {
   readonly body: string;
 }
 
-/** All samples of a metric: of the process, or of each group with its label. */
+/** All samples of a metric: of the process, or of each pool with its label. */
 export function samplesOf(definition: MetricDefinition, sources: MetricSources): readonly Sample[] {
   if (definition.of === 'process') return definition.collect(sources);
-  return sources.groups.flatMap((group) =>
+  return sources.pools.flatMap((pool) =>
     definition
-      .collect(group.sources)
-      .map((sample) => ({ ...sample, labels: { ...sample.labels, ...group.labels } })),
+      .collect(pool.sources)
+      .map((sample) => ({ ...sample, labels: { ...sample.labels, ...pool.labels } })),
   );
 }
 

@@ -2,10 +2,10 @@
 import { formatReason, type JudgedEndpoint, type Snapshot } from '../model/snapshot.ts';
 import type { EndpointTraffic } from '../model/outcome.ts';
 import type { EndpointId } from '../model/endpoint.ts';
-import type { Status, StatusEndpoint, StatusGroup } from '../model/status.ts';
+import type { Status, StatusEndpoint, StatusPool } from '../model/status.ts';
 
-/** One group as the agent knows it. */
-export interface GroupStatusInput
+/** One pool as the agent knows it. */
+export interface PoolStatusInput
   extends Pick<Status, 'policy' | 'credentials' | 'keptCa' | 'missingClientNames' | 'clockSuspect'> {
   readonly snapshot: Snapshot;
   readonly wallMs: number;
@@ -17,11 +17,11 @@ export interface GroupStatusInput
 }
 
 export interface StatusInput
-  extends GroupStatusInput,
-    Omit<Status, 'snapshotVersion' | 'endpoints' | 'isReady' | 'uptimeSeconds' | 'groups'> {
+  extends PoolStatusInput,
+    Omit<Status, 'snapshotVersion' | 'endpoints' | 'isReady' | 'uptimeSeconds' | 'pools'> {
   /** A listener leads to the API servers; else they have no say in whether the agent is ready. */
   readonly isUsed?: boolean;
-  readonly groups?: readonly (GroupStatusInput & { readonly name: string })[];
+  readonly pools?: readonly (PoolStatusInput & { readonly name: string })[];
 }
 
 const notVisibleHint =
@@ -41,7 +41,7 @@ function statusEndpoints({
   leaving,
   traffic,
   certificateNotAfterMs,
-}: GroupStatusInput): StatusEndpoint[] {
+}: PoolStatusInput): StatusEndpoint[] {
   // Failing open.
   const tried = new Set(snapshot.usableCount === 0 ? snapshot.candidates.map(({ id }) => id) : []);
   return [...snapshot.endpoints, ...leaving].map((judged, index): StatusEndpoint => {
@@ -73,7 +73,7 @@ function statusEndpoints({
   });
 }
 
-export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput): Status {
+export function makeStatus({ isUsed = true, pools = [], ...input }: StatusInput): Status {
   const {
     snapshot,
     wallMs,
@@ -82,17 +82,17 @@ export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput
     certificateNotAfterMs: _notAfter,
     ...rest
   } = input;
-  const others = groups.map(
-    ({ name, ...group }): StatusGroup => ({
+  const others = pools.map(
+    ({ name, ...pool }): StatusPool => ({
       name,
-      isReady: group.snapshot.usableCount > 0,
-      policy: group.policy,
-      credentials: group.credentials,
-      ...(group.keptCa && { keptCa: group.keptCa }),
-      ...(group.missingClientNames && { missingClientNames: group.missingClientNames }),
-      ...(group.clockSuspect && { clockSuspect: true }),
-      snapshotVersion: group.snapshot.version,
-      endpoints: statusEndpoints(group),
+      isReady: pool.snapshot.usableCount > 0,
+      policy: pool.policy,
+      credentials: pool.credentials,
+      ...(pool.keptCa && { keptCa: pool.keptCa }),
+      ...(pool.missingClientNames && { missingClientNames: pool.missingClientNames }),
+      ...(pool.clockSuspect && { clockSuspect: true }),
+      snapshotVersion: pool.snapshot.version,
+      endpoints: statusEndpoints(pool),
     }),
   );
   return {
@@ -106,6 +106,6 @@ export function makeStatus({ isUsed = true, groups = [], ...input }: StatusInput
       rest.heldBack === undefined,
     snapshotVersion: snapshot.version,
     endpoints: statusEndpoints(input),
-    ...(others.length > 0 && { groups: others }),
+    ...(others.length > 0 && { pools: others }),
   };
 }

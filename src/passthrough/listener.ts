@@ -4,15 +4,15 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { bind } from '../lib/bind.ts';
-import type { ConnectionTable, DataPathLog } from './tunnel-table.ts';
-import type { Gate } from './tunnel/accept-policy.ts';
+import type { TunnelTable, DataPathLog } from './tunnel-table.ts';
+import type { AcceptPolicy } from './tunnel/accept-policy.ts';
 import type { ClientHandle } from './socket/node-handles.ts';
 import type { Picker } from './connect/dial-plan.ts';
 
 export interface PassthroughListenerDeps {
   readonly listen: HostPort;
   readonly picker: Picker;
-  readonly table: ConnectionTable;
+  readonly table: TunnelTable;
   readonly log: DataPathLog;
   /** An address family that the host lacks is not an error: the listener is left out. */
   readonly optional?: boolean;
@@ -23,7 +23,7 @@ export interface PassthroughListenerDeps {
   /** First flights that are not TLS may be sent to a second endpoint too. */
   readonly replayNonTls?: boolean;
   /** Whose clients are taken, and how many; absent: everybody's. */
-  readonly gate?: Gate;
+  readonly policy?: AcceptPolicy;
   /** Each connection to an endpoint begins with a PROXY protocol header. */
   readonly sendProxy?: boolean;
 }
@@ -51,9 +51,9 @@ export async function startPassthroughListener({
   fd,
   replayNonTls = false,
   sendProxy = false,
-  gate,
+  policy,
 }: PassthroughListenerDeps): Promise<PassthroughListener | undefined> {
-  const settings = { picker, replayNonTls, sendProxy, ...(gate && { gate }) };
+  const settings = { picker, replayNonTls, sendProxy, ...(policy && { policy }) };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   const address = await bind(server, listen, { optional, reusePort, fd });
   if (address === undefined) {
@@ -84,7 +84,7 @@ export async function startPassthroughListener({
 const maxTurns = 2_000;
 
 /**
- * Resolves right behind a poll phase that had no client for us. Closing a socket resets whoever waits in its
+ * Resolves right behind a poll phase that had no client for us. CloseDecision a socket resets whoever waits in its
  * queue, though another process listens on the same port, and so the close must come when the queue is empty. What
  * is left is the time of a few system calls; net.ipv4.tcp_migrate_req=1 closes that gap too (docs/adopt.md).
  */

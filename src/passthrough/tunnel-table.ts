@@ -1,31 +1,31 @@
-// Every client of a group, by endpoint: what health, metrics and status read, and the only way to close
-// tunnels from outside. Owns what all openings share (buffers, replay budget, half-open dials).
+// Every client of a pool, by endpoint: what health, metrics and status read, and the only way to close
+// tunnels from outside. Owns what all connectors share (buffers, replay budget, half-open dials).
 import { Socket } from 'node:net';
 import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { type CloseReason, type DataPathCounters, zeroCounters } from './tunnel/counters.ts';
 import { EndpointRecord } from './tunnel/endpoint-record.ts';
-import { type Leg, nobody } from './socket/connection.ts';
-import { LegMakers } from './socket/connection-factory.ts';
+import { type Connection, nobody } from './socket/connection.ts';
+import { ConnectionFactories } from './socket/connection-factory.ts';
 import type { ClientHandle, NodeHandles } from './socket/node-handles.ts';
 import { DeadlineQueue } from './connect/deadline-queue.ts';
-import { Draining } from './tunnel/tunnel-drainer.ts';
+import { TunnelDrainer } from './tunnel/tunnel-drainer.ts';
 import { type DataPathLog, DataPathMessages } from './messages.ts';
-import { Opening, type OpeningSettings, type OpeningShared } from './connect/connector.ts';
+import { UpstreamConnector, type ConnectorOptions, type DialContext } from './connect/connector.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from './tunnel/options.ts';
 import { OwnAddresses } from './own-addresses.ts';
-import { ProxyIntro } from './connect/proxy-header-reader.ts';
+import { ProxyHeaderReader } from './connect/proxy-header-reader.ts';
 import { ReadBuffers } from './socket/read-buffers.ts';
 import { ReplayBudget } from './connect/replay-budget.ts';
-import { SilenceWatch } from './tunnel/response-watchdog.ts';
+import { ResponseWatchdog } from './tunnel/response-watchdog.ts';
 import { TunnelAges } from './tunnel/tunnel-ages.ts';
 import { Tunnel, type TunnelHome, type TunnelRecord } from './tunnel/tunnel.ts';
 import { type TunnelView, viewOf } from './tunnel-view.ts';
 
 export type { DataPathLog };
 
-export interface ConnectionTableDeps {
+export interface TunnelTableDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: DataPathLog;
@@ -41,43 +41,43 @@ export interface ProcessLoad {
   tunnels: number;
 }
 
-export class ConnectionTable implements TrafficReader {
+export class TunnelTable implements TrafficReader {
   readonly counters: DataPathCounters = zeroCounters();
   readonly options: PassthroughOptions;
   readonly ownAddresses: OwnAddresses;
   readonly #clock: Clock;
   readonly #messages: DataPathMessages;
-  readonly #legs: LegMakers;
-  readonly #silence: SilenceWatch;
+  readonly #connections: ConnectionFactories;
+  readonly #watchdog: ResponseWatchdog;
   readonly #home: TunnelHome;
-  readonly #shared: OpeningShared;
+  readonly #shared: DialContext;
   readonly #records = new Map<EndpointId, TunnelRecord>();
   readonly #tunnels = new Set<Tunnel>();
   readonly #load: ProcessLoad;
   readonly #ages: TunnelAges;
-  readonly #draining: Draining;
+  readonly #drainer: TunnelDrainer;
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
 
-  constructor({ clock, random, log, outcomes, options = {}, load, ownAddresses }: ConnectionTableDeps) {
+  constructor({ clock, random, log, outcomes, options = {}, load, ownAddresses }: TunnelTableDeps) {
     this.options = { ...defaultPassthroughOptions, ...options };
     this.#clock = clock;
     this.#messages = new DataPathMessages(log, clock);
     this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
     this.#load = load ?? { tunnels: 0 };
     const buffers = new ReadBuffers();
-    this.#legs = new LegMakers(buffers);
-    this.#silence = new SilenceWatch(clock, outcomes, () => this.options.silenceReportMs);
+    this.#connections = new ConnectionFactories(buffers);
+    this.#watchdog = new ResponseWatchdog(clock, outcomes, () => this.options.silenceReportMs);
     this.#ages = new TunnelAges(clock, this.options, this.#tunnels);
-    this.#draining = new Draining(clock, random, () => this.options.quietMs);
+    this.#drainer = new TunnelDrainer(clock, random, () => this.options.quietMs);
     const { counters } = this;
     this.#home = {
       buffers,
       nowMs: () => clock.nowMs(),
-      startWaiting: (tunnel, nowMs) => this.#silence.add(tunnel, nowMs),
-      stopWaiting: (tunnel) => this.#silence.remove(tunnel),
+      startWaiting: (tunnel, nowMs) => this.#watchdog.add(tunnel, nowMs),
+      stopWaiting: (tunnel) => this.#watchdog.remove(tunnel),
       halfClosed: (tunnel) => this.#ages.halfClosed(tunnel),
-      keepAlive: (leg) => this.#keepAlive(leg),
+      keepAlive: (connection) => this.#keepAlive(connection),
       finished: (tunnel) => this.#finished(tunnel),
       count: (reason) => {
         counters.closed[reason] += 1;
@@ -89,7 +89,7 @@ export class ConnectionTable implements TrafficReader {
       outcomes,
       options: this.options,
       counters,
-      legs: this.#legs,
+      connections: this.#connections,
       budget: new ReplayBudget(this.options, clock.nowMs()),
       raceDelays: new DeadlineQueue(clock, () => this.options.raceDelayMs),
       flightDelays: new DeadlineQueue(clock, () => this.options.firstFlightTimeoutMs),
@@ -98,8 +98,8 @@ export class ConnectionTable implements TrafficReader {
       carries: (tunnel, record) => record.tunnels.add(tunnel),
       leaves: (tunnel, record) => record.tunnels.delete(tunnel),
       isOwnAddress: (endpoint) => this.#isOwnAddress(endpoint),
-      keepAlive: (leg) => this.#keepAlive(leg),
-      isConnectedToItself: (endpoint, leg) => this.#isConnectedToItself(endpoint, leg),
+      keepAlive: (connection) => this.#keepAlive(connection),
+      isConnectedToItself: (endpoint, connection) => this.#isConnectedToItself(endpoint, connection),
     };
   }
 
@@ -112,7 +112,7 @@ export class ConnectionTable implements TrafficReader {
 
   /** Sockets that the data path holds, of clients and of endpoints. */
   get openSockets(): number {
-    return this.#legs.openLegs;
+    return this.#connections.openConnections;
   }
 
   get halfOpenDials(): number {
@@ -146,7 +146,7 @@ export class ConnectionTable implements TrafficReader {
   }
 
   /** The sockets of all settled tunnels, so that tests can look at what they hold. */
-  legsForTest(): Leg[] {
+  connectionsForTest(): Connection[] {
     return [...this.#tunnels].flatMap(({ client, upstream }) => (upstream ? [client, upstream] : [client]));
   }
 
@@ -165,7 +165,7 @@ export class ConnectionTable implements TrafficReader {
 
   /** New connections are made on bare handles from now on; the caller has checked them. */
   useHandles(handles: NodeHandles): void {
-    this.#legs.useHandles(handles);
+    this.#connections.useHandles(handles);
   }
 
   /** Takes over new options; dials and timers that run keep their old values until they end. */
@@ -184,7 +184,7 @@ export class ConnectionTable implements TrafficReader {
     if (record === undefined) return 0;
     let count = 0;
     for (const tunnel of [...record.tunnels]) {
-      if (tunnel.opening?.leaveEndpoint(record)) continue;
+      if (tunnel.connector?.leaveEndpoint(record)) continue;
       tunnel.reset(reason);
       count += 1;
     }
@@ -200,22 +200,22 @@ export class ConnectionTable implements TrafficReader {
 
   /**
    * Closes the tunnels that the endpoint has now within `windowMs`, at quiet moments where they have one, spread at
-   * random; see draining.ts. Tunnels that are opened later are left alone.
+   * random; see tunnel-drainer.ts. Tunnels that are opened later are left alone.
    */
   drain(id: EndpointId, { windowMs }: { readonly windowMs: number }): void {
     const record = this.#records.get(id);
-    if (record) this.#draining.start(record, windowMs);
+    if (record) this.#drainer.start(record, windowMs);
   }
 
   isDraining(id: EndpointId): boolean {
     const record = this.#records.get(id);
-    return record !== undefined && this.#draining.has(record);
+    return record !== undefined && this.#drainer.has(record);
   }
 
   /** The endpoint is well again: its remaining tunnels stay. */
   cancelDrain(id: EndpointId): void {
     const record = this.#records.get(id);
-    if (record) this.#draining.cancel(record);
+    if (record) this.#drainer.cancel(record);
   }
 
   /**
@@ -226,7 +226,7 @@ export class ConnectionTable implements TrafficReader {
     const nowMs = this.#clock.nowMs();
     let quietest: Tunnel | undefined;
     for (const tunnel of this.#records.get(id)?.tunnels ?? []) {
-      if (tunnel.isClosing || tunnel.opening) continue;
+      if (tunnel.isClosing || tunnel.connector) continue;
       const isQuiet = tunnel.isQuiet(nowMs, quietMs) || nowMs - tunnel.lastByteMs >= longQuietMs;
       if (isQuiet && (quietest === undefined || tunnel.lastByteMs < quietest.lastByteMs)) quietest = tunnel;
     }
@@ -256,29 +256,31 @@ export class ConnectionTable implements TrafficReader {
       if (tunnel.isClosing) tunnel.abandon();
       else tunnel.reset('stop');
     }
-    await this.#legs.allClosed();
-    this.#silence.stop();
+    await this.#connections.allClosed();
+    this.#watchdog.stop();
     this.#shared.raceDelays.stop();
     this.#shared.flightDelays.stop();
     this.#ages.stop();
-    this.#draining.stop();
+    this.#drainer.stop();
   }
 
   // --- for the listeners ----------------------------------------------------------------------------------
 
   /** Takes over a client, as a raw handle or as a paused half-open socket; resets it when there are too many. */
-  accept(connection: ClientHandle | Socket, settings: OpeningSettings): void {
+  accept(connection: ClientHandle | Socket, settings: ConnectorOptions): void {
     const isSocket = connection instanceof Socket;
-    const client = isSocket ? this.#legs.adopt(connection, nobody) : this.#legs.accept(connection, nobody);
-    const { gate } = settings;
+    const client = isSocket
+      ? this.#connections.adopt(connection, nobody)
+      : this.#connections.accept(connection, nobody);
+    const { policy } = settings;
     if (this.#closing) {
       client.resetAndDestroy();
       return;
     }
     const isFull = this.#load.tunnels >= this.options.maxTunnels;
-    const admission = isFull ? 'full' : (gate?.judge(() => client.remoteAddress) ?? 'taken');
-    if (admission !== 'taken' && admission !== 'introduces') {
-      this.#refuse(client, admission, isFull ? this.options.maxTunnels : gate?.maxTunnels);
+    const admission = isFull ? 'full' : (policy?.accept(() => client.remoteAddress) ?? 'taken');
+    if (admission !== 'taken' && admission !== 'expects-proxy-header') {
+      this.#refuse(client, admission, isFull ? this.options.maxTunnels : policy?.maxTunnels);
       return;
     }
     this.counters.accepted += 1;
@@ -286,46 +288,46 @@ export class ConnectionTable implements TrafficReader {
     if (this.#messages.isDebug) tunnel.shownClient = tunnel.clientText;
     this.#tunnels.add(tunnel);
     this.#load.tunnels += 1;
-    if (gate) {
-      tunnel.gate = gate;
-      gate.tunnels += 1;
+    if (policy) {
+      tunnel.policy = policy;
+      policy.tunnels += 1;
     }
     this.#ages.add(tunnel);
-    if (admission === 'introduces') this.#readHeader(tunnel, settings);
+    if (admission === 'expects-proxy-header') this.#readHeader(tunnel, settings);
     else this.#open(tunnel, settings);
   }
 
-  #open(tunnel: Tunnel, settings: OpeningSettings): Opening {
-    const opening = new Opening(this.#shared, settings, tunnel);
-    tunnel.opening = opening;
-    tunnel.client.owner = opening;
-    opening.start();
-    return opening;
+  #open(tunnel: Tunnel, settings: ConnectorOptions): UpstreamConnector {
+    const connector = new UpstreamConnector(this.#shared, settings, tunnel);
+    tunnel.connector = connector;
+    tunnel.client.owner = connector;
+    connector.start();
+    return connector;
   }
 
   /** The client says first whose connection it is; then it is dialled through like any other. */
-  #readHeader(tunnel: Tunnel, settings: OpeningSettings): void {
-    const intro = new ProxyIntro(this.#clock, {
-      introduced: (connection, rest) => {
-        tunnel.introduced = connection;
+  #readHeader(tunnel: Tunnel, settings: ConnectorOptions): void {
+    const proxyHeaderReader = new ProxyHeaderReader(this.#clock, {
+      proxyHeaderRead: (connection, rest) => {
+        tunnel.announced = connection;
         if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
         // Who speaks for itself (a health check) has been let in as a sender.
-        if (connection && settings.gate?.isAllowed(connection.source.host) === false) {
+        if (connection && settings.policy?.isAllowed(connection.source.host) === false) {
           this.#messages.notAllowed(connection.source.host);
           tunnel.reset('not-allowed');
           return true;
         }
-        const opening = this.#open(tunnel, settings);
-        return rest.length === 0 || opening.legRead(tunnel.client, rest, rest.length);
+        const connector = this.#open(tunnel, settings);
+        return rest.length === 0 || connector.connectionRead(tunnel.client, rest, rest.length);
       },
-      introFailed: (why) => {
+      proxyHeaderFailed: (why) => {
         this.#messages.badHeader(tunnel.clientText, why);
         tunnel.reset('proxy-header');
       },
-      introLost: () => tunnel.reset('client'),
+      proxyHeaderLost: () => tunnel.reset('client'),
     });
-    tunnel.opening = intro;
-    tunnel.client.owner = intro;
+    tunnel.connector = proxyHeaderReader;
+    tunnel.client.owner = proxyHeaderReader;
   }
 
   /** The kernel or Node could not give a listener its next client, most likely for want of descriptors. */
@@ -334,7 +336,7 @@ export class ConnectionTable implements TrafficReader {
     this.#messages.acceptFailed(address, error);
   }
 
-  #refuse(client: Leg, why: 'full' | 'not-allowed' | 'gone', limit = 0): void {
+  #refuse(client: Connection, why: 'full' | 'not-allowed' | 'gone', limit = 0): void {
     const reason = why === 'full' ? 'limit' : why === 'gone' ? 'client' : why;
     this.counters.closed[reason] += 1;
     if (why === 'full') this.#messages.tooMany(limit);
@@ -348,9 +350,10 @@ export class ConnectionTable implements TrafficReader {
     return true;
   }
 
-  #isConnectedToItself(endpoint: Endpoint, leg: Leg): boolean {
+  #isConnectedToItself(endpoint: Endpoint, connection: Connection): boolean {
     if (!this.ownAddresses.isEphemeralPort(endpoint.port)) return false;
-    if (leg.localPort !== endpoint.port || leg.localAddress !== leg.remoteAddress) return false;
+    if (connection.localPort !== endpoint.port || connection.localAddress !== connection.remoteAddress)
+      return false;
     this.#loopRefused(endpoint);
     return true;
   }
@@ -364,11 +367,11 @@ export class ConnectionTable implements TrafficReader {
 
   #finished(tunnel: Tunnel): void {
     tunnel.record?.tunnels.delete(tunnel);
-    this.#draining.forget(tunnel);
+    this.#drainer.forget(tunnel);
     this.#ages.forget(tunnel);
     if (this.#tunnels.delete(tunnel)) {
       this.#load.tunnels -= 1;
-      if (tunnel.gate) tunnel.gate.tunnels -= 1;
+      if (tunnel.policy) tunnel.policy.tunnels -= 1;
     }
     this.#messages.closed(tunnel);
     if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
@@ -381,15 +384,15 @@ export class ConnectionTable implements TrafficReader {
     return [...record.tunnels].filter(
       (tunnel) =>
         !tunnel.isClosing &&
-        tunnel.opening === undefined &&
+        tunnel.connector === undefined &&
         tunnel.unansweredSinceMs !== Number.POSITIVE_INFINITY &&
         tunnel.lastUpMs >= sinceMs &&
         nowMs - Math.max(tunnel.unansweredSinceMs, sinceMs) >= forMs,
     );
   }
 
-  #keepAlive(leg: Leg): void {
+  #keepAlive(connection: Connection): void {
     const { keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount } = this.options;
-    leg.setKeepAlive(true, keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount);
+    connection.setKeepAlive(true, keepAliveDelayMs, keepAliveIntervalMs, keepAliveCount);
   }
 }

@@ -7,8 +7,8 @@ export interface TunnelView {
   readonly client: string;
   /** Undefined until a connection to an endpoint exists. */
   readonly endpoint: EndpointId | undefined;
-  /** `opening`: the endpoint has not said anything yet. */
-  readonly phase: 'opening' | 'open' | 'half-closed' | 'closing';
+  /** `connecting`: the endpoint has not said anything yet. */
+  readonly phase: 'connecting' | 'open' | 'half-closed' | 'closing';
   readonly isDraining: boolean;
   readonly ageMs: number;
   readonly idleMs: number;
@@ -31,6 +31,6 @@ export function viewOf(tunnel: Tunnel, nowMs: number): TunnelView {
 
 function phaseOf(tunnel: Tunnel): TunnelView['phase'] {
   if (tunnel.isClosing) return 'closing';
-  if (tunnel.opening) return 'opening';
+  if (tunnel.connector) return 'connecting';
   return tunnel.isClientEnded || tunnel.isUpstreamEnded ? 'half-closed' : 'open';
 }

@@ -38,9 +38,9 @@ const vip = '10.99.0.200';
         inside(host, process.execPath, '-e', server);
         const file = join(directory, `${host.name}.yaml`);
         const config = {
-          listeners: [{ address: `${vip}:8383`, group: 'raw', waitForAddress: true }],
+          listeners: [{ address: `${vip}:8383`, pool: 'raw', waitForAddress: true }],
           allowNonLoopback: true,
-          groups: { raw: { endpoints: ['127.0.0.1:9000'], health: { interval: '500ms', timeout: '500ms' } } },
+          pools: { raw: { endpoints: ['127.0.0.1:9000'], health: { interval: '500ms', timeout: '500ms' } } },
         };
         writeFileSync(file, stringify(config));
         inside(host, process.execPath, builtProgram, 'run', '--config', file);

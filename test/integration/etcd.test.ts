@@ -61,9 +61,9 @@ whenEtcd('etcd with three members', () => {
     const file = join(directory, 'fairlead.yaml');
     const { caFile, certFile, keyFile } = cluster.client;
     const config = {
-      listeners: [{ address: '127.0.0.1:0', group: 'etcd' }],
+      listeners: [{ address: '127.0.0.1:0', pool: 'etcd' }],
       admin: '127.0.0.1:0',
-      groups: {
+      pools: {
         etcd: {
           type: 'etcd',
           endpoints: cluster.members.map(({ id }) => id),
@@ -83,7 +83,7 @@ whenEtcd('etcd with three members', () => {
     await leftNothing();
   });
 
-  const endpoints = async () => (await agent.status()).groups?.[0]?.endpoints ?? [];
+  const endpoints = async () => (await agent.status()).pools?.[0]?.endpoints ?? [];
 
   async function ready(count: number): Promise<void> {
     let last: string[] = [];

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { buildProgram } from '../../src/cli/program.ts';
-import type { Surroundings } from '../../src/cli/command-context.ts';
+import type { CommandContext } from '../../src/cli/command-context.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { reportsNamespace } from '../../src/kubernetes/kube-api.ts';
 import { findKubectl } from '../support/kubectl.ts';
@@ -46,7 +46,7 @@ const installer = (overlay: string) => {
   const [container] = pod.containers;
   expect(container.args).toEqual(expect.arrayContaining(expected));
   const program = buildProgram(
-    { ...({} as Surroundings), version: '0', print() {}, printError() {} },
+    { ...({} as CommandContext), version: '0', print() {}, printError() {} },
     () => {},
   );
   const command = program.commands.find((one) => one.name() === container.args[0]);
@@ -119,7 +119,7 @@ const installers = ['daemonset-installer', 'installer-replace-proxy', 'installer
     expect(Object.fromEntries(granted)).toEqual({
       default: slices,
       'fairlead-system': [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }],
-      // What src/install/node asks for (report.ts, turns.ts).
+      // What src/install/node asks for (report.ts, rollout-semaphore.ts).
       [reportsNamespace]: [
         { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'create', 'patch', 'delete'] },
         { ...lease, verbs: ['get', 'create', 'update'] },

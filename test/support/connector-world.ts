@@ -1,17 +1,17 @@
-// One client's opening against scripted endpoints, on a fake clock.
+// One client's connector against scripted endpoints, on a fake clock.
 import { makeEndpoint, type Endpoint } from '../../src/model/endpoint.ts';
 import { zeroCounters } from '../../src/passthrough/tunnel/counters.ts';
 import { EndpointRecord } from '../../src/passthrough/tunnel/endpoint-record.ts';
 import { nobody } from '../../src/passthrough/socket/connection.ts';
 import type { Pick } from '../../src/passthrough/connect/dial-plan.ts';
 import { DeadlineQueue } from '../../src/passthrough/connect/deadline-queue.ts';
-import { Opening, type OpeningShared } from '../../src/passthrough/connect/connector.ts';
+import { UpstreamConnector, type DialContext } from '../../src/passthrough/connect/connector.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
 import { ReadBuffers } from '../../src/passthrough/socket/read-buffers.ts';
 import { ReplayBudget } from '../../src/passthrough/connect/replay-budget.ts';
 import { Tunnel, type TunnelHome } from '../../src/passthrough/tunnel/tunnel.ts';
 import { FakeClock } from './fake-clock.ts';
-import { type EndpointScript, FakeLeg, FakeLegMaker } from './fake-connections.ts';
+import { type EndpointScript, FakeConnection, FakeConnectionFactory } from './fake-connections.ts';
 
 export const good: EndpointScript = {
   dial: { kind: 'connect', afterMs: 1 },
@@ -34,13 +34,13 @@ export interface WorldOptions {
 }
 
 /** Endpoints are named e0, e1, ... in pick order. */
-export class OpeningWorld {
+export class ConnectorWorld {
   readonly clock = new FakeClock();
   readonly endpoints: Endpoint[];
-  readonly legs: FakeLegMaker;
-  readonly client: FakeLeg;
+  readonly factory: FakeConnectionFactory;
+  readonly client: FakeConnection;
   readonly tunnel: Tunnel;
-  readonly shared: OpeningShared;
+  readonly shared: DialContext;
   readonly records = new Map<string, EndpointRecord<Tunnel>>();
   readonly counters = zeroCounters();
   /** `e0 refused`, `e1 unanswered`, with the time since the start. */
@@ -62,9 +62,12 @@ export class OpeningWorld {
     this.scripts = scripts;
     this.#startMs = clock.nowMs();
     this.endpoints = scripts.map((_, index) => makeEndpoint('10.0.0.2', 1000 + index));
-    this.legs = new FakeLegMaker(clock, ({ port }) => this.scripts[port - 1000] as EndpointScript);
+    this.factory = new FakeConnectionFactory(
+      clock,
+      ({ port }) => this.scripts[port - 1000] as EndpointScript,
+    );
     const all = { ...defaultPassthroughOptions, ...options };
-    const budget = new ReplayBudget({ ...all, replayRatio: 0 }, clock.nowMs());
+    const budget = new ReplayBudget({ ...all, replayBudgetPercent: 0 }, clock.nowMs());
     if (withoutBudget) while (budget.tryTake(clock.nowMs()));
     const home: TunnelHome = {
       buffers: new ReadBuffers(),
@@ -93,7 +96,7 @@ export class OpeningWorld {
       },
       options: all,
       counters,
-      legs: this.legs,
+      connections: this.factory,
       budget,
       halfOpenDials: 0,
       raceDelays: new DeadlineQueue(clock, () => all.raceDelayMs),
@@ -109,16 +112,16 @@ export class OpeningWorld {
       keepAlive() {},
       isConnectedToItself: () => false,
     };
-    this.client = new FakeLeg(clock, nobody);
+    this.client = new FakeConnection(clock, nobody);
     this.tunnel = new Tunnel(home, this.client);
     const picker = (): Pick => ({
       candidates: this.endpoints,
       usableCount: usableCount ?? this.endpoints.length,
     });
-    const opening = new Opening(this.shared, { picker, replayNonTls }, this.tunnel);
-    this.tunnel.opening = opening;
-    this.client.owner = opening;
-    opening.start();
+    const connector = new UpstreamConnector(this.shared, { picker, replayNonTls }, this.tunnel);
+    this.tunnel.connector = connector;
+    this.client.owner = connector;
+    connector.start();
   }
 
   nameOf(id: string): string {
@@ -127,9 +130,9 @@ export class OpeningWorld {
 
   /** What the endpoint has received on all its connections, one entry for each. */
   receivedBy(index: number): Buffer[] {
-    return this.legs.connections
+    return this.factory.dials
       .filter(({ endpoint, isConnected }) => isConnected && endpoint === this.endpoints[index])
-      .map(({ leg }) => leg.received);
+      .map(({ connection }) => connection.received);
   }
 
   /** The client's answer with the endpoints' names in it. */

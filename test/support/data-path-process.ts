@@ -1,8 +1,8 @@
 // A data path in a process of its own, for tests that take its descriptors away: prints its port, and its numbers
-// when its input ends. Arguments: the endpoint's port, the kind of legs.
+// when its input ends. Arguments: the endpoint's port, the kind of connections.
 import { systemClock } from '../../src/model/clock.ts';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
-import { ConnectionTable } from '../../src/passthrough/tunnel-table.ts';
+import { TunnelTable } from '../../src/passthrough/tunnel-table.ts';
 import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
 import { startPassthroughListener } from '../../src/passthrough/listener.ts';
 
@@ -19,7 +19,7 @@ const outcomes = {
   clientTls() {},
 };
 const log = { debug() {}, info() {}, warn() {}, error() {} };
-const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });
+const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes });
 if (process.argv[3] === 'handles') {
   const found = await checkNodeHandles();
   if (found.ok) table.useHandles(found.value);

@@ -3,8 +3,8 @@ import { createServer, type Server, Socket, type SocketConstructorOpts } from 'n
 import { systemClock } from '../../src/model/clock.ts';
 import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../../src/model/endpoint.ts';
 import type { OutcomeReporter } from '../../src/model/outcome.ts';
-import { ConnectionTable } from '../../src/passthrough/tunnel-table.ts';
-import type { Gate } from '../../src/passthrough/tunnel/accept-policy.ts';
+import { TunnelTable } from '../../src/passthrough/tunnel-table.ts';
+import type { AcceptPolicy } from '../../src/passthrough/tunnel/accept-policy.ts';
 import { type PassthroughListener, startPassthroughListener } from '../../src/passthrough/listener.ts';
 import type { Pick } from '../../src/passthrough/connect/dial-plan.ts';
 import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
@@ -86,30 +86,30 @@ export async function refusingEndpoint(): Promise<Endpoint> {
 }
 
 /** What carries a tunnel; see src/passthrough/socket/connection-factory.ts. */
-export const legKinds = ['handles', 'sockets'] as const;
-export type LegKind = (typeof legKinds)[number];
+export const connectionKinds = ['handles', 'sockets'] as const;
+export type ConnectionKind = (typeof connectionKinds)[number];
 
-let legKind: LegKind = 'handles';
+let connectionKind: ConnectionKind = 'handles';
 let checked: Promise<FoundHandles> | undefined;
 
 /** The kind that the present test is about. */
-export function presentKindOfLegs(): LegKind {
-  return legKind;
+export function presentKindOfConnections(): ConnectionKind {
+  return connectionKind;
 }
 
-/** Defines the tests of a file twice: both kinds of legs must do the same. */
-export function overBothKindsOfLegs(define: () => void): void {
-  describe.each(legKinds)('over %s', (kind) => {
+/** Defines the tests of a file twice: both kinds of connections must do the same. */
+export function overBothKindsOfConnections(define: () => void): void {
+  describe.each(connectionKinds)('over %s', (kind) => {
     beforeAll(() => {
-      legKind = kind;
+      connectionKind = kind;
     });
     define();
   });
 }
 
 /** Makes `table` carry tunnels as the present tests want it. */
-export async function chooseLegs(table: ConnectionTable): Promise<void> {
-  if (legKind === 'sockets') return;
+export async function chooseConnections(table: TunnelTable): Promise<void> {
+  if (connectionKind === 'sockets') return;
   checked ??= checkNodeHandles();
   const found = await checked;
   if (!found.ok) throw new Error(`this Node's handles do not pass the check: ${found.problem}`);
@@ -117,7 +117,7 @@ export async function chooseLegs(table: ConnectionTable): Promise<void> {
 }
 
 export interface DataPath {
-  readonly table: ConnectionTable;
+  readonly table: TunnelTable;
   readonly outcomes: RecordedOutcomes;
   readonly logLines: LogLine[];
   readonly listener: PassthroughListener;
@@ -141,15 +141,15 @@ export async function startDataPath(
     options?: Partial<PassthroughOptions>;
     replayNonTls?: boolean;
     random?: () => number;
-    gate?: Gate;
+    gate?: AcceptPolicy;
     sendProxy?: boolean;
     isDebug?: boolean;
   } = {},
 ): Promise<DataPath> {
   const outcomes = new RecordedOutcomes();
   const log = { ...recordingLog(), isLevelEnabled: (level: string) => level !== 'debug' || isDebug };
-  const table = new ConnectionTable({ clock: systemClock, random, log, outcomes, options });
-  await chooseLegs(table);
+  const table = new TunnelTable({ clock: systemClock, random, log, outcomes, options });
+  await chooseConnections(table);
   const clients: Socket[] = [];
   const picked = (): Pick => ({
     candidates: path.candidates,

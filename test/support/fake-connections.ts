@@ -1,7 +1,12 @@
 // Endpoints and a client without sockets, on a fake clock: what each endpoint does until its first byte is
 // scripted, and what everybody has received is kept.
 import type { Endpoint } from '../../src/model/endpoint.ts';
-import { type Leg, type LegMaker, type LegOwner, nobody } from '../../src/passthrough/socket/connection.ts';
+import {
+  type Connection,
+  type ConnectionFactory,
+  type ConnectionOwner,
+  nobody,
+} from '../../src/passthrough/socket/connection.ts';
 import type { FakeClock } from './fake-clock.ts';
 
 /** What an endpoint does with one connection. Times count from the dial, or from the connect. */
@@ -17,8 +22,8 @@ export interface EndpointScript {
     | { readonly kind: 'fin' | 'reset'; readonly afterMs: number };
 }
 
-export class FakeLeg implements Leg {
-  owner: LegOwner;
+export class FakeConnection implements Connection {
+  owner: ConnectionOwner;
   ownBuffer: Buffer | undefined = undefined;
   writableLength = 0;
   destroyed = false;
@@ -32,7 +37,7 @@ export class FakeLeg implements Leg {
   onWrite: (() => void) | undefined;
   readonly #clock: FakeClock;
 
-  constructor(clock: FakeClock, owner: LegOwner) {
+  constructor(clock: FakeClock, owner: ConnectionOwner) {
     this.#clock = clock;
     this.owner = owner;
   }
@@ -67,7 +72,7 @@ export class FakeLeg implements Leg {
     this.#clock.schedule(0, () => {
       const { owner } = this;
       this.owner = nobody;
-      owner.legClosed(this);
+      owner.connectionClosed(this);
     });
   }
   resetAndDestroy(): void {
@@ -77,26 +82,26 @@ export class FakeLeg implements Leg {
 
   /** The other side sends bytes. */
   feed(bytes: Buffer): void {
-    if (!this.destroyed && !this.owner.legRead(this, bytes, bytes.length)) this.isPaused = true;
+    if (!this.destroyed && !this.owner.connectionRead(this, bytes, bytes.length)) this.isPaused = true;
   }
   feedFin(): void {
-    if (!this.destroyed) this.owner.legEnded(this);
+    if (!this.destroyed) this.owner.connectionEnded(this);
   }
   fail(code: string): void {
     if (this.destroyed) return;
     this.destroyed = true;
-    this.owner.legFailed(this, Object.assign(new Error(code), { code }));
+    this.owner.connectionFailed(this, Object.assign(new Error(code), { code }));
     this.#clock.schedule(0, () => {
       const { owner } = this;
       this.owner = nobody;
-      owner.legClosed(this);
+      owner.connectionClosed(this);
     });
   }
 }
 
-export interface FakeConnection {
+export interface FakeDial {
   readonly endpoint: Endpoint;
-  readonly leg: FakeLeg;
+  readonly connection: FakeConnection;
   isConnected: boolean;
 }
 
@@ -105,8 +110,8 @@ export function answerPieces(id: string): string[] {
   return [`<${id}`, '|', `${id}>`];
 }
 
-export class FakeLegMaker implements LegMaker {
-  readonly connections: FakeConnection[] = [];
+export class FakeConnectionFactory implements ConnectionFactory {
+  readonly dials: FakeDial[] = [];
   readonly #clock: FakeClock;
   readonly #scriptOf: (endpoint: Endpoint) => EndpointScript;
 
@@ -115,44 +120,44 @@ export class FakeLegMaker implements LegMaker {
     this.#scriptOf = scriptOf;
   }
 
-  get openLegs(): number {
-    return this.connections.filter(({ leg }) => !leg.destroyed).length;
+  get openConnections(): number {
+    return this.dials.filter(({ connection }) => !connection.destroyed).length;
   }
 
-  connect(endpoint: Endpoint, owner: LegOwner): Leg {
-    const leg = new FakeLeg(this.#clock, owner);
-    const connection: FakeConnection = { endpoint, leg, isConnected: false };
-    this.connections.push(connection);
-    const { dial, answers } = this.#scriptOf(endpoint);
-    if (dial.kind === 'fail') this.#clock.schedule(dial.afterMs, () => leg.fail(dial.code));
-    if (dial.kind === 'connect') {
-      this.#clock.schedule(dial.afterMs, () => {
-        if (leg.destroyed) return;
-        connection.isConnected = true;
-        this.#act(endpoint, leg, answers);
-        leg.owner.legConnected(leg);
+  connect(endpoint: Endpoint, owner: ConnectionOwner): Connection {
+    const connection = new FakeConnection(this.#clock, owner);
+    const dial: FakeDial = { endpoint, connection, isConnected: false };
+    this.dials.push(dial);
+    const { dial: script, answers } = this.#scriptOf(endpoint);
+    if (script.kind === 'fail') this.#clock.schedule(script.afterMs, () => connection.fail(script.code));
+    if (script.kind === 'connect') {
+      this.#clock.schedule(script.afterMs, () => {
+        if (connection.destroyed) return;
+        dial.isConnected = true;
+        this.#act(endpoint, connection, answers);
+        connection.owner.connectionOpened(connection);
       });
     }
-    return leg;
+    return connection;
   }
 
-  #act(endpoint: Endpoint, leg: FakeLeg, answers: EndpointScript['answers']): void {
+  #act(endpoint: Endpoint, connection: FakeConnection, answers: EndpointScript['answers']): void {
     if (answers.kind === 'silent') return;
     if (answers.kind !== 'answer') {
-      const end = answers.kind === 'fin' ? () => leg.feedFin() : () => leg.fail('ECONNRESET');
+      const end = answers.kind === 'fin' ? () => connection.feedFin() : () => connection.fail('ECONNRESET');
       this.#clock.schedule(answers.afterMs, end);
       return;
     }
     const { afterMs, waitsForBytes } = answers;
     let hasStarted = false;
     const answer = () => {
-      if (hasStarted || leg.received.length < waitsForBytes) return;
+      if (hasStarted || connection.received.length < waitsForBytes) return;
       hasStarted = true;
       answerPieces(endpoint.id).forEach((piece, index) => {
-        this.#clock.schedule(afterMs + index, () => leg.feed(Buffer.from(piece)));
+        this.#clock.schedule(afterMs + index, () => connection.feed(Buffer.from(piece)));
       });
     };
-    leg.onWrite = answer;
+    connection.onWrite = answer;
     answer();
   }
 }

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
 import { NodeFiles } from '../../src/installer/node-files.ts';
-import { reconcile, type Wish } from '../../src/installer/reconcile.ts';
+import { reconcile, type DesiredState } from '../../src/installer/reconcile.ts';
 import { uninstall } from '../../src/installer/uninstall.ts';
 import { defaultConfig } from '../../src/config/defaults.ts';
 
@@ -14,7 +14,7 @@ const podDirectory = '/etc/kubernetes/manifests';
 const adminPorts = { a: 6440, b: 6441 };
 export type Change = 'install' | 'update' | 'take-over' | 'uninstall';
 
-export function wish(version: string, replaceProxy: boolean): Wish {
+export function desiredState(version: string, replaceProxy: boolean): DesiredState {
   const config = defaultConfig('worker-1');
   return {
     template: readFileSync('manifests/static-pod/fairlead.yaml', 'utf8'),
@@ -46,7 +46,7 @@ export async function change(root: string, what: Change, onStep: () => void = ()
     return;
   }
   let looks = 0;
-  const outcome = await reconcile(wish(what === 'update' ? '2' : '1', what === 'take-over'), {
+  const outcome = await reconcile(desiredState(what === 'update' ? '2' : '1', what === 'take-over'), {
     ...common,
     // The old agent is gone as soon as it may; the new one first waits for its port, where there is one to wait for.
     view: async () => {

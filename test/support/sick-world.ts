@@ -1,7 +1,7 @@
 // API servers over one etcd, as one node's agent sees them, without sockets: the real health checks and the real
 // closer on a fake clock, and answers of /readyz as kube-apiserver makes them. What is closed is written down.
-import { Closer } from '../../src/balance/tunnel-closer.ts';
-import type { ClosingOptions } from '../../src/balance/close-policy.ts';
+import { TunnelCloser } from '../../src/balance/tunnel-closer.ts';
+import type { ClosePolicyOptions } from '../../src/balance/close-policy.ts';
 import { makeSnapshot } from '../../src/balance/snapshot.ts';
 import { Health } from '../../src/health/health.ts';
 import type { MonitoredConnection } from '../../src/health/monitor.ts';
@@ -19,7 +19,7 @@ export interface Answer {
 
 export type Server = (nowMs: number) => Answer;
 
-const closing: ClosingOptions = {
+const closing: ClosePolicyOptions = {
   unreadyAfterMs: 5_000,
   betterReadyForMs: 20_000,
   windowMs: 10_000,
@@ -50,7 +50,7 @@ export class SickWorld {
   readonly closed: Closed[] = [];
   readonly ids: readonly EndpointId[];
   readonly health: Health;
-  readonly #closer: Closer;
+  readonly #closer: TunnelCloser;
   readonly #endpoints: readonly Endpoint[];
   #version = 0;
 
@@ -77,7 +77,7 @@ export class SickWorld {
       connect: ({ id }) => new Connection(clock, byId.get(id) as Server),
       isPreferred: (id) => this.snapshot().candidates[0]?.id === id,
       observer: {
-        onChange: () => this.#closer.look(),
+        onChange: () => this.#closer.evaluate(),
         onProbe: () => {},
         onUnauthorized: () => {},
         onCertificate: () => {},
@@ -86,7 +86,7 @@ export class SickWorld {
     const note = (endpoint: EndpointId, how: Closed['how'], windowMs?: number): void => {
       this.closed.push({ atMs: clock.nowMs(), endpoint, how, ...(windowMs !== undefined && { windowMs }) });
     };
-    this.#closer = new Closer({
+    this.#closer = new TunnelCloser({
       clock,
       random,
       log,

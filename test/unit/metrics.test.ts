@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import {
-  type GroupMetricSources,
+  type PoolMetricSources,
   type MetricSources,
   metricDefinitions,
   ProbeCounters,
@@ -18,14 +18,14 @@ function sources(): MetricSources {
     watchFailures: () => 2,
     wallMs: () => 4_500,
     tunnelLimit: () => 1_000,
-    groups: [
-      { labels: {}, sources: groupSources() },
-      { labels: { group: 'etcd' }, sources: groupSources() },
+    pools: [
+      { labels: {}, sources: poolSources() },
+      { labels: { pool: 'etcd' }, sources: poolSources() },
     ],
   };
 }
 
-function groupSources(): GroupMetricSources {
+function poolSources(): PoolMetricSources {
   const probes = new ProbeCounters();
   probes.observe(endpoint.id, 'L7OK/200', 3);
   probes.observe(endpoint.id, 'L7OK/200', 9_000);
@@ -90,22 +90,22 @@ test('the scrape is valid exposition text with the values of now', async () => {
     'fairlead_probe_duration_seconds_count{endpoint="10.0.0.1:6443"} 2',
     'fairlead_probes_total{endpoint="10.0.0.1:6443",result="L7OK/200"} 2',
     'fairlead_accept_failures_total 6',
-    'fairlead_accept_failures_total{group="etcd"} 6',
-    'fairlead_tunnels{endpoint="10.0.0.1:6443",group="etcd"} 2',
+    'fairlead_accept_failures_total{pool="etcd"} 6',
+    'fairlead_tunnels{endpoint="10.0.0.1:6443",pool="etcd"} 2',
   ]) {
     expect(body.split('\n')).toContain(line);
   }
 });
 
-test('every sample has exactly the labels of its definition, and its group where that is not the API servers', () => {
+test('every sample has exactly the labels of its definition, and its pool where that is not the API servers', () => {
   const live = sources();
   for (const definition of metricDefinitions) {
     const { name, labels, of } = definition;
     const samples = samplesOf(definition, live);
     for (const [index, sample] of samples.entries()) {
       const given = Object.keys(sample.labels).filter((label) => label !== 'le');
-      const isOther = of === 'group' && index >= samples.length / 2;
-      expect({ name, given }).toEqual({ name, given: isOther ? [...labels, 'group'] : [...labels] });
+      const isOther = of === 'pool' && index >= samples.length / 2;
+      expect({ name, given }).toEqual({ name, given: isOther ? [...labels, 'pool'] : [...labels] });
     }
   }
 });

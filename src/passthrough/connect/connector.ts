@@ -6,21 +6,21 @@ import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../..
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { DialResult, OutcomeReporter } from '../../model/outcome.ts';
 import { proxyHeader } from '../../model/proxy-header.ts';
-import { Attempt, type AttemptOwner, type AttemptShared } from './dial-attempt.ts';
-import { Candidates, type Picker } from './dial-plan.ts';
+import { DialAttempt, type DialAttemptOwner, type DialAttemptContext } from './dial-attempt.ts';
+import { DialPlan, type Picker } from './dial-plan.ts';
 import type { DataPathCounters } from '../tunnel/counters.ts';
 import { ClientTls, isServerHandshake } from '../tls/client-tls.ts';
 import { dialResultOf } from './dial-failure.ts';
 import { FirstFlight } from './first-flight.ts';
-import type { Gate } from '../tunnel/accept-policy.ts';
+import type { AcceptPolicy } from '../tunnel/accept-policy.ts';
 import { readHelloFacts } from '../tls/hello-facts.ts';
-import type { Leg, LegOwner } from '../socket/connection.ts';
+import type { Connection, ConnectionOwner } from '../socket/connection.ts';
 import type { PassthroughOptions } from '../tunnel/options.ts';
 import type { ReplayBudget } from './replay-budget.ts';
-import type { Tunnel, TunnelOpening, TunnelRecord } from '../tunnel/tunnel.ts';
+import type { Tunnel, TunnelConnector, TunnelRecord } from '../tunnel/tunnel.ts';
 
-/** What all openings of a process share. */
-export interface OpeningShared extends AttemptShared {
+/** What all connectors of a process share. */
+export interface DialContext extends DialAttemptContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly outcomes: OutcomeReporter;
@@ -33,17 +33,17 @@ export interface OpeningShared extends AttemptShared {
   leaves(tunnel: Tunnel, record: TunnelRecord): void;
   /** The endpoint is one of our own listeners; counts and logs it. */
   isOwnAddress(endpoint: Endpoint): boolean;
-  keepAlive(leg: Leg): void;
+  keepAlive(connection: Connection): void;
   /** The dial was answered by its own socket (TCP simultaneous open); counts and logs it. */
-  isConnectedToItself(endpoint: Endpoint, leg: Leg): boolean;
+  isConnectedToItself(endpoint: Endpoint, connection: Connection): boolean;
 }
 
-export interface OpeningSettings {
+export interface ConnectorOptions {
   readonly picker: Picker;
   /** Bytes that are not TLS count as a first flight too. */
   readonly replayNonTls: boolean;
   /** Whose clients are taken, and how many; absent: everybody's. */
-  readonly gate?: Gate;
+  readonly policy?: AcceptPolicy;
   /** Each connection to an endpoint begins with a PROXY protocol header. */
   readonly sendProxy?: boolean;
 }
@@ -54,14 +54,14 @@ const reservedDialsRatio = 0.25;
 /** When a dial or a replay has to wait for a slot or the budget, it asks again after this. */
 const askAgainMs = 100;
 
-export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
-  readonly #shared: OpeningShared;
-  readonly #settings: OpeningSettings;
+export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, TunnelConnector {
+  readonly #shared: DialContext;
+  readonly #settings: ConnectorOptions;
   readonly #tunnel: Tunnel;
-  readonly #candidates: Candidates;
+  readonly #candidates: DialPlan;
   readonly #flight: FirstFlight;
   /** Dials and connections in play, oldest first. */
-  #attempts: Attempt[] = [];
+  #attempts: DialAttempt[] = [];
   #hadCarrier = false;
   #isClientEnded = false;
   #isClientPaused = false;
@@ -71,11 +71,11 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
   #lastCandidateTimer: Timer | undefined;
   #againTimer: Timer | undefined;
 
-  constructor(shared: OpeningShared, settings: OpeningSettings, tunnel: Tunnel) {
+  constructor(shared: DialContext, settings: ConnectorOptions, tunnel: Tunnel) {
     this.#shared = shared;
     this.#settings = settings;
     this.#tunnel = tunnel;
-    this.#candidates = new Candidates(shared.isOwnAddress);
+    this.#candidates = new DialPlan(shared.isOwnAddress);
     this.#flight = new FirstFlight(settings.replayNonTls);
     this.#deadlineFromMs = tunnel.startedMs;
   }
@@ -92,7 +92,7 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     if (!this.#dialNext()) this.#nothingLeft();
   }
 
-  get #carrier(): Attempt | undefined {
+  get #carrier(): DialAttempt | undefined {
     for (const attempt of this.#attempts) if (attempt.isConnected) return attempt;
     return undefined;
   }
@@ -122,11 +122,11 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     }
     this.#candidates.take(endpoint);
     const record = shared.record(endpoint.id);
-    this.#attempts.push(new Attempt(shared, this, endpoint, record, shared.clock.nowMs()));
+    this.#attempts.push(new DialAttempt(shared, this, endpoint, record, shared.clock.nowMs()));
     return true;
   }
 
-  attemptSlow(attempt: Attempt): void {
+  attemptSlow(attempt: DialAttempt): void {
     this.#armDeadline();
     this.#reportTimeout(attempt);
     if (!this.#dialNext()) this.#lookAgain();
@@ -143,18 +143,18 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     });
   }
 
-  #reportTimeout(attempt: Attempt): void {
+  #reportTimeout(attempt: DialAttempt): void {
     if (attempt.hasTimedOut || attempt.isConnected) return;
     attempt.hasTimedOut = true;
     this.#report(attempt, 'timeout', this.#shared.clock.nowMs());
   }
 
-  #report(attempt: Attempt, result: DialResult, nowMs: number): void {
+  #report(attempt: DialAttempt, result: DialResult, nowMs: number): void {
     attempt.record.dials[result] += 1;
     this.#shared.outcomes.dialed(attempt.endpoint.id, result, nowMs - attempt.startedMs);
   }
 
-  attemptFailed(attempt: Attempt, error: NodeJS.ErrnoException): void {
+  attemptFailed(attempt: DialAttempt, error: NodeJS.ErrnoException): void {
     if (attempt.isConnected) {
       this.#carrierLost(attempt);
       return;
@@ -164,15 +164,15 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     if (!this.#dialNext()) this.#nothingLeft();
   }
 
-  attemptConnected(attempt: Attempt): void {
+  attemptConnected(attempt: DialAttempt): void {
     const shared = this.#shared;
-    if (shared.isConnectedToItself(attempt.endpoint, attempt.leg)) {
+    if (shared.isConnectedToItself(attempt.endpoint, attempt.connection)) {
       this.#drop(attempt, true);
       if (!this.#dialNext()) this.#nothingLeft();
       return;
     }
     const nowMs = shared.clock.nowMs();
-    if (this.#tunnel.isKeptAlive) shared.keepAlive(attempt.leg);
+    if (this.#tunnel.isKeptAlive) shared.keepAlive(attempt.connection);
     attempt.isConnected = true;
     attempt.connectedMs = nowMs;
     this.#hadCarrier = true;
@@ -182,7 +182,7 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     shared.carries(this.#tunnel, attempt.record);
     this.#tunnel.record = attempt.record;
     // In front of the flight and no part of it: a replay gets one of its own.
-    if (this.#settings.sendProxy) attempt.leg.write(proxyHeader(this.#tunnel.proxied));
+    if (this.#settings.sendProxy) attempt.connection.write(proxyHeader(this.#tunnel.proxied));
     this.#sendFlight(attempt);
     if (this.#isClientEnded || this.#flight.isUnsafe) this.#settle(attempt);
   }
@@ -241,25 +241,25 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
   // --- connections that have not answered yet -------------------------------------------------------------
 
   /** Sends what the attempt has not had yet. */
-  #sendFlight(attempt: Attempt): void {
+  #sendFlight(attempt: DialAttempt): void {
     const { length } = this.#flight;
     if (attempt.sentBytes === length) return;
     const rest = this.#flight.rest(attempt.sentBytes);
     attempt.sentBytes = length;
-    attempt.leg.write(rest);
+    attempt.connection.write(rest);
     this.#tunnel.noteUp(rest.length);
-    if (attempt.leg.writableLength === 0) this.attemptDrained(attempt);
-    else attempt.leg.notifyWhenDrained();
+    if (attempt.connection.writableLength === 0) this.attemptDrained(attempt);
+    else attempt.connection.notifyWhenDrained();
   }
 
   /** The kernel has everything of the flight so far; the endpoint's time starts when it is complete. */
-  attemptDrained(attempt: Attempt): void {
+  attemptDrained(attempt: DialAttempt): void {
     if (!this.#flight.isComplete || attempt.sentBytes !== this.#flight.length) return;
     this.#cancelLastCandidate();
     attempt.awaitAnswer(this.#tunnel.lastUpMs);
   }
 
-  attemptSilent(attempt: Attempt): void {
+  attemptSilent(attempt: DialAttempt): void {
     this.#reportUnanswered(attempt);
     this.#armLastCandidate();
     this.#replay();
@@ -278,7 +278,7 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     }
   }
 
-  #reportUnanswered(attempt: Attempt): void {
+  #reportUnanswered(attempt: DialAttempt): void {
     if (attempt.isReportedUnanswered) return;
     attempt.isReportedUnanswered = true;
     attempt.record.unansweredFlights += 1;
@@ -301,19 +301,19 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     });
   }
 
-  attemptEnded(attempt: Attempt): void {
+  attemptEnded(attempt: DialAttempt): void {
     // An endpoint that ends an idle connection after a while has its reasons: the client may know them.
     const idleMs = this.#shared.clock.nowMs() - attempt.connectedMs;
     if (this.#flight.length === 0 && idleMs >= this.#shared.options.lastCandidateTimeoutMs) {
       this.#settle(attempt);
-      this.#tunnel.legEnded(attempt.leg);
+      this.#tunnel.connectionEnded(attempt.connection);
       return;
     }
     this.#carrierLost(attempt);
   }
 
   /** Closed or reset before its first byte: nothing was answered, so the flight goes to the next one at once. */
-  #carrierLost(attempt: Attempt): void {
+  #carrierLost(attempt: DialAttempt): void {
     if (attempt.sentBytes > 0) this.#reportUnanswered(attempt);
     this.#drop(attempt);
     this.#moveOn();
@@ -334,9 +334,9 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
   }
 
   /** The attempt is over and its socket closed. */
-  #drop(attempt: Attempt, isReset = false): void {
+  #drop(attempt: DialAttempt, isReset = false): void {
     this.#attempts = this.#attempts.filter((other) => other !== attempt);
-    const leg = attempt.letGo();
+    const connection = attempt.letGo();
     if (attempt.isConnected) {
       this.#shared.leaves(this.#tunnel, attempt.record);
       const newest = this.#attempts.findLast((other) => other.isConnected);
@@ -344,13 +344,13 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
       if (newest === undefined) this.#cancelLastCandidate();
     }
     // A RST leaves no orphan behind that would retransmit to a frozen or vanished host.
-    if ((isReset || attempt.isConnected) && !leg.destroyed) leg.resetAndDestroy();
-    else leg.destroy();
+    if ((isReset || attempt.isConnected) && !connection.destroyed) connection.resetAndDestroy();
+    else connection.destroy();
   }
 
   // --- the client -----------------------------------------------------------------------------------------
 
-  legRead(_leg: Leg, buffer: Buffer, byteCount: number): boolean {
+  connectionRead(_connection: Connection, buffer: Buffer, byteCount: number): boolean {
     this.#flight.add(buffer, byteCount);
     const carrier = this.#carrier;
     if (carrier === undefined) {
@@ -364,26 +364,26 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
     return true;
   }
 
-  legEnded(): void {
+  connectionEnded(): void {
     this.#isClientEnded = true;
     const carrier = this.#carrier;
     if (carrier) this.#settle(carrier);
   }
 
-  legFailed(): void {
+  connectionFailed(): void {
     this.#tunnel.reset('client');
   }
 
-  legClosed(): void {
+  connectionClosed(): void {
     this.#tunnel.reset('client');
   }
 
-  legConnected(): void {}
-  legDrained(): void {}
+  connectionOpened(): void {}
+  connectionDrained(): void {}
 
   // --- the end --------------------------------------------------------------------------------------------
 
-  attemptAnswered(attempt: Attempt, buffer: Buffer, byteCount: number): boolean {
+  attemptAnswered(attempt: DialAttempt, buffer: Buffer, byteCount: number): boolean {
     this.#settle(attempt);
     if (this.#flight.isHello && isServerHandshake(buffer)) {
       const hello = readHelloFacts(this.#flight.rest(0));
@@ -391,29 +391,29 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
       const { outcomes } = this.#shared;
       this.#tunnel.clientTls = new ClientTls(attempt.endpoint.id, hello, outcomes, client.localAddress);
     }
-    return this.#tunnel.legRead(attempt.leg, buffer, byteCount);
+    return this.#tunnel.connectionRead(attempt.connection, buffer, byteCount);
   }
 
   /** This attempt it is: everything else is closed and the tunnel takes over. */
-  #settle(attempt: Attempt): void {
+  #settle(attempt: DialAttempt): void {
     this.#finish();
     if (this.#attempts.length > 1) {
       for (const other of this.#attempts) if (other !== attempt) this.#drop(other);
     }
-    const leg = attempt.letGo();
+    const connection = attempt.letGo();
     const tunnel = this.#tunnel;
     tunnel.record = attempt.record;
     attempt.record.totalTunnels += 1;
-    tunnel.join(leg);
+    tunnel.join(connection);
     const { length } = this.#flight;
     if (attempt.sentBytes < length) {
       const rest = this.#flight.rest(attempt.sentBytes);
-      leg.write(rest);
+      connection.write(rest);
       tunnel.noteUp(rest.length);
     }
     tunnel.bytesUp = length; // a replay counts once for the client
     if (this.#isClientPaused) tunnel.client.resume();
-    if (this.#isClientEnded) tunnel.legEnded(tunnel.client);
+    if (this.#isClientEnded) tunnel.connectionEnded(tunnel.client);
   }
 
   abort(): void {
@@ -422,7 +422,8 @@ export class Opening implements LegOwner, AttemptOwner, TunnelOpening {
   }
 
   startKeepAlive(): void {
-    for (const { isConnected, leg } of this.#attempts) if (isConnected) this.#shared.keepAlive(leg);
+    for (const { isConnected, connection } of this.#attempts)
+      if (isConnected) this.#shared.keepAlive(connection);
   }
 
   uses(record: TunnelRecord): boolean {

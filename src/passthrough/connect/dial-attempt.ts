@@ -1,39 +1,44 @@
 // One dial of one endpoint for one client, and the connection that came of it until the client's endpoint is
-// settled. It owns its leg for that time and tells its opening what happens.
+// settled. It owns its connection for that time and tells its connector what happens.
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { Deadline, DeadlineQueue } from './deadline-queue.ts';
-import { type Leg, type LegMaker, type LegOwner, nobody } from '../socket/connection.ts';
+import {
+  type Connection,
+  type ConnectionFactory,
+  type ConnectionOwner,
+  nobody,
+} from '../socket/connection.ts';
 import type { TunnelRecord } from '../tunnel/tunnel.ts';
 
-export interface AttemptOwner {
-  attemptConnected(attempt: Attempt): void;
+export interface DialAttemptOwner {
+  attemptConnected(attempt: DialAttempt): void;
   /** Has not connected within the race delay. */
-  attemptSlow(attempt: Attempt): void;
+  attemptSlow(attempt: DialAttempt): void;
   /** Everything that was written has been taken by the kernel. */
-  attemptDrained(attempt: Attempt): void;
+  attemptDrained(attempt: DialAttempt): void;
   /** The first flight has been written, and no byte has come back within the bound. */
-  attemptSilent(attempt: Attempt): void;
+  attemptSilent(attempt: DialAttempt): void;
   /** The endpoint's first bytes; returns false to pause reading. */
-  attemptAnswered(attempt: Attempt, buffer: Buffer, byteCount: number): boolean;
+  attemptAnswered(attempt: DialAttempt, buffer: Buffer, byteCount: number): boolean;
   /** The endpoint has sent its FIN before any byte. */
-  attemptEnded(attempt: Attempt): void;
-  attemptFailed(attempt: Attempt, error: NodeJS.ErrnoException): void;
+  attemptEnded(attempt: DialAttempt): void;
+  attemptFailed(attempt: DialAttempt, error: NodeJS.ErrnoException): void;
 }
 
 /** What all attempts of a process share. */
-export interface AttemptShared {
-  readonly legs: LegMaker;
+export interface DialAttemptContext {
+  readonly connections: ConnectionFactory;
   /** Deadlines of dials in a race, and of first flights. */
   readonly raceDelays: DeadlineQueue;
   readonly flightDelays: DeadlineQueue;
   halfOpenDials: number;
 }
 
-export class Attempt implements LegOwner, Deadline {
+export class DialAttempt implements ConnectionOwner, Deadline {
   readonly endpoint: Endpoint;
   readonly record: TunnelRecord;
   readonly startedMs: number;
-  readonly leg: Leg;
+  readonly connection: Connection;
   isConnected = false;
   connectedMs = 0;
   hasTimedOut = false;
@@ -47,13 +52,13 @@ export class Attempt implements LegOwner, Deadline {
   previous: Deadline | undefined = undefined;
   next: Deadline | undefined = undefined;
 
-  readonly #shared: AttemptShared;
-  readonly #owner: AttemptOwner;
+  readonly #shared: DialAttemptContext;
+  readonly #owner: DialAttemptOwner;
   #isDialing = true;
 
   constructor(
-    shared: AttemptShared,
-    owner: AttemptOwner,
+    shared: DialAttemptContext,
+    owner: DialAttemptOwner,
     endpoint: Endpoint,
     record: TunnelRecord,
     startedMs: number,
@@ -65,7 +70,7 @@ export class Attempt implements LegOwner, Deadline {
     this.startedMs = startedMs;
     shared.halfOpenDials += 1;
     record.dialing += 1;
-    this.leg = shared.legs.connect(endpoint, this);
+    this.connection = shared.connections.connect(endpoint, this);
     shared.raceDelays.set(this);
   }
 
@@ -75,12 +80,12 @@ export class Attempt implements LegOwner, Deadline {
     this.#shared.flightDelays.set(this);
   }
 
-  /** Whatever the leg does from now on is not this attempt's business. */
-  letGo(): Leg {
+  /** Whatever the connection does from now on is not this attempt's business. */
+  letGo(): Connection {
     this.#dialEnded();
     this.#shared.flightDelays.cancel(this);
-    this.leg.owner = nobody;
-    return this.leg;
+    this.connection.owner = nobody;
+    return this.connection;
   }
 
   /** The dial has ended, one way or the other. Idempotent. */
@@ -97,27 +102,27 @@ export class Attempt implements LegOwner, Deadline {
     else this.#owner.attemptSlow(this);
   }
 
-  legConnected(): void {
+  connectionOpened(): void {
     this.#dialEnded();
     this.#owner.attemptConnected(this);
   }
 
-  legRead(_leg: Leg, buffer: Buffer, byteCount: number): boolean {
+  connectionRead(_connection: Connection, buffer: Buffer, byteCount: number): boolean {
     return this.#owner.attemptAnswered(this, buffer, byteCount);
   }
 
-  legDrained(): void {
+  connectionDrained(): void {
     this.#owner.attemptDrained(this);
   }
 
-  legEnded(): void {
+  connectionEnded(): void {
     this.#owner.attemptEnded(this);
   }
 
-  legFailed(_leg: Leg, error: NodeJS.ErrnoException): void {
+  connectionFailed(_connection: Connection, error: NodeJS.ErrnoException): void {
     this.#dialEnded();
     this.#owner.attemptFailed(this, error);
   }
 
-  legClosed(): void {}
+  connectionClosed(): void {}
 }

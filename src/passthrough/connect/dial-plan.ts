@@ -12,7 +12,7 @@ export type Picker = () => Pick;
 
 const none: Pick = { candidates: [], usableCount: 0 };
 
-export class Candidates {
+export class DialPlan {
   readonly #isOwnAddress: (endpoint: Endpoint) => boolean;
   #pick = none;
   #index = 0;

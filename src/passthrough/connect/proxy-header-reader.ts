@@ -1,29 +1,29 @@
 // A client that has to begin with a PROXY protocol header: reads it, within a bound and a deadline, before any
-// endpoint is dialled. It owns the client's leg for that time; what follows the header goes on to the opening.
+// endpoint is dialled. It owns the client's connection for that time; what follows the header goes on to the connector.
 import { type Clock, judgeAfter, type Timer } from '../../model/clock.ts';
 import { maxProxyHeaderBytes, parseProxyHeader, type ProxiedConnection } from '../../model/proxy-header.ts';
-import type { Leg, LegOwner } from '../socket/connection.ts';
-import type { TunnelOpening } from '../tunnel/tunnel.ts';
+import type { Connection, ConnectionOwner } from '../socket/connection.ts';
+import type { TunnelConnector } from '../tunnel/tunnel.ts';
 
 /** A sender writes the header before anything else, in one piece. */
 export const proxyHeaderTimeoutMs = 3_000;
 
-export interface ProxyIntroOwner {
+export interface ProxyHeaderOwner {
   /** The header is complete; `rest` came behind it. Returns false to pause reading. */
-  introduced(connection: ProxiedConnection | undefined, rest: Buffer): boolean;
+  proxyHeaderRead(connection: ProxiedConnection | undefined, rest: Buffer): boolean;
   /** No header, or a bad one. */
-  introFailed(why: string): void;
+  proxyHeaderFailed(why: string): void;
   /** The client has gone. */
-  introLost(): void;
+  proxyHeaderLost(): void;
 }
 
-export class ProxyIntro implements LegOwner, TunnelOpening {
-  readonly #owner: ProxyIntroOwner;
+export class ProxyHeaderReader implements ConnectionOwner, TunnelConnector {
+  readonly #owner: ProxyHeaderOwner;
   #bytes: Buffer = Buffer.alloc(0);
   #timer: Timer | undefined;
   #isDone = false;
 
-  constructor(clock: Clock, owner: ProxyIntroOwner) {
+  constructor(clock: Clock, owner: ProxyHeaderOwner) {
     this.#owner = owner;
     this.#arm(clock);
   }
@@ -43,38 +43,38 @@ export class ProxyIntro implements LegOwner, TunnelOpening {
   }
 
   #fail(why: string): void {
-    if (this.#end()) this.#owner.introFailed(why);
+    if (this.#end()) this.#owner.proxyHeaderFailed(why);
   }
 
-  legRead(_leg: Leg, buffer: Buffer, byteCount: number): boolean {
+  connectionRead(_connection: Connection, buffer: Buffer, byteCount: number): boolean {
     if (this.#isDone) return true;
     this.#bytes = Buffer.concat([this.#bytes, buffer.subarray(0, byteCount)]);
     const parsed = parseProxyHeader(this.#bytes);
     if (parsed.kind === 'complete') {
       this.#end();
-      return this.#owner.introduced(parsed.connection, this.#bytes.subarray(parsed.byteCount));
+      return this.#owner.proxyHeaderRead(parsed.connection, this.#bytes.subarray(parsed.byteCount));
     }
     if (parsed.kind === 'bad') this.#fail(parsed.why);
     else if (this.#bytes.length > maxProxyHeaderBytes) this.#fail('a PROXY header without an end');
     return true;
   }
 
-  legEnded(): void {
+  connectionEnded(): void {
     this.#fail('the client ended before its PROXY header');
   }
 
-  legFailed(): void {
-    if (this.#end()) this.#owner.introLost();
+  connectionFailed(): void {
+    if (this.#end()) this.#owner.proxyHeaderLost();
   }
 
-  legClosed(): void {
-    if (this.#end()) this.#owner.introLost();
+  connectionClosed(): void {
+    if (this.#end()) this.#owner.proxyHeaderLost();
   }
 
-  legConnected(): void {}
-  legDrained(): void {}
+  connectionOpened(): void {}
+  connectionDrained(): void {}
 
-  // As the first part of a tunnel's opening:
+  // As the first part of a tunnel's connector:
 
   abort(): void {
     this.#end();

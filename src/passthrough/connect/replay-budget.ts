@@ -5,9 +5,9 @@
 const savedSeconds = 2;
 
 export interface ReplayRates {
-  /** Replays as a part of new tunnels, on top of `replaysPerSecond`. */
-  readonly replayRatio: number;
-  readonly replaysPerSecond: number;
+  /** Replays, percent of new tunnels, on top of `replayMinPerSecond`. */
+  readonly replayBudgetPercent: number;
+  readonly replayMinPerSecond: number;
 }
 
 export class ReplayBudget {
@@ -23,17 +23,17 @@ export class ReplayBudget {
   }
 
   get #maxTokens(): number {
-    return Math.max(1, this.#rates.replaysPerSecond * savedSeconds);
+    return Math.max(1, this.#rates.replayMinPerSecond * savedSeconds);
   }
 
   /** A new client has come. */
   addTunnel(): void {
-    this.#tokens = Math.min(this.#maxTokens, this.#tokens + this.#rates.replayRatio);
+    this.#tokens = Math.min(this.#maxTokens, this.#tokens + this.#rates.replayBudgetPercent / 100);
   }
 
   /** Takes one replay, or says that there is none now. */
   tryTake(nowMs: number): boolean {
-    const earned = ((nowMs - this.#filledAtMs) / 1000) * this.#rates.replaysPerSecond;
+    const earned = ((nowMs - this.#filledAtMs) / 1000) * this.#rates.replayMinPerSecond;
     this.#tokens = Math.min(this.#maxTokens, this.#tokens + earned);
     this.#filledAtMs = nowMs;
     if (this.#tokens < 1) return false;

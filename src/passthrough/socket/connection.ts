@@ -1,29 +1,29 @@
 // One TCP connection of a tunnel, to the client or to an endpoint, as the data path sees it. It reads into buffers
 // that we manage (see read-buffers.ts) and calls its owner directly; the owner may change during its life. There are
-// two kinds: handle-leg.ts on Node's bare TCP handles, and socket-leg.ts on net.Socket (leg-makers.ts chooses).
+// two kinds: handle-connection.ts on Node's bare TCP handles, and socket-connection.ts on net.Socket (connection-makers.ts chooses).
 import type { Endpoint } from '../../model/endpoint.ts';
 
-/** Who decides what happens with a leg. None of these is called after `legClosed`. */
-export interface LegOwner {
-  legConnected(leg: Leg): void;
+/** Who decides what happens with a connection. None of these is called after `connectionClosed`. */
+export interface ConnectionOwner {
+  connectionOpened(connection: Connection): void;
   /**
    * Bytes have come: the first `byteCount` of `buffer`, which is valid until this returns unless it is the
-   * leg's own. Returns false to pause reading.
+   * connection's own. Returns false to pause reading.
    */
-  legRead(leg: Leg, buffer: Buffer, byteCount: number): boolean;
+  connectionRead(connection: Connection, buffer: Buffer, byteCount: number): boolean;
   /** Everything written so far has been taken by the kernel; called after `notifyWhenDrained`. */
-  legDrained(leg: Leg): void;
+  connectionDrained(connection: Connection): void;
   /** The other side has sent its FIN. */
-  legEnded(leg: Leg): void;
-  legFailed(leg: Leg, error: NodeJS.ErrnoException): void;
+  connectionEnded(connection: Connection): void;
+  connectionFailed(connection: Connection, error: NodeJS.ErrnoException): void;
   /** The socket is gone, after an error or after both sides have ended. */
-  legClosed(leg: Leg): void;
+  connectionClosed(connection: Connection): void;
 }
 
 /** What a tunnel needs of a socket; tests have one without a socket. */
-export interface Leg {
-  owner: LegOwner;
-  /** A read buffer that only this leg uses, while it has one. */
+export interface Connection {
+  owner: ConnectionOwner;
+  /** A read buffer that only this connection uses, while it has one. */
   ownBuffer: Buffer | undefined;
   readonly writableLength: number;
   readonly destroyed: boolean;
@@ -47,25 +47,25 @@ export interface Leg {
   resetAndDestroy(): unknown;
 }
 
-export interface LegMaker {
+export interface ConnectionFactory {
   /** Sockets that are not closed yet. */
-  readonly openLegs: number;
-  /** Starts connecting. The owner hears `legConnected`, or `legFailed` and `legClosed`. */
-  connect(endpoint: Endpoint, owner: LegOwner): Leg;
+  readonly openConnections: number;
+  /** Starts connecting. The owner hears `connectionOpened`, or `connectionFailed` and `connectionClosed`. */
+  connect(endpoint: Endpoint, owner: ConnectionOwner): Connection;
 }
 
-/** What one leg needs of its maker. */
-export interface LegHome {
-  /** The leg's descriptor is closed. */
+/** What one connection needs of its maker. */
+export interface ConnectionContext {
+  /** The connection's descriptor is closed. */
   forget(): void;
 }
 
-/** Owns legs that nobody waits for any more. */
-export const nobody: LegOwner = {
-  legConnected() {},
-  legRead: () => true,
-  legDrained() {},
-  legEnded() {},
-  legFailed() {},
-  legClosed() {},
+/** Owns connections that nobody waits for any more. */
+export const nobody: ConnectionOwner = {
+  connectionOpened() {},
+  connectionRead: () => true,
+  connectionDrained() {},
+  connectionEnded() {},
+  connectionFailed() {},
+  connectionClosed() {},
 };

@@ -1,9 +1,9 @@
-// Whether legs on bare handles work with this Node: before any client's bytes go that way, one connection over loopback
-// has gone through everything that a leg does: dial, bytes, a writer whose reader is slow, both FINs, RST, refusal.
+// Whether connections on bare handles work with this Node: before any client's bytes go that way, one connection over loopback
+// has gone through everything that a connection does: dial, bytes, a writer whose reader is slow, both FINs, RST, refusal.
 import { createServer } from 'node:net';
 import { makeEndpoint } from '../../model/endpoint.ts';
-import { HandleLeg, type HandleLegHome } from './tcp-handle-connection.ts';
-import type { Leg, LegOwner } from './connection.ts';
+import { TcpHandleConnection, type TcpHandleContext } from './tcp-handle-connection.ts';
+import type { Connection, ConnectionOwner } from './connection.ts';
 import { type ClientHandle, findNodeHandles, type FoundHandles, type NodeHandles } from './node-handles.ts';
 import { ReadBuffers } from './read-buffers.ts';
 
@@ -44,12 +44,12 @@ export async function checkNodeHandles({
 async function check(find: HandleCheckSteps['find'], undo: (() => void)[]): Promise<FoundHandles> {
   const found = await find();
   if (!found.ok) return found;
-  await new Exercise(found.value, undo).run();
+  await new SelfTest(found.value, undo).run();
   return found;
 }
 
-/** What a leg has told its owner, and whoever waits for more. */
-class Witness implements LegOwner {
+/** What a connection has told its owner, and whoever waits for more. */
+class RecordingOwner implements ConnectionOwner {
   isConnected = false;
   received = 0;
   isIntact = true;
@@ -58,7 +58,7 @@ class Witness implements LegOwner {
   isClosed = false;
   errorCode: string | undefined;
   isReading = true;
-  /** The leg's failure is what is waited for. */
+  /** The connection's failure is what is waited for. */
   mayFail = false;
   readonly #block: Buffer;
   #onChange: (() => void) | undefined;
@@ -68,11 +68,11 @@ class Witness implements LegOwner {
     this.#block = block;
   }
 
-  legConnected(): void {
+  connectionOpened(): void {
     this.isConnected = true;
     this.#onChange?.();
   }
-  legRead(_leg: Leg, buffer: Buffer, byteCount: number): boolean {
+  connectionRead(_connection: Connection, buffer: Buffer, byteCount: number): boolean {
     const block = this.#block;
     for (let index = 0; index < byteCount; ) {
       const from = (this.received + index) % block.length;
@@ -84,25 +84,25 @@ class Witness implements LegOwner {
     this.#onChange?.();
     return this.isReading;
   }
-  legDrained(): void {
+  connectionDrained(): void {
     this.isDrained = true;
     this.#onChange?.();
   }
-  legEnded(): void {
+  connectionEnded(): void {
     this.hasEnded = true;
     this.#onChange?.();
   }
-  legFailed(_leg: Leg, error: NodeJS.ErrnoException): void {
+  connectionFailed(_connection: Connection, error: NodeJS.ErrnoException): void {
     this.errorCode = error.code ?? error.message;
     this.#onChange?.();
   }
-  legClosed(): void {
+  connectionClosed(): void {
     this.isClosed = true;
     this.#onChange?.();
   }
 
-  /** Fails when the leg fails without being expected to. */
-  until(what: string, isSo: (witness: Witness) => boolean): Promise<void> {
+  /** Fails when the connection fails without being expected to. */
+  until(what: string, isSo: (owner: RecordingOwner) => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#onChange = () => {
         if (isSo(this)) resolve();
@@ -120,8 +120,8 @@ function must(isSo: boolean, what: string): void {
   if (!isSo) throw new Error(what);
 }
 
-class Exercise {
-  readonly #home: HandleLegHome;
+class SelfTest {
+  readonly #home: TcpHandleContext;
   /** What is left open when the check ends early. */
   readonly #undo: (() => void)[];
   readonly #server = createServer();
@@ -143,7 +143,7 @@ class Exercise {
     await this.#reset();
     this.#server.close();
     await this.#refusal();
-    must(this.#open === 0, 'a closed leg was not counted');
+    must(this.#open === 0, 'a closed connection was not counted');
   }
 
   async #listen(): Promise<void> {
@@ -160,71 +160,76 @@ class Exercise {
     };
   }
 
-  #connect(owner: LegOwner): Leg {
+  #connect(owner: ConnectionOwner): Connection {
     this.#open += 1;
-    const leg = HandleLeg.connect(this.#home, makeEndpoint('127.0.0.1', this.#port), owner);
-    this.#undo.push(() => leg.destroy());
-    return leg;
+    const connection = TcpHandleConnection.connect(this.#home, makeEndpoint('127.0.0.1', this.#port), owner);
+    this.#undo.push(() => connection.destroy());
+    return connection;
   }
 
-  async #pair(): Promise<{ near: Leg; far: Leg; nearWitness: Witness; farWitness: Witness }> {
-    const nearWitness = new Witness(this.#block);
-    const farWitness = new Witness(this.#block);
-    const accepted = new Promise<Leg>((resolve) => {
+  async #pair(): Promise<{
+    near: Connection;
+    far: Connection;
+    nearOwner: RecordingOwner;
+    farOwner: RecordingOwner;
+  }> {
+    const nearOwner = new RecordingOwner(this.#block);
+    const farOwner = new RecordingOwner(this.#block);
+    const accepted = new Promise<Connection>((resolve) => {
       this.#onClient = (handle) => {
         this.#open += 1;
-        const leg = HandleLeg.accept(this.#home, handle, farWitness);
-        this.#undo.push(() => leg.destroy());
-        resolve(leg);
+        const connection = TcpHandleConnection.accept(this.#home, handle, farOwner);
+        this.#undo.push(() => connection.destroy());
+        resolve(connection);
       };
     });
-    const near = this.#connect(nearWitness);
-    await nearWitness.until('connecting', ({ isConnected }) => isConnected);
-    return { near, far: await accepted, nearWitness, farWitness };
+    const near = this.#connect(nearOwner);
+    await nearOwner.until('connecting', ({ isConnected }) => isConnected);
+    return { near, far: await accepted, nearOwner, farOwner };
   }
 
   async #bytesAndFins(): Promise<void> {
-    const { near, far, nearWitness, farWitness } = await this.#pair();
+    const { near, far, nearOwner, farOwner } = await this.#pair();
     must(near.remotePort === this.#port && far.localPort === this.#port, 'wrong addresses');
     far.write(this.#block.subarray(0, 1000));
-    await nearWitness.until('reading', ({ received }) => received === 1000);
+    await nearOwner.until('reading', ({ received }) => received === 1000);
     // A reader that has paused, and a writer that therefore has to wait.
-    farWitness.isReading = false;
+    farOwner.isReading = false;
     let sent = 0;
     for (; near.writableLength === 0 && sent < maxBlocks; sent += 1) near.write(this.#block);
     must(near.writableLength > 0, 'a writer never had to wait');
     near.notifyWhenDrained();
-    await farWitness.until('reading', ({ received }) => received > 0);
-    farWitness.isReading = true;
+    await farOwner.until('reading', ({ received }) => received > 0);
+    farOwner.isReading = true;
     far.resume();
-    await nearWitness.until('draining', ({ isDrained }) => isDrained);
+    await nearOwner.until('draining', ({ isDrained }) => isDrained);
     must(near.writableLength === 0, 'a drained writer still had bytes');
     near.end();
-    await farWitness.until('the first FIN', ({ hasEnded }) => hasEnded);
-    must(farWitness.received === sent * blockBytes, 'bytes were lost');
+    await farOwner.until('the first FIN', ({ hasEnded }) => hasEnded);
+    must(farOwner.received === sent * blockBytes, 'bytes were lost');
     far.end();
     await Promise.all([
-      nearWitness.until('the second FIN', ({ hasEnded, isClosed }) => hasEnded && isClosed),
-      farWitness.until('closing', ({ isClosed }) => isClosed),
+      nearOwner.until('the second FIN', ({ hasEnded, isClosed }) => hasEnded && isClosed),
+      farOwner.until('closing', ({ isClosed }) => isClosed),
     ]);
-    must(nearWitness.isIntact && farWitness.isIntact, 'bytes were changed');
+    must(nearOwner.isIntact && farOwner.isIntact, 'bytes were changed');
   }
 
   async #reset(): Promise<void> {
-    const { near, nearWitness, farWitness } = await this.#pair();
-    farWitness.mayFail = true;
+    const { near, nearOwner, farOwner } = await this.#pair();
+    farOwner.mayFail = true;
     near.resetAndDestroy();
-    await farWitness.until('a RST', ({ isClosed }) => isClosed);
-    must(farWitness.errorCode === 'ECONNRESET', 'a RST was not seen');
-    await nearWitness.until('closing', ({ isClosed }) => isClosed);
+    await farOwner.until('a RST', ({ isClosed }) => isClosed);
+    must(farOwner.errorCode === 'ECONNRESET', 'a RST was not seen');
+    await nearOwner.until('closing', ({ isClosed }) => isClosed);
   }
 
   /** The server is gone. */
   async #refusal(): Promise<void> {
-    const witness = new Witness(this.#block);
-    witness.mayFail = true;
-    this.#connect(witness);
-    await witness.until('a refusal', ({ isClosed }) => isClosed);
-    must(witness.errorCode === 'ECONNREFUSED', 'a refusal was not seen');
+    const owner = new RecordingOwner(this.#block);
+    owner.mayFail = true;
+    this.#connect(owner);
+    await owner.until('a refusal', ({ isClosed }) => isClosed);
+    must(owner.errorCode === 'ECONNREFUSED', 'a refusal was not seen');
   }
 }

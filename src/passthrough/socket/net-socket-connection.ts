@@ -1,20 +1,20 @@
-// Legs on net.Socket: what every Node has. Listeners are functions shared by all legs, so that a connection costs no
-// closures. handle-leg.ts does the same on less, where Node's internals are the ones that it knows.
+// Connections on net.Socket: what every Node has. Listeners are functions shared by all connections, so that a connection costs no
+// closures. handle-connection.ts does the same on less, where Node's internals are the ones that it knows.
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Endpoint } from '../../model/endpoint.ts';
-import { type Leg, type LegHome, type LegOwner, nobody } from './connection.ts';
+import { type Connection, type ConnectionContext, type ConnectionOwner, nobody } from './connection.ts';
 import type { ClientHandle } from './node-handles.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 
 const nothing = Buffer.alloc(0);
 
-class SocketLeg extends Socket implements Leg {
-  owner: LegOwner;
+class NetSocketConnection extends Socket implements Connection {
+  owner: ConnectionOwner;
   ownBuffer: Buffer | undefined = undefined;
-  readonly #home: LegHome;
+  readonly #home: ConnectionContext;
   #drained: ((error?: Error | null) => void) | undefined;
 
-  constructor(options: SocketConstructorOpts, home: LegHome, owner: LegOwner) {
+  constructor(options: SocketConstructorOpts, home: ConnectionContext, owner: ConnectionOwner) {
     super(options);
     this.owner = owner;
     this.#home = home;
@@ -28,17 +28,17 @@ class SocketLeg extends Socket implements Leg {
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     switch (event) {
       case 'end':
-        this.owner.legEnded(this);
+        this.owner.connectionEnded(this);
         return true;
       case 'error':
-        this.owner.legFailed(this, args[0] as NodeJS.ErrnoException);
+        this.owner.connectionFailed(this, args[0] as NodeJS.ErrnoException);
         return true;
       case 'close':
         this.#closed();
         return true;
       case 'connect':
         super.emit(event);
-        this.owner.legConnected(this);
+        this.owner.connectionOpened(this);
         return true;
       default:
         return super.emit(event, ...args);
@@ -49,7 +49,7 @@ class SocketLeg extends Socket implements Leg {
     // 'drain' would need a low high-water mark, and then comes after every single write. An empty write behind
     // the pending one costs nothing until it is needed.
     this.#drained ??= (error) => {
-      if (!error && !this.destroyed) this.owner.legDrained(this);
+      if (!error && !this.destroyed) this.owner.connectionDrained(this);
     };
     this.write(nothing, this.#drained);
   }
@@ -65,7 +65,7 @@ class SocketLeg extends Socket implements Leg {
     const { owner } = this;
     this.owner = nobody;
     this.#home.forget();
-    owner.legClosed(this);
+    owner.connectionClosed(this);
   }
 }
 
@@ -80,20 +80,20 @@ function isShuttingDown(socket: Socket): boolean {
 
 /** `net` calls `onread.callback` as a method of the socket; TypeScript's declaration does not say so. */
 function onBytes(this: unknown, byteCount: number, buffer: Uint8Array): boolean {
-  const leg = this as SocketLeg;
-  return leg.owner.legRead(leg, buffer as Buffer, byteCount);
+  const connection = this as NetSocketConnection;
+  return connection.owner.connectionRead(connection, buffer as Buffer, byteCount);
 }
 
 /** Never reached by one write, so that `write` needs no drain event; see `notifyWhenDrained`. */
 const highWaterMark = 16 * 1024 * 1024;
 
-export class SocketLegs {
-  readonly #home: LegHome;
+export class NetSocketConnections {
+  readonly #home: ConnectionContext;
   readonly #buffers: ReadBuffers;
   readonly #acceptOptions: Omit<SocketConstructorOpts, 'handle'> & { handle?: ClientHandle };
   readonly #connectOptions: SocketConstructorOpts;
 
-  constructor(buffers: ReadBuffers, home: LegHome) {
+  constructor(buffers: ReadBuffers, home: ConnectionContext) {
     this.#home = home;
     this.#buffers = buffers;
     const streamOptions = { writableHighWaterMark: highWaterMark };
@@ -103,32 +103,36 @@ export class SocketLegs {
     this.#connectOptions = { ...streamOptions, ...halfOpen, noDelay: true };
   }
 
-  connect(endpoint: Endpoint, owner: LegOwner): Leg {
-    const leg = new SocketLeg(this.#connectOptions, this.#home, owner);
+  connect(endpoint: Endpoint, owner: ConnectionOwner): Connection {
+    const connection = new NetSocketConnection(this.#connectOptions, this.#home, owner);
     this.#buffers.prepareNewSocket();
-    leg.connect({ host: endpoint.host, port: endpoint.port, autoSelectFamily: false });
-    return leg;
+    connection.connect({ host: endpoint.host, port: endpoint.port, autoSelectFamily: false });
+    return connection;
   }
 
   /** Takes over an accepted connection, given as the handle that net.Server gets. */
-  accept(handle: ClientHandle, owner: LegOwner): Leg {
+  accept(handle: ClientHandle, owner: ConnectionOwner): Connection {
     this.#buffers.prepareNewSocket();
     // `handle` is what net.Server itself passes; @types/node declares only its other use.
     // The options object is copied by the constructor, so one is enough.
     this.#acceptOptions.handle = handle;
-    const leg = new SocketLeg(this.#acceptOptions as SocketConstructorOpts, this.#home, owner);
-    leg.setNoDelay(true);
-    return leg;
+    const connection = new NetSocketConnection(
+      this.#acceptOptions as SocketConstructorOpts,
+      this.#home,
+      owner,
+    );
+    connection.setNoDelay(true);
+    return connection;
   }
 
   /** The same for an ordinary socket of net.Server, which must have been made half-open and paused. */
-  adopt(socket: Socket, owner: LegOwner): Leg {
-    const leg: Leg = Object.assign(socket, {
+  adopt(socket: Socket, owner: ConnectionOwner): Connection {
+    const connection: Connection = Object.assign(socket, {
       owner,
       ownBuffer: undefined,
       notifyWhenDrained() {
         socket.write(nothing, (error) => {
-          if (!error && !socket.destroyed) leg.owner.legDrained(leg);
+          if (!error && !socket.destroyed) connection.owner.connectionDrained(connection);
         });
       },
       resetAndDestroy() {
@@ -136,17 +140,17 @@ export class SocketLegs {
       },
     });
     socket.on('data', (chunk: Buffer) => {
-      if (!leg.owner.legRead(leg, chunk, chunk.length)) socket.pause();
+      if (!connection.owner.connectionRead(connection, chunk, chunk.length)) socket.pause();
     });
-    socket.on('end', () => leg.owner.legEnded(leg));
-    socket.on('error', (error) => leg.owner.legFailed(leg, error));
+    socket.on('end', () => connection.owner.connectionEnded(connection));
+    socket.on('error', (error) => connection.owner.connectionFailed(connection, error));
     socket.on('close', () => {
-      const { owner: last } = leg;
-      leg.owner = nobody;
+      const { owner: last } = connection;
+      connection.owner = nobody;
       this.#home.forget();
-      last.legClosed(leg);
+      last.connectionClosed(connection);
     });
     socket.resume();
-    return leg;
+    return connection;
   }
 }

@@ -8,7 +8,7 @@ export interface TcpHandle {
   /** Called with the handle as `this`; returns where the next read goes, or undefined for the same buffer. */
   onread: ((this: TcpHandle) => Uint8Array | undefined) | undefined;
   /** Ours: whom the handle belongs to. */
-  leg?: unknown;
+  connection?: unknown;
   useUserBuffer(buffer: Uint8Array): void;
   readStart(): number;
   readStop(): number;
@@ -34,10 +34,10 @@ export interface SocketName {
   port?: number;
 }
 
-/** Something asked of a handle, with the leg that asked. */
+/** Something asked of a handle, with the connection that asked. */
 export interface HandleRequest {
   oncomplete: ((this: HandleRequest, status: number) => void) | undefined;
-  leg?: unknown;
+  connection?: unknown;
 }
 
 export interface WriteRequest extends HandleRequest {

@@ -1,5 +1,5 @@
-// Memory that sockets read into. All legs share one buffer, because a read is handled before the next one
-// starts; only a leg whose bytes could not be handed on at once, or that is in the middle of a bulk transfer,
+// Memory that sockets read into. All connections share one buffer, because a read is handled before the next one
+// starts; only a connection whose bytes could not be handed on at once, or that is in the middle of a bulk transfer,
 // holds a buffer of its own. So 500 idle tunnels cost no read memory at all, and bulk needs no allocation.
 
 /** Large enough that the per-read cost vanishes, small enough for a cache. */

@@ -1,10 +1,10 @@
-// A leg on one of Node's bare TCP handles: what net.Socket does without its two stream states, its events and its
+// A connection on one of Node's bare TCP handles: what net.Socket does without its two stream states, its events and its
 // ticks, which were the larger part of our own time in a short connection (docs/performance.md). Callbacks are functions
-// shared by all legs; the leg hangs on its handle. Everything that net.Socket does about half-closing, resets and
+// shared by all connections; the connection hangs on its handle. Everything that net.Socket does about half-closing, resets and
 // writes that wait is done here as well; every suite of the data path runs over both kinds.
 import { getSystemErrorName } from 'node:util';
 import type { Endpoint } from '../../model/endpoint.ts';
-import { type Leg, type LegHome, type LegOwner, nobody } from './connection.ts';
+import { type Connection, type ConnectionContext, type ConnectionOwner, nobody } from './connection.ts';
 import {
   type ClientHandle,
   endOfStream,
@@ -17,7 +17,7 @@ import {
 } from './node-handles.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 
-export interface HandleLegHome extends LegHome {
+export interface TcpHandleContext extends ConnectionContext {
   readonly node: NodeHandles;
   readonly buffers: ReadBuffers;
 }
@@ -27,13 +27,13 @@ const notConnected = 'ENOTCONN';
 
 const unknownName: SocketName = {};
 
-export class HandleLeg implements Leg {
-  owner: LegOwner;
+export class TcpHandleConnection implements Connection {
+  owner: ConnectionOwner;
   ownBuffer: Buffer | undefined = undefined;
   /** Bytes that libuv holds because the kernel has not taken them. */
   writableLength = 0;
   destroyed = false;
-  readonly #home: HandleLegHome;
+  readonly #home: TcpHandleContext;
   readonly #handle: TcpHandle;
   /** Where the handle reads into; held here, because libuv only has the address. */
   #target: Buffer;
@@ -48,35 +48,39 @@ export class HandleLeg implements Leg {
   #local: SocketName | undefined = undefined;
   #remote: SocketName | undefined = undefined;
 
-  private constructor(home: HandleLegHome, handle: TcpHandle, owner: LegOwner) {
+  private constructor(home: TcpHandleContext, handle: TcpHandle, owner: ConnectionOwner) {
     this.owner = owner;
     this.#home = home;
     this.#handle = handle;
     this.#target = home.buffers.shared;
-    handle.leg = this;
+    handle.connection = this;
     handle.onread = onRead;
     handle.useUserBuffer(this.#target);
   }
 
-  static connect(home: HandleLegHome, { host, port }: Endpoint, owner: LegOwner): HandleLeg {
+  static connect(
+    home: TcpHandleContext,
+    { host, port }: Endpoint,
+    owner: ConnectionOwner,
+  ): TcpHandleConnection {
     const { TcpHandle, ConnectRequest } = home.node;
     const handle = new TcpHandle(socketType);
-    const leg = new HandleLeg(home, handle, owner);
+    const connection = new TcpHandleConnection(home, handle, owner);
     const request = new ConnectRequest();
-    request.leg = leg;
+    request.connection = connection;
     request.oncomplete = onConnected;
     const status = host.includes(':')
       ? handle.connect6(request, host, port)
       : handle.connect(request, host, port);
-    if (status !== 0) leg.#fail(status, 'connect');
-    return leg;
+    if (status !== 0) connection.#fail(status, 'connect');
+    return connection;
   }
 
-  static accept(home: HandleLegHome, client: ClientHandle, owner: LegOwner): HandleLeg {
-    const leg = new HandleLeg(home, client as TcpHandle, owner);
-    leg.#handle.setNoDelay(true);
-    leg.resume();
-    return leg;
+  static accept(home: TcpHandleContext, client: ClientHandle, owner: ConnectionOwner): TcpHandleConnection {
+    const connection = new TcpHandleConnection(home, client as TcpHandle, owner);
+    connection.#handle.setNoDelay(true);
+    connection.resume();
+    return connection;
   }
 
   get localAddress(): string | undefined {
@@ -107,7 +111,7 @@ export class HandleLeg implements Leg {
       return true;
     }
     this.writableLength += bytes.length;
-    result.leg = this;
+    result.connection = this;
     result.bytes = bytes;
     result.oncomplete = onWritten;
     const { writeStatus } = result;
@@ -134,7 +138,7 @@ export class HandleLeg implements Leg {
     if (this.destroyed || this.#isEnding) return;
     this.#isEnding = true;
     const request = new this.#home.node.ShutdownRequest();
-    request.leg = this;
+    request.connection = this;
     request.oncomplete = onShutDown;
     const status = this.#handle.shutdown(request);
     // The owner may not hear of anything from within its own call.
@@ -177,7 +181,7 @@ export class HandleLeg implements Leg {
     }
     this.#handle.setNoDelay(true);
     this.resume();
-    if (!this.destroyed) this.owner.legConnected(this);
+    if (!this.destroyed) this.owner.connectionOpened(this);
   }
 
   /** Returns where the handle reads next, or undefined for the same buffer. */
@@ -189,7 +193,7 @@ export class HandleLeg implements Leg {
     this.#isReading = false;
     if (result === endOfStream) {
       this.#hasEnded = true;
-      this.owner.legEnded(this);
+      this.owner.connectionEnded(this);
       this.#closeIfEnded();
     } else {
       this.#fail(result, 'read');
@@ -198,7 +202,7 @@ export class HandleLeg implements Leg {
   }
 
   #bytesCame(byteCount: number, buffers: ReadBuffers): Buffer | undefined {
-    const goesOn = this.owner.legRead(this, this.#target, byteCount);
+    const goesOn = this.owner.connectionRead(this, this.#target, byteCount);
     const next = buffers.next() as Buffer | undefined;
     if (next !== undefined) this.#target = next;
     if (!goesOn && !this.destroyed) {
@@ -221,7 +225,7 @@ export class HandleLeg implements Leg {
       this.destroy();
     } else if (this.#notifiesDrained) {
       this.#notifiesDrained = false;
-      this.owner.legDrained(this);
+      this.owner.connectionDrained(this);
     }
   }
 
@@ -235,7 +239,7 @@ export class HandleLeg implements Leg {
     const { owner } = this;
     this.owner = nobody;
     this.#home.forget();
-    owner.legClosed(this);
+    owner.connectionClosed(this);
   }
 
   // --- the end --------------------------------------------------------------------------------------------
@@ -270,41 +274,41 @@ export class HandleLeg implements Leg {
 }
 
 function onRead(this: TcpHandle): Buffer | undefined {
-  return (this.leg as HandleLeg).read();
+  return (this.connection as TcpHandleConnection).read();
 }
 
 function onClosed(this: TcpHandle): void {
-  (this.leg as HandleLeg).closed();
+  (this.connection as TcpHandleConnection).closed();
 }
 
 function onConnected(this: HandleRequest, status: number): void {
-  (this.leg as HandleLeg).connected(status);
+  (this.connection as TcpHandleConnection).connected(status);
 }
 
 function onWritten(this: HandleRequest, status: number): void {
   const request = this as WriteRequest;
   const { bytes } = request;
   request.bytes = undefined;
-  (request.leg as HandleLeg).written(status, bytes?.length ?? 0);
+  (request.connection as TcpHandleConnection).written(status, bytes?.length ?? 0);
 }
 
 function onShutDown(this: HandleRequest): void {
-  (this.leg as HandleLeg).shutDown();
+  (this.connection as TcpHandleConnection).shutDown();
 }
 
-function drained(leg: HandleLeg): void {
-  leg.drained();
+function drained(connection: TcpHandleConnection): void {
+  connection.drained();
 }
 
-function shutDown(leg: HandleLeg): void {
-  leg.shutDown();
+function shutDown(connection: TcpHandleConnection): void {
+  connection.shutDown();
 }
 
-function failed(leg: HandleLeg, status: number, call: string): void {
+function failed(connection: TcpHandleConnection, status: number, call: string): void {
   const code = getSystemErrorName(status);
   const error: NodeJS.ErrnoException = new Error(`${call} ${code}`);
   error.code = code;
   error.errno = status;
   error.syscall = call;
-  leg.owner.legFailed(leg, error);
+  connection.owner.connectionFailed(connection, error);
 }

@@ -2,7 +2,7 @@
 // a time, and who has to say in a PROXY protocol header whose connection it is.
 import { networkCheck } from '../../model/network.ts';
 
-export interface GateOptions {
+export interface AcceptPolicyOptions {
   /** Most clients of the listener at a time. */
   readonly maxTunnels?: number;
   /** Networks of clients that are taken; undefined: all. */
@@ -11,30 +11,30 @@ export interface GateOptions {
   readonly acceptProxyFrom?: readonly string[];
 }
 
-/** `introduces`: the client has to begin with a PROXY header; `gone`: it has no address any more. */
-export type Admission = 'taken' | 'introduces' | 'not-allowed' | 'full' | 'gone';
+/** `expects-proxy-header`: the client has to begin with a PROXY header; `gone`: it has no address any more. */
+export type Admission = 'taken' | 'expects-proxy-header' | 'not-allowed' | 'full' | 'gone';
 
-export class Gate {
+export class AcceptPolicy {
   /** Clients that are there now. */
   tunnels = 0;
   readonly maxTunnels: number;
   readonly #isAllowed: ((address: string) => boolean) | undefined;
   readonly #sendsHeader: ((address: string) => boolean) | undefined;
 
-  constructor({ maxTunnels, allowFrom, acceptProxyFrom }: GateOptions = {}) {
+  constructor({ maxTunnels, allowFrom, acceptProxyFrom }: AcceptPolicyOptions = {}) {
     this.maxTunnels = maxTunnels ?? Number.POSITIVE_INFINITY;
     this.#isAllowed = allowFrom && networkCheck(allowFrom);
     this.#sendsHeader = acceptProxyFrom && networkCheck(acceptProxyFrom);
   }
 
   /** `address` is asked for only where it matters: it costs a system call. */
-  judge(address: () => string | undefined): Admission {
+  accept(address: () => string | undefined): Admission {
     if (this.tunnels >= this.maxTunnels) return 'full';
     if (!this.#isAllowed && !this.#sendsHeader) return 'taken';
     const text = address();
     // A health check that ends with a RST may be over before we look: it is nobody's client.
     if (text === undefined) return 'gone';
-    if (this.#sendsHeader?.(text)) return 'introduces';
+    if (this.#sendsHeader?.(text)) return 'expects-proxy-header';
     return this.isAllowed(text) ? 'taken' : 'not-allowed';
   }
 

@@ -8,7 +8,7 @@ export type CloseReason =
   | 'endpoint'
   /** No candidate accepted TCP within the deadline. */
   | 'all-down'
-  /** Candidates accepted, but none answered the first flight. */
+  /** DialPlan accepted, but none answered the first flight. */
   | 'no-answer'
   /** More clients than `maxTunnels`, of all listeners or of one. */
   | 'limit'

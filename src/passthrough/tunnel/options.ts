@@ -13,16 +13,16 @@ export interface PassthroughOptions {
   readonly firstFlightTimeoutMs: number;
   /** How long the last candidate may take to its first byte. */
   readonly lastCandidateTimeoutMs: number;
-  /** Replays as a part of new tunnels, on top of `replaysPerSecond`. */
-  readonly replayRatio: number;
-  readonly replaysPerSecond: number;
+  /** Replays, percent of new tunnels, on top of `replayMinPerSecond`. */
+  readonly replayBudgetPercent: number;
+  readonly replayMinPerSecond: number;
   /** Clients at once over all listeners; above it new ones are reset. See tunnel-limit.ts. */
   readonly maxTunnels: number;
   /** A tunnel on which no byte has moved for this long is ended; 0: never. Watches are quiet for minutes. */
   readonly idleTimeoutMs: number;
   /** The same for a tunnel of which one side has sent its FIN. */
-  readonly halfClosedTimeoutMs: number;
-  /** Keepalive of both legs: a vanished host is noticed after delay + interval x count. */
+  readonly halfCloseTimeoutMs: number;
+  /** Keepalive of both connections: a vanished host is noticed after delay + interval x count. */
   readonly keepAliveDelayMs: number;
   readonly keepAliveIntervalMs: number;
   readonly keepAliveCount: number;
@@ -39,11 +39,11 @@ export const defaultPassthroughOptions: PassthroughOptions = {
   maxHalfOpenDials: 256,
   firstFlightTimeoutMs: 1000,
   lastCandidateTimeoutMs: 10_000,
-  replayRatio: 0.2,
-  replaysPerSecond: 5,
+  replayBudgetPercent: 20,
+  replayMinPerSecond: 5,
   maxTunnels: 10_000,
   idleTimeoutMs: 0,
-  halfClosedTimeoutMs: 60_000,
+  halfCloseTimeoutMs: 60_000,
   keepAliveDelayMs: 30_000,
   keepAliveIntervalMs: 10_000,
   keepAliveCount: 3,

@@ -1,16 +1,22 @@
-// Hands bytes from one leg on to the other with at most one read buffer in flight: a leg is paused until the
+// Hands bytes from one connection on to the other with at most one read buffer in flight: a connection is paused until the
 // other one has taken everything, because the buffer that it would read into is still in use.
-import type { Leg } from '../socket/connection.ts';
+import type { Connection } from '../socket/connection.ts';
 import { type ReadBuffers, smallReadBytes } from '../socket/read-buffers.ts';
 
-/** A read of at least this size is taken for a bulk transfer: the leg keeps a buffer of its own. */
+/** A read of at least this size is taken for a bulk transfer: the connection keeps a buffer of its own. */
 const bulkReadBytes = 16 * 1024;
 
 /**
  * Writes the first `byteCount` of `buffer`, just read from `from`, to `to`. Returns false when `from` must pause;
- * `legDrained(to)` is then the moment to resume it. Only to be called from a read callback.
+ * `connectionDrained(to)` is then the moment to resume it. Only to be called from a read callback.
  */
-export function relay(from: Leg, to: Leg, buffer: Buffer, byteCount: number, buffers: ReadBuffers): boolean {
+export function relay(
+  from: Connection,
+  to: Connection,
+  buffer: Buffer,
+  byteCount: number,
+  buffers: ReadBuffers,
+): boolean {
   let lent: Buffer | undefined;
   let chunk: Buffer;
   if (buffer !== buffers.shared) {

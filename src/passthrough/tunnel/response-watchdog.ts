@@ -20,7 +20,7 @@ export interface Waiter {
   nextWaiter: Waiter | undefined;
 }
 
-export class SilenceWatch {
+export class ResponseWatchdog {
   readonly #clock: Clock;
   readonly #outcomes: OutcomeReporter;
   readonly #afterMs: () => number;
@@ -46,7 +46,7 @@ export class SilenceWatch {
     if (this.#last) this.#last.nextWaiter = waiter;
     else this.#first = waiter;
     this.#last = waiter;
-    if (this.#timer === undefined) this.#look();
+    if (this.#timer === undefined) this.#evaluate();
   }
 
   /** The endpoint has answered, or the tunnel is gone. */
@@ -68,18 +68,18 @@ export class SilenceWatch {
     this.#timer = undefined;
   }
 
-  #look(): void {
+  #evaluate(): void {
     if (this.#isStopped) return;
     this.#timer = judgeAfter(this.#clock, lookEveryMs, {
       onExpired: () => {
         this.#timer = undefined;
         this.#report();
-        if (this.#first) this.#look();
+        if (this.#first) this.#evaluate();
       },
       onVoid: () => {
         this.#timer = undefined;
         this.#countFromMs = this.#clock.nowMs();
-        if (this.#first) this.#look();
+        if (this.#first) this.#evaluate();
       },
     });
   }

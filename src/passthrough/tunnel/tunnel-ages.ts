@@ -67,7 +67,7 @@ export class TunnelAges {
   }
 
   #armHalfClosed(): void {
-    const limitMs = this.#options.halfClosedTimeoutMs;
+    const limitMs = this.#options.halfCloseTimeoutMs;
     if (this.#isStopped || limitMs === 0) return;
     this.#halfClosedTimer = this.#judge(limitMs, (isVoid) => {
       this.#halfClosedTimer = undefined;

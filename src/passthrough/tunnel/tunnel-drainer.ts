@@ -1,4 +1,4 @@
-// Closing the tunnels of an endpoint little by little. Each tunnel gets a part of the window of its own, at random,
+// CloseDecision the tunnels of an endpoint little by little. Each tunnel gets a part of the window of its own, at random,
 // so that the clients of a fleet do not all come back at once; within its part it is closed at its first quiet
 // moment, at the part's end in any case.
 import type { Clock, Random, Timer } from '../../model/clock.ts';
@@ -7,7 +7,7 @@ import type { Tunnel, TunnelRecord } from './tunnel.ts';
 /** How often draining tunnels are looked at. */
 const lookEveryMs = 50;
 
-export class Draining {
+export class TunnelDrainer {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #quietMs: () => number;
@@ -64,18 +64,18 @@ export class Draining {
     this.#timer ??= this.#clock.schedule(lookEveryMs, () => {
       this.#timer = undefined;
       for (const [record, draining] of this.#drains) {
-        this.#look(record, draining);
+        this.#evaluate(record, draining);
         if (draining.size === 0) this.#drains.delete(record);
       }
       if (this.#drains.size > 0) this.#arm();
     });
   }
 
-  #look(record: TunnelRecord, draining: Set<Tunnel>): void {
+  #evaluate(record: TunnelRecord, draining: Set<Tunnel>): void {
     const nowMs = this.#clock.nowMs();
     const quietMs = this.#quietMs();
     for (const tunnel of draining) {
-      const isHere = tunnel.opening ? tunnel.opening.uses(record) : tunnel.record === record;
+      const isHere = tunnel.connector ? tunnel.connector.uses(record) : tunnel.record === record;
       if (!isHere) {
         // It has moved on by itself while it opened.
         draining.delete(tunnel);
@@ -88,7 +88,7 @@ export class Draining {
       if (!isDue) continue;
       draining.delete(tunnel);
       // A client that has not been answered yet is moved on instead, when there is somewhere to go.
-      if (!tunnel.opening?.leaveEndpoint(record)) tunnel.close('drain');
+      if (!tunnel.connector?.leaveEndpoint(record)) tunnel.close('drain');
     }
   }
 }

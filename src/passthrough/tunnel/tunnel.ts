@@ -1,13 +1,13 @@
-// A client and, once the opening has found one, its endpoint: relays both ways, passes FIN on as FIN and RST as
-// RST, and keeps the numbers that health, draining and status need. The tunnel owns both legs from `join` on;
-// before that its opening owns them (opening.ts).
+// A client and, once the connector has found one, its endpoint: relays both ways, passes FIN on as FIN and RST as
+// RST, and keeps the numbers that health, draining and status need. The tunnel owns both connections from `join` on;
+// before that its connector owns them (connector.ts).
 import { formatHostPort } from '../../model/endpoint.ts';
 import type { ProxiedConnection } from '../../model/proxy-header.ts';
 import type { ClientTls } from '../tls/client-tls.ts';
 import type { CloseReason } from './counters.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
-import type { Gate } from './accept-policy.ts';
-import type { Leg, LegOwner } from '../socket/connection.ts';
+import type { AcceptPolicy } from './accept-policy.ts';
+import type { Connection, ConnectionOwner } from '../socket/connection.ts';
 import type { ReadBuffers } from '../socket/read-buffers.ts';
 import { relay } from './relay.ts';
 import type { Waiter } from './response-watchdog.ts';
@@ -22,14 +22,14 @@ export interface TunnelHome {
   startWaiting(tunnel: Tunnel, nowMs: number): void;
   stopWaiting(tunnel: Tunnel): void;
   halfClosed(tunnel: Tunnel): void;
-  keepAlive(leg: Leg): void;
-  /** Both legs are gone. */
+  keepAlive(connection: Connection): void;
+  /** Both connections are gone. */
   finished(tunnel: Tunnel): void;
   count(reason: CloseReason): void;
 }
 
 /** The part of a tunnel's life before its endpoint is certain. */
-export interface TunnelOpening {
+export interface TunnelConnector {
   /** Ends the dials and attempts; the client is left to the caller. */
   abort(): void;
   /** An attempt of it goes to this endpoint. */
@@ -40,12 +40,12 @@ export interface TunnelOpening {
   startKeepAlive(): void;
 }
 
-export class Tunnel implements LegOwner, Waiter {
-  readonly client: Leg;
+export class Tunnel implements ConnectionOwner, Waiter {
+  readonly client: Connection;
   readonly startedMs: number;
   /** Present until an endpoint has been settled on. */
-  opening: TunnelOpening | undefined = undefined;
-  upstream: Leg | undefined = undefined;
+  connector: TunnelConnector | undefined = undefined;
+  upstream: Connection | undefined = undefined;
   bytesUp = 0;
   bytesDown = 0;
   /** The last byte either way. */
@@ -61,9 +61,9 @@ export class Tunnel implements LegOwner, Waiter {
   /** Present from the endpoint's first bytes until it is clear how the client met its certificate. */
   clientTls: ClientTls | undefined = undefined;
   /** The listener's count that this client is a part of. */
-  gate: Gate | undefined = undefined;
+  policy: AcceptPolicy | undefined = undefined;
   /** What a PROXY header said of the client. */
-  introduced: ProxiedConnection | undefined = undefined;
+  announced: ProxiedConnection | undefined = undefined;
   /** The client's address, kept for the log where somebody reads it. */
   shownClient: string | undefined = undefined;
   /** Why it was closed, when it was not by FINs. */
@@ -81,7 +81,7 @@ export class Tunnel implements LegOwner, Waiter {
   readonly #home: TunnelHome;
   #isFinished = false;
 
-  constructor(home: TunnelHome, client: Leg) {
+  constructor(home: TunnelHome, client: Connection) {
     this.#home = home;
     this.client = client;
     this.startedMs = home.nowMs();
@@ -95,7 +95,7 @@ export class Tunnel implements LegOwner, Waiter {
 
   /** Both ends of the client's connection: of the one to us, or of that which a PROXY header told of. */
   get proxied(): ProxiedConnection {
-    if (this.introduced) return this.introduced;
+    if (this.announced) return this.announced;
     const { remoteAddress, remotePort, localAddress, localPort } = this.client;
     return {
       source: { host: remoteAddress ?? '', port: remotePort ?? 0 },
@@ -110,8 +110,8 @@ export class Tunnel implements LegOwner, Waiter {
   }
 
   /** The endpoint is settled: `upstream` belongs to the tunnel now. */
-  join(upstream: Leg): void {
-    this.opening = undefined;
+  join(upstream: Connection): void {
+    this.connector = undefined;
     this.upstream = upstream;
     upstream.owner = this;
     this.client.owner = this;
@@ -122,10 +122,10 @@ export class Tunnel implements LegOwner, Waiter {
     this.isKeptAlive = true;
     this.#home.keepAlive(this.client);
     if (this.upstream) this.#home.keepAlive(this.upstream);
-    this.opening?.startKeepAlive();
+    this.connector?.startKeepAlive();
   }
 
-  /** The client has sent bytes to the endpoint of `record`, during the opening or after it. */
+  /** The client has sent bytes to the endpoint of `record`, during the connector or after it. */
   noteUp(byteCount: number): void {
     const nowMs = this.#home.nowMs();
     this.bytesUp += byteCount;
@@ -137,11 +137,11 @@ export class Tunnel implements LegOwner, Waiter {
     if (!this.isListed) this.#home.startWaiting(this, nowMs);
   }
 
-  legRead(leg: Leg, buffer: Buffer, byteCount: number): boolean {
+  connectionRead(connection: Connection, buffer: Buffer, byteCount: number): boolean {
     const { upstream, client } = this;
     if (this.isClosing || upstream === undefined) return true;
     // The bytes first, the bookkeeping when they are on their way.
-    if (leg === client) {
+    if (connection === client) {
       const goesOn = relay(client, upstream, buffer, byteCount, this.#home.buffers);
       if (this.clientTls?.read(buffer, byteCount)) this.clientTls = undefined;
       this.noteUp(byteCount);
@@ -156,18 +156,18 @@ export class Tunnel implements LegOwner, Waiter {
     return goesOn;
   }
 
-  legDrained(leg: Leg): void {
-    // A call asked for by the opening may come while the tunnel's own write waits: its buffer is still in use.
-    if (leg.writableLength > 0) return;
-    const source = leg === this.client ? this.upstream : this.client;
+  connectionDrained(connection: Connection): void {
+    // A call asked for by the connector may come while the tunnel's own write waits: its buffer is still in use.
+    if (connection.writableLength > 0) return;
+    const source = connection === this.client ? this.upstream : this.client;
     if (!this.isClosing && source && !source.destroyed) source.resume();
   }
 
-  legEnded(leg: Leg): void {
+  connectionEnded(connection: Connection): void {
     if (this.isClosing || this.upstream === undefined) return;
-    const other = leg === this.client ? this.upstream : this.client;
-    this.#concludeTls(leg);
-    if (leg === this.client) this.isClientEnded = true;
+    const other = connection === this.client ? this.upstream : this.client;
+    this.#concludeTls(connection);
+    if (connection === this.client) this.isClientEnded = true;
     else this.isUpstreamEnded = true;
     if (this.isClientEnded !== this.isUpstreamEnded) {
       other.end();
@@ -177,21 +177,21 @@ export class Tunnel implements LegOwner, Waiter {
     }
   }
 
-  legFailed(leg: Leg, error: NodeJS.ErrnoException): void {
+  connectionFailed(connection: Connection, error: NodeJS.ErrnoException): void {
     // A client that has vanished has not said anything.
-    if (leg !== this.client || error.code !== 'ETIMEDOUT') this.#concludeTls(leg);
-    this.reset(leg === this.client ? 'client' : 'endpoint');
+    if (connection !== this.client || error.code !== 'ETIMEDOUT') this.#concludeTls(connection);
+    this.reset(connection === this.client ? 'client' : 'endpoint');
   }
 
-  legClosed(): void {
+  connectionClosed(): void {
     if (this.client.destroyed && (this.upstream === undefined || this.upstream.destroyed)) this.#finish();
-    // A leg never closes alone without a reason: both FINs have passed, and the other one is still sending.
+    // A connection never closes alone without a reason: both FINs have passed, and the other one is still sending.
   }
 
   /** Both sides get a RST, at once. */
   reset(reason: CloseReason): void {
     if (!this.#beginClosing(reason)) return;
-    this.#endOpening();
+    this.#endConnector();
     if (!this.client.destroyed) this.client.resetAndDestroy();
     if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
   }
@@ -199,7 +199,7 @@ export class Tunnel implements LegOwner, Waiter {
   /** Both sides get a FIN after what has been written. */
   close(reason: CloseReason): void {
     if (!this.#beginClosing(reason)) return;
-    this.#endOpening();
+    this.#endConnector();
     closeAfterWrites(this.client);
     if (this.upstream) closeAfterWrites(this.upstream);
     // A reader that never takes the rest meets the limit of half-closed tunnels.
@@ -212,18 +212,18 @@ export class Tunnel implements LegOwner, Waiter {
     if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
   }
 
-  /** `leg` has closed first. */
-  #concludeTls(leg: Leg): void {
+  /** `connection` has closed first. */
+  #concludeTls(connection: Connection): void {
     const { clientTls } = this;
     this.clientTls = undefined;
-    if (leg !== this.client) clientTls?.endpointClosed();
+    if (connection !== this.client) clientTls?.endpointClosed();
     else clientTls?.clientClosed(this.unansweredSinceMs === Number.POSITIVE_INFINITY);
   }
 
-  #endOpening(): void {
-    if (this.opening === undefined) return;
-    this.opening.abort();
-    this.opening = undefined;
+  #endConnector(): void {
+    if (this.connector === undefined) return;
+    this.connector.abort();
+    this.connector = undefined;
     this.client.owner = this;
   }
 
@@ -242,22 +242,22 @@ export class Tunnel implements LegOwner, Waiter {
     this.#isFinished = true;
     this.isClosing = true;
     this.#home.stopWaiting(this);
-    // Not before both sockets are gone: what one leg has read may still be on its way out of the other.
+    // Not before both sockets are gone: what one connection has read may still be on its way out of the other.
     this.#releaseBuffer(this.client);
     if (this.upstream) this.#releaseBuffer(this.upstream);
     this.#home.finished(this);
   }
 
-  #releaseBuffer(leg: Leg): void {
-    if (leg.ownBuffer) this.#home.buffers.release(leg.ownBuffer);
-    leg.ownBuffer = undefined;
+  #releaseBuffer(connection: Connection): void {
+    if (connection.ownBuffer) this.#home.buffers.release(connection.ownBuffer);
+    connection.ownBuffer = undefined;
   }
 
-  legConnected(): void {}
+  connectionOpened(): void {}
 }
 
 /** Once the kernel has everything, closing sends the FIN; without a shutdown of its own. */
-function closeAfterWrites(leg: Leg): void {
-  if (leg.writableLength === 0) leg.destroy();
-  else leg.destroySoon();
+function closeAfterWrites(connection: Connection): void {
+  if (connection.writableLength === 0) connection.destroy();
+  else connection.destroySoon();
 }

@@ -74,7 +74,7 @@ test('an address that is taken keeps nobody from being served; it is tried again
     watchFailures: () => 0,
     wallMs: () => 0,
     tunnelLimit: () => 1,
-    groups: [],
+    pools: [],
   };
   const listener = await startMetricsListener({ listen: { host: '127.0.0.1', port }, log, clock, metrics });
   expect(log.lines).toMatchObject([{ level: 'warn', fields: { code: 'EADDRINUSE' } }]);

@@ -1,4 +1,4 @@
-// Groups of endpoints beside the API servers: their listeners, checks, status, metrics and reloads.
+// Pools of endpoints beside the API servers: their listeners, checks, status, metrics and reloads.
 import { renameSync, writeFileSync } from 'node:fs';
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttps } from 'node:https';
@@ -103,14 +103,14 @@ async function start(content: Record<string, unknown>): Promise<AgentProcess> {
 
 function etcdOnly(endpoints: readonly string[], more: Record<string, unknown> = {}) {
   return {
-    listeners: [{ address: '127.0.0.1:0', group: 'etcd' }],
-    groups: { etcd: { type: 'etcd', endpoints, credentials, health: fast, ...more } },
+    listeners: [{ address: '127.0.0.1:0', pool: 'etcd' }],
+    pools: { etcd: { type: 'etcd', endpoints, credentials, health: fast, ...more } },
   };
 }
 
-const etcdGroup = ({ groups = [] }: Status) => groups.find(({ name }) => name === 'etcd');
+const etcdPool = ({ pools = [] }: Status) => pools.find(({ name }) => name === 'etcd');
 const reasonOf = async (agent: AgentProcess, id: string) =>
-  etcdGroup(await agent.status())?.endpoints.find((endpoint) => endpoint.id === id)?.reason;
+  etcdPool(await agent.status())?.endpoints.find((endpoint) => endpoint.id === id)?.reason;
 
 async function reason(agent: AgentProcess, { id }: FakeEtcd, wanted: string): Promise<void> {
   let last: string | undefined;
@@ -183,7 +183,7 @@ function say(address: string): Promise<string> {
   });
 }
 
-test('a group that follows has the hosts of the API servers, also those that come later, on its own port', async () => {
+test('a pool that follows has the hosts of the API servers, also those that come later, on its own port', async () => {
   const hosts = plane.endpoints.map((id) => id.split(':')[0] ?? '');
   const servers: TestEndpoint[] = [];
   for (const host of hosts) {
@@ -193,15 +193,15 @@ test('a group that follows has the hosts of the API servers, also those that com
   stops.push(() => Promise.all(servers.map((server) => server.stop())));
   const port = servers[0]?.endpoint.port ?? 0;
   const config = {
-    listeners: ['127.0.0.1:0', { address: '127.0.0.1:0', group: 'konnectivity' }],
+    listeners: ['127.0.0.1:0', { address: '127.0.0.1:0', pool: 'konnectivity' }],
     endpoints: plane.endpoints.slice(0, 1),
     credentials: { caFile: join(directory, 'ca.crt') },
     discovery: { watch: false },
     health: fast,
-    groups: { konnectivity: { follow: 'apiservers', port } },
+    pools: { konnectivity: { follow: 'apiservers', port } },
   };
   const agent = await start(config);
-  const ids = async () => (await agent.status()).groups?.[0]?.endpoints.map(({ id }) => id);
+  const ids = async () => (await agent.status()).pools?.[0]?.endpoints.map(({ id }) => id);
   await eventually('the first one is ready', async () => (await agent.status()).isReady);
   expect(await ids()).toEqual([`${hosts[0]}:${port}`]);
   expect(await say(agent.addresses[1] ?? '')).toBe(hosts[0]);
@@ -214,11 +214,11 @@ test('a group that follows has the hosts of the API servers, also those that com
   expect(endpoints.map(({ id }) => id).sort()).toEqual([...plane.endpoints].sort());
 });
 
-test('status, metrics and log tell the groups apart, and leave the API servers as they were', async () => {
+test('status, metrics and log tell the pools apart, and leave the API servers as they were', async () => {
   const etcd = await fakeEtcd();
   const agent = await start({
     ...etcdOnly([etcd.id]),
-    listeners: ['127.0.0.1:0', { address: '127.0.0.1:0', group: 'etcd' }],
+    listeners: ['127.0.0.1:0', { address: '127.0.0.1:0', pool: 'etcd' }],
     endpoints: plane.endpoints,
     credentials: { caFile: join(directory, 'ca.crt') },
     discovery: { watch: false },
@@ -229,16 +229,14 @@ test('status, metrics and log tell the groups apart, and leave the API servers a
   const status = await agent.status();
   expect(status.listeners).toEqual([
     { address: agent.addresses[0], type: 'passthrough' },
-    { address: agent.addresses[1], type: 'passthrough', group: 'etcd' },
+    { address: agent.addresses[1], type: 'passthrough', pool: 'etcd' },
   ]);
-  expect(etcdGroup(status)).toMatchObject({ isReady: true, credentials: 'client certificate' });
+  expect(etcdPool(status)).toMatchObject({ isReady: true, credentials: 'client certificate' });
   const metrics = await (await agent.get('/metrics')).text();
-  expect(metrics).toContain(
-    `fairlead_endpoint_verdict{endpoint="${etcd.id}",verdict="ready",group="etcd"} 1`,
-  );
+  expect(metrics).toContain(`fairlead_endpoint_verdict{endpoint="${etcd.id}",verdict="ready",pool="etcd"} 1`);
   expect(metrics).toContain(`fairlead_endpoint_verdict{endpoint="${plane.endpoints[0]}",verdict="ready"} 1`);
   expect(metrics).toMatch(/^fairlead_endpoints_usable 2$/m);
-  const groupOf = (line: LogLine) => line.group;
+  const groupOf = (line: LogLine) => line.pool;
   expect(agent.log.filter(({ endpoint }) => endpoint === etcd.id).every((l) => groupOf(l) === 'etcd')).toBe(
     true,
   );
@@ -252,7 +250,7 @@ test('status, metrics and log tell the groups apart, and leave the API servers a
   expect(stdout).toMatch(/\ngroup etcd: ready; .*\n\nENDPOINT/);
 });
 
-test('a reload changes a group without a tunnel noticing', async () => {
+test('a reload changes a pool without a tunnel noticing', async () => {
   const etcds = [
     await TestEndpoint.start((s) => s.write('a')),
     await TestEndpoint.start((s) => s.write('b')),
@@ -260,9 +258,9 @@ test('a reload changes a group without a tunnel noticing', async () => {
   stops.push(() => Promise.all(etcds.map((etcd) => etcd.stop())));
   const ids = etcds.map(({ endpoint }) => endpoint.id);
   const config = (endpoints: readonly string[]) => ({
-    listeners: [{ address: '127.0.0.1:0', group: 'raw' }],
+    listeners: [{ address: '127.0.0.1:0', pool: 'raw' }],
     drain: { unreadyAfter: '1h' },
-    groups: { raw: { endpoints, health: fast } },
+    pools: { raw: { endpoints, health: fast } },
   });
   const agent = await start(config(ids.slice(0, 1)));
   const [host, port] = agent.address.split(':');
@@ -271,13 +269,13 @@ test('a reload changes a group without a tunnel noticing', async () => {
   await eventually('it is connected to the first', () => socket.bytesRead === 1);
   write({ admin: '127.0.0.1:0', ...config(ids.slice(1)) });
   await eventually('the second one is what is left', async () => {
-    const listed = (await agent.status()).groups?.[0]?.endpoints.filter(({ tier }) => tier !== 'removed');
+    const listed = (await agent.status()).pools?.[0]?.endpoints.filter(({ tier }) => tier !== 'removed');
     return listed?.length === 1 && listed[0]?.id === ids[1];
   });
   expect(socket.closed).toBe(false);
   await eventually('the log says so', () => agent.log.some(({ msg }) => msg === 'configuration reloaded'));
   expect(agent.log).toContainEqual(
-    expect.objectContaining({ msg: 'configuration reloaded', applied: ['groups'] }),
+    expect.objectContaining({ msg: 'configuration reloaded', applied: ['pools'] }),
   );
 });
 
@@ -286,11 +284,11 @@ test('an address that the host does not have yet is waited for, and the agent is
   stops.push(() => endpoint.stop());
   const config = (waitForAddress: boolean) => ({
     listeners: [
-      { address: '127.0.0.1:0', group: 'raw' },
-      { address: '192.0.2.10:8383', group: 'raw', waitForAddress },
+      { address: '127.0.0.1:0', pool: 'raw' },
+      { address: '192.0.2.10:8383', pool: 'raw', waitForAddress },
     ],
     allowNonLoopback: true,
-    groups: { raw: { endpoints: [endpoint.endpoint.id], health: fast } },
+    pools: { raw: { endpoints: [endpoint.endpoint.id], health: fast } },
   });
   const agent = await start(config(true));
   await eventually('it is ready', async () => (await agent.status()).isReady);

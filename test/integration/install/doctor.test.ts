@@ -277,10 +277,10 @@ test('on a host whose listeners lead elsewhere nothing about API servers is amis
   const root = join(directory, 'elsewhere');
   mkdirSync(root, { recursive: true });
   const file = join(root, 'fairlead.yaml');
-  const listeners = `listeners: [{ address: "127.0.0.1:${await freePort()}", group: etcd }]`;
+  const listeners = `listeners: [{ address: "127.0.0.1:${await freePort()}", pool: etcd }]`;
   writeFileSync(
     file,
-    `${listeners}\nadmin: "127.0.0.1:${await freePort()}"\ngroups: { etcd: { type: etcd, endpoints: [10.0.0.1] } }\n`,
+    `${listeners}\nadmin: "127.0.0.1:${await freePort()}"\npools: { etcd: { type: etcd, endpoints: [10.0.0.1] } }\n`,
   );
   const { code, out } = await runCommand(['doctor', '--config', file, '--root', root, '--json']);
   const { findings } = JSON.parse(out) as { findings: Finding[] };

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from 'node:path';
 import { decodeCache } from '../../../src/discovery/cache-format.ts';
 import { renderStaticPod, type Slot } from '../../../src/installer/static-pod.ts';
-import { cacheFile, type Change, change, wish } from '../../support/install-child.ts';
+import { cacheFile, type Change, change, desiredState } from '../../support/install-child.ts';
 import { makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
@@ -39,7 +39,7 @@ function run(root: string, what: Change, step: number): boolean {
 }
 
 const rendered = (version: string, slot: Slot) => {
-  const { template, image, configText, config } = wish(version, false);
+  const { template, image, configText, config } = desiredState(version, false);
   const adminPort = slot === 'a' ? 6440 : 6441;
   return renderStaticPod({ template, image, slot, config: configText, adminPort, admin: config.admin });
 };
@@ -60,7 +60,7 @@ function pods(root: string): string[] {
     const version = [1, 2].find((one) => text === rendered(String(one), slot));
     expect(version).toBeDefined();
     expect(read(root, `/etc/fairlead/fairlead-${slot}.yaml`)).toBe(
-      wish(String(version), false).configText.toString(),
+      desiredState(String(version), false).configText.toString(),
     );
     expect(read(root, '/etc/fairlead/ca.crt')).toBe('the CA\n');
     expect(decodeCache(read(root, cacheFile) ?? '')).toMatchObject({ ok: true });

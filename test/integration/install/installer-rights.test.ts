@@ -9,7 +9,7 @@ import {
   reportsNamespace,
 } from '../../../src/kubernetes/kube-api.ts';
 import { readReports, removeReport, reportName, writeReport } from '../../../src/installer/report.ts';
-import { Turns } from '../../../src/installer/rollout-semaphore.ts';
+import { RolloutSemaphore } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import type { Grant } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
@@ -77,7 +77,7 @@ test('reports are written, written again and removed', async () => {
 });
 
 test('turns are taken and given back, and a rollout is halted', async () => {
-  const turns = new Turns(installer, 'worker-1', nowMs);
+  const turns = new RolloutSemaphore(installer, 'worker-1', nowMs);
   expect(await turns.halted()).toBeUndefined();
   const turn = await turns.take(1);
   expect(turn).toBeDefined();

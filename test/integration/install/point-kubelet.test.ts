@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reportsNamespace, KubeApi, leasePath } from '../../../src/kubernetes/kube-api.ts';
 import { NodeFiles } from '../../../src/installer/node-files.ts';
 import { type PointKubeletDeps, pointingPath, pointKubelet } from '../../../src/installer/point-kubelet.ts';
-import { rolloutName, Turns } from '../../../src/installer/rollout-semaphore.ts';
+import { rolloutName, RolloutSemaphore } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
 import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
@@ -131,7 +131,7 @@ async function makeNode(name: string, { isBroken = false } = {}): Promise<TestNo
         {
           files: new NodeFiles(root),
           api,
-          turns: new Turns(api, name, () => Date.now()),
+          turns: new RolloutSemaphore(api, name, () => Date.now()),
           restartKubelet: async () => kubelet.start(isBroken && isPointed()),
           tunnels: async () =>
             (await agent.status()).endpoints.reduce((sum, { totalTunnels }) => sum + totalTunnels, 0),
@@ -170,7 +170,7 @@ test('one node at a time: who comes meanwhile waits for its turn', async () => {
 });
 
 test('a turn that its holder has not given back is free after its time', async () => {
-  const turns = (node: string, nowMs: number) => new Turns(api, node, () => nowMs, 600);
+  const turns = (node: string, nowMs: number) => new RolloutSemaphore(api, node, () => nowMs, 600);
   const nowMs = Date.now();
   const taken = await turns('gone', nowMs).take(1);
   expect(taken).toBe('fairlead-turn-0');
@@ -214,7 +214,7 @@ test('a node asks for its turn once in a while, and looks at certificates in its
       asked += 1;
       return undefined;
     },
-  } as unknown as Turns;
+  } as unknown as RolloutSemaphore;
   const chooseName = async () => {
     chosen += 1;
     return { ok: false, problem: 'not asked for' } as const;
@@ -244,7 +244,7 @@ test('one that is pointed asks the API and the listener nothing, until its file 
   let chosen = 0;
   const more = {
     seen: {},
-    turns: {} as Turns,
+    turns: {} as RolloutSemaphore,
     api: {} as KubeApi,
     chooseName: async () => {
       chosen += 1;

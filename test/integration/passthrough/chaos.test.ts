@@ -2,10 +2,15 @@
 // no socket, tunnel or half-open dial is left.
 import type { Socket } from 'node:net';
 import { clientHello } from '../../support/client-hello.ts';
-import { type DataPath, startDataPath, TestEndpoint, overBothKindsOfLegs } from '../../support/data-path.ts';
+import {
+  type DataPath,
+  startDataPath,
+  TestEndpoint,
+  overBothKindsOfConnections,
+} from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 
-overBothKindsOfLegs(() => {
+overBothKindsOfConnections(() => {
   const hello = clientHello();
 
   /** Mulberry32: small, seeded, good enough to choose with. */
@@ -23,7 +28,7 @@ overBothKindsOfLegs(() => {
     setTimeout(fn, random() * maxMs);
   }
 
-  /** Node never closes a socket that is reset while its FIN is on the way (see leg.ts). */
+  /** Node never closes a socket that is reset while its FIN is on the way (see connection.ts). */
   function reset(socket: Socket): void {
     if (socket.writableEnded && !socket.writableFinished) socket.destroy();
     else socket.resetAndDestroy();
@@ -93,9 +98,9 @@ overBothKindsOfLegs(() => {
         retryRoundMs: 50,
         firstFlightTimeoutMs: 60,
         lastCandidateTimeoutMs: 250,
-        halfClosedTimeoutMs: 200,
+        halfCloseTimeoutMs: 200,
         quietMs: 20,
-        replaysPerSecond: 1000,
+        replayMinPerSecond: 1000,
         maxTunnels: 150,
         maxHalfOpenDials: 20,
       },

@@ -8,8 +8,13 @@ import { join } from 'node:path';
 import { connect, type SecureVersion } from 'node:tls';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { parseProxyHeader, proxyHeader } from '../../../src/model/proxy-header.ts';
-import { Gate } from '../../../src/passthrough/tunnel/accept-policy.ts';
-import { type DataPath, overBothKindsOfLegs, startDataPath, TestEndpoint } from '../../support/data-path.ts';
+import { AcceptPolicy } from '../../../src/passthrough/tunnel/accept-policy.ts';
+import {
+  type DataPath,
+  overBothKindsOfConnections,
+  startDataPath,
+  TestEndpoint,
+} from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
 import { findKubectl } from '../../support/kubectl.ts';
@@ -162,7 +167,7 @@ else {
   });
 }
 
-overBothKindsOfLegs(() => {
+overBothKindsOfConnections(() => {
   let path: DataPath;
   let server: Server;
 
@@ -220,7 +225,7 @@ overBothKindsOfLegs(() => {
   test('PROXY headers on both sides and single bytes change nothing', async () => {
     server = await serve(bad.get('expired') as Leaf);
     const { port } = server.address() as { port: number };
-    // The endpoint is introduced to, and hands on what follows.
+    // The endpoint is announced to, and hands on what follows.
     const behind = await TestEndpoint.start((socket) => {
       socket.once('data', (first: Buffer) => {
         const header = parseProxyHeader(first);
@@ -228,15 +233,15 @@ overBothKindsOfLegs(() => {
         handOn(socket, port, first.subarray(header.byteCount));
       });
     });
-    const gate = new Gate({ acceptProxyFrom: ['127.0.0.0/8'] });
+    const gate = new AcceptPolicy({ acceptProxyFrom: ['127.0.0.0/8'] });
     path = await startDataPath([behind.endpoint], { gate, sendProxy: true });
     const { port: listens } = path.listener.address;
-    const introduced = proxyHeader({
+    const announced = proxyHeader({
       source: { host: '192.0.2.7', port: 4 },
       destination: { host: '192.0.2.1', port: 5 },
     });
-    // The client is introduced, and its bytes come one by one.
-    const dribbling = await TestEndpoint.start((socket) => handOn(socket, listens, introduced, 1));
+    // The client is announced, and its bytes come one by one.
+    const dribbling = await TestEndpoint.start((socket) => handOn(socket, listens, announced, 1));
     const { port: inFront } = dribbling.endpoint;
     await nodeClient(inFront, 'TLSv1.3', undefined);
     await clients[1]?.ask(inFront, 'TLSv1.3', undefined); // openssl

@@ -10,12 +10,12 @@ import {
   refusingEndpoint,
   startDataPath,
   TestEndpoint,
-  overBothKindsOfLegs,
+  overBothKindsOfConnections,
 } from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeCa } from '../../support/pki.ts';
 
-overBothKindsOfLegs(() => {
+overBothKindsOfConnections(() => {
   const hello = clientHello();
   let path: DataPath;
   const endpoints: TestEndpoint[] = [];
@@ -173,7 +173,7 @@ overBothKindsOfLegs(() => {
     expect(path.table.counters.closed.dead).toBe(1);
   });
 
-  test('a client that leaves during the opening leaves nothing behind', async () => {
+  test('a client that leaves during the connector leaves nothing behind', async () => {
     const frozen = await silent();
     path = await startDataPath([frozen.endpoint]);
     const client = await path.client();

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, createServer, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/model/clock.ts';
-import { ConnectionTable } from '../../../src/passthrough/tunnel-table.ts';
+import { TunnelTable } from '../../../src/passthrough/tunnel-table.ts';
 import { startPassthroughListener } from '../../../src/passthrough/listener.ts';
 import {
   collect,
@@ -12,17 +12,17 @@ import {
   RecordedOutcomes,
   startDataPath,
   TestEndpoint,
-  overBothKindsOfLegs,
-  presentKindOfLegs,
+  overBothKindsOfConnections,
+  presentKindOfConnections,
 } from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 import { recordingLog } from '../../support/recording-log.ts';
 
-overBothKindsOfLegs(() => {
+overBothKindsOfConnections(() => {
   function parts() {
     const log = recordingLog();
     const outcomes = new RecordedOutcomes();
-    const table = new ConnectionTable({ clock: systemClock, random: Math.random, log, outcomes });
+    const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes });
     return { log, table, picker: () => ({ candidates: [], usableCount: 0 }) };
   }
 
@@ -120,7 +120,7 @@ overBothKindsOfLegs(() => {
     await endpoint.stop();
   });
 
-  test('both legs of a tunnel that has lived for a second have keepalive', async () => {
+  test('both connections of a tunnel that has lived for a second have keepalive', async () => {
     const endpoint = await TestEndpoint.start(echo);
     const path = await startDataPath([endpoint.endpoint]);
     const client = await path.client();
@@ -131,7 +131,7 @@ overBothKindsOfLegs(() => {
     const { readFile } = await import('node:fs/promises');
     const port = (value: number | undefined) => (value ?? 0).toString(16).toUpperCase().padStart(4, '0');
     const upstreamPort = port(endpoint.connections[0]?.remotePort);
-    const legs = [
+    const connections = [
       [port(path.listener.address.port), port(client.localPort)],
       [upstreamPort, port(endpoint.endpoint.port)],
     ];
@@ -144,7 +144,7 @@ overBothKindsOfLegs(() => {
         table = text;
         reading = undefined;
       });
-      return legs.every(hasKeepAlive);
+      return connections.every(hasKeepAlive);
     });
     await reading;
     await path.stop();
@@ -163,7 +163,7 @@ overBothKindsOfLegs(() => {
         process.execPath,
         script,
         String(endpoint.endpoint.port),
-        presentKindOfLegs(),
+        presentKindOfConnections(),
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );

@@ -7,18 +7,18 @@ import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { localProxyHeader, parseProxyHeader, proxyHeader } from '../../../src/model/proxy-header.ts';
-import { Gate, type GateOptions } from '../../../src/passthrough/tunnel/accept-policy.ts';
+import { AcceptPolicy, type AcceptPolicyOptions } from '../../../src/passthrough/tunnel/accept-policy.ts';
 import { ProbeConnection, type ProbeTarget } from '../../../src/health/probe.ts';
 import { systemClock } from '../../../src/model/clock.ts';
 import { freePort } from '../../support/agent-process.ts';
 import { clientHello } from '../../support/client-hello.ts';
-import { collect, startDataPath, TestEndpoint, overBothKindsOfLegs } from '../../support/data-path.ts';
+import { collect, startDataPath, TestEndpoint, overBothKindsOfConnections } from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 import { makeCa } from '../../support/pki.ts';
 import { skipLoudly } from '../../support/skip-loudly.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
-overBothKindsOfLegs(() => {
+overBothKindsOfConnections(() => {
   const stops: (() => unknown)[] = [];
   afterEach(async () => {
     for (const stop of stops.splice(0).reverse()) await stop();
@@ -31,8 +31,15 @@ overBothKindsOfLegs(() => {
     return started;
   }
 
-  async function path(candidates: readonly ReturnType<typeof makeEndpoint>[], gate?: GateOptions, more = {}) {
-    const started = await startDataPath(candidates, { ...more, ...(gate && { gate: new Gate(gate) }) });
+  async function path(
+    candidates: readonly ReturnType<typeof makeEndpoint>[],
+    gate?: AcceptPolicyOptions,
+    more = {},
+  ) {
+    const started = await startDataPath(candidates, {
+      ...more,
+      ...(gate && { gate: new AcceptPolicy(gate) }),
+    });
     stops.push(() => started.stop());
     return started;
   }
@@ -53,7 +60,7 @@ overBothKindsOfLegs(() => {
   };
 
   const loopback = { acceptProxyFrom: ['127.0.0.0/8'] };
-  const introduced = {
+  const announced = {
     source: { host: '192.0.2.7', port: 40_000 },
     destination: { host: '198.51.100.1', port: 8_383 },
   };
@@ -103,7 +110,7 @@ overBothKindsOfLegs(() => {
       const server = await endpoint(keep(got));
       const { client, table } = await path([server.endpoint], loopback);
       const socket = await client();
-      const bytes = Buffer.concat([proxyHeader(introduced), Buffer.from('hello')]);
+      const bytes = Buffer.concat([proxyHeader(announced), Buffer.from('hello')]);
       for (const byte of bytes) {
         socket.write(Buffer.from([byte]));
         await new Promise((resolve) => setImmediate(resolve));
@@ -117,9 +124,9 @@ overBothKindsOfLegs(() => {
       const server = await endpoint(keep(got));
       const { client } = await path([server.endpoint], loopback, { sendProxy: true });
       const socket = await client();
-      socket.write(Buffer.concat([proxyHeader(introduced), Buffer.from('x')]));
+      socket.write(Buffer.concat([proxyHeader(announced), Buffer.from('x')]));
       await eventually('both are there', () => Buffer.concat(got).length === 29);
-      expect(parseProxyHeader(Buffer.concat(got))).toMatchObject({ connection: introduced });
+      expect(parseProxyHeader(Buffer.concat(got))).toMatchObject({ connection: announced });
     });
 
     test.each([
@@ -158,9 +165,9 @@ overBothKindsOfLegs(() => {
       const gate = { ...loopback, allowFrom: ['192.0.2.0/24'] };
       const { client, table } = await path([server.endpoint], gate);
       const good = await client();
-      good.write(Buffer.concat([proxyHeader(introduced), Buffer.from('x')]));
+      good.write(Buffer.concat([proxyHeader(announced), Buffer.from('x')]));
       await eventually('the good one is answered', () => good.bytesRead > 0);
-      const other = { ...introduced, source: { host: '203.0.113.9', port: 1 } };
+      const other = { ...announced, source: { host: '203.0.113.9', port: 1 } };
       const bad = await client();
       const { ended } = collect(bad);
       bad.write(proxyHeader(other));
@@ -173,7 +180,7 @@ overBothKindsOfLegs(() => {
       const server = await endpoint(keep(got));
       const { client } = await path([server.endpoint], { acceptProxyFrom: ['10.0.0.0/8'] });
       const socket = await client();
-      const header = proxyHeader(introduced);
+      const header = proxyHeader(announced);
       socket.write(header);
       await eventually('it is passed on', () => Buffer.concat(got).length === header.length);
       expect(Buffer.concat(got)).toEqual(header);

@@ -7,11 +7,11 @@ import {
   echo,
   startDataPath,
   TestEndpoint,
-  overBothKindsOfLegs,
+  overBothKindsOfConnections,
 } from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 
-overBothKindsOfLegs(() => {
+overBothKindsOfConnections(() => {
   let path: DataPath;
   let endpoint: TestEndpoint;
 
@@ -125,7 +125,8 @@ overBothKindsOfLegs(() => {
       return before > 100_000 && performance.now() - sinceMs > 300;
     });
     expect(moved()).toBeLessThan(total);
-    for (const leg of path.table.legsForTest()) expect(leg.writableLength).toBeLessThanOrEqual(64 * 1024);
+    for (const connection of path.table.connectionsForTest())
+      expect(connection.writableLength).toBeLessThanOrEqual(64 * 1024);
     const { bytes, hash } = await receive(reader);
     expect(bytes).toBe(side === 'client' ? total : total + 1);
     if (side === 'client') expect(hash).toBe(await source.promise);

@@ -1,4 +1,4 @@
-// Closing from outside, limits, and stopping, on real sockets.
+// CloseDecision from outside, limits, and stopping, on real sockets.
 import type { Socket } from 'node:net';
 import {
   collect,
@@ -6,11 +6,11 @@ import {
   echo,
   startDataPath,
   TestEndpoint,
-  overBothKindsOfLegs,
+  overBothKindsOfConnections,
 } from '../../support/data-path.ts';
 import { eventually } from '../../support/eventually.ts';
 
-overBothKindsOfLegs(() => {
+overBothKindsOfConnections(() => {
   let path: DataPath;
   let endpoint: TestEndpoint;
 
@@ -142,7 +142,7 @@ overBothKindsOfLegs(() => {
   });
 
   test('a half-closed tunnel without bytes is reset after its limit', async () => {
-    await start({ options: { halfClosedTimeoutMs: 200 } }, (socket) => socket.end('bye'));
+    await start({ options: { halfCloseTimeoutMs: 200 } }, (socket) => socket.end('bye'));
     const client = await path.client();
     const received = collect(client);
     expect(await received.ended).toBe('end');
@@ -181,13 +181,13 @@ overBothKindsOfLegs(() => {
     const id = await start();
     const talkers = await Promise.all(Array.from({ length: 10 }, talking));
     // In the same turn of the loop in which the client's FIN is passed on, and before it is out.
-    const ended = path.table.legsForTest().map((leg) => {
-      leg.end();
-      return leg;
+    const ended = path.table.connectionsForTest().map((connection) => {
+      connection.end();
+      return connection;
     });
     expect(path.table.resetEndpoint(id)).toBe(10);
     await eventually('no socket is left', () => path.table.openSockets === 0);
-    for (const leg of ended) expect(leg.destroyed).toBe(true);
+    for (const connection of ended) expect(connection.destroyed).toBe(true);
     for (const { received } of talkers) expect(['end', 'reset']).toContain(await received.ended);
   });
 

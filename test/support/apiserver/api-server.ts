@@ -15,7 +15,7 @@ import { StatusError, timedOut } from './status.ts';
 import type { StoreApi } from './store.ts';
 import type { StoreCheckName } from './health.ts';
 import { between, StoreCheck } from './store-check.ts';
-import { Gate, Timers } from './timers.ts';
+import { AcceptPolicy, Timers } from './timers.ts';
 import { fastTimings, type Timings } from './timings.ts';
 import { tokenUsers } from './tokens.ts';
 import { complete } from './writes.ts';
@@ -48,9 +48,9 @@ export class ApiServer implements StandIn {
   readonly #watches = new OpenWatches();
   readonly #requests = new RequestCounts();
   /** Shut while frozen: nothing is written. */
-  readonly #writing = new Gate();
+  readonly #writing = new AcceptPolicy();
   /** Shut while watches are to be silent. */
-  readonly #silence = new Gate();
+  readonly #silence = new AcceptPolicy();
   #behaviour: Misbehaviour = goodBehaviour;
   #certificates: Readonly<Record<CertificateName, ServerCertificate>>;
   #phase: Phase = 'down';

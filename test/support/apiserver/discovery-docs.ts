@@ -52,12 +52,12 @@ export async function answerDiscovery(exchange: Exchange, serverAddress: string)
   } else if (path.startsWith('/openapi/v3/')) {
     await exchange.json(200, openApiV3(path.slice('/openapi/v3/'.length)));
   } else {
-    return groupDocument(exchange);
+    return poolDocument(exchange);
   }
   return true;
 }
 
-async function groupDocument(exchange: Exchange): Promise<boolean> {
+async function poolDocument(exchange: Exchange): Promise<boolean> {
   const [root, group = '', groupVersion, ...more] = exchange.path.split('/').filter(Boolean);
   if (more.length > 0 || (root !== 'api' && root !== 'apis')) return false;
   if (root === 'apis' && groupVersion === undefined) {

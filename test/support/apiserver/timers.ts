@@ -52,7 +52,7 @@ export class Timers {
 }
 
 /** Something that is open or shut, and can be waited for. */
-export class Gate {
+export class AcceptPolicy {
   #shut: PromiseWithResolvers<void> | undefined;
 
   get isShut(): boolean {

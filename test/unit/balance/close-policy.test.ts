@@ -2,7 +2,7 @@ import {
   confirmAfterMs,
   confirmAfterSilenceMs,
   type Holder,
-  planClosing,
+  planClose,
   sickWindowMs,
 } from '../../../src/balance/close-policy.ts';
 import { planMove } from '../../../src/balance/rebalance-policy.ts';
@@ -31,7 +31,7 @@ const readyFor = (ms: number, lastGoodMs = nowMs, extra: Partial<HealthState> = 
     promptAskedMs: lastGoodMs,
     ...extra,
   });
-const plan = (holder: Holder, others: HealthState[]) => planClosing(holder, others, nowMs, options);
+const plan = (holder: Holder, others: HealthState[]) => planClose(holder, others, nowMs, options);
 
 describe('a dead endpoint', () => {
   const dead: Holder = { state: health('dead', { troubleSinceMs: nowMs - 1_000, lastBadMs: nowMs - 100 }) };

@@ -1,4 +1,4 @@
-import { Closer, type TunnelCloser } from '../../../src/balance/tunnel-closer.ts';
+import { TunnelCloser, type ClosableTunnels } from '../../../src/balance/tunnel-closer.ts';
 import type { BalancePolicy } from '../../../src/balance/picker.ts';
 import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
 import { makeSnapshot } from '../../../src/balance/snapshot.ts';
@@ -18,7 +18,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
   const did: string[] = [];
   const draining = new Set<string>();
   const busy = { isBusy: false };
-  const table: TunnelCloser = {
+  const table: ClosableTunnels = {
     traffic: (id) => ({ activeTunnels: tunnels.get(id) ?? 0, totalTunnels: 0, bytesUp: 0, bytesDown: 0 }),
     records: () => [...tunnels].map(([id, activeTunnels]) => ({ id, activeTunnels })),
     resetEndpoint: (id) => did.push(`reset ${id}`),
@@ -61,7 +61,7 @@ function world(policy: BalancePolicy = 'rendezvous') {
       ),
     );
   };
-  const closer = new Closer({
+  const closer = new TunnelCloser({
     clock,
     random: () => 0,
     log: { info: () => {}, warn: () => {} },
@@ -106,10 +106,10 @@ test('tunnels do not drain towards an endpoint that was not proved lately, and a
   const { closer, asked, did, set, clock } = world();
   set(one, unready, 5);
   set(two, { ...ready, provedMs: clock.nowMs() - 60_001 });
-  closer.look();
+  closer.evaluate();
   expect({ asked, did }).toEqual({ asked: [two], did: [] });
   set(two, { ...ready, provedMs: clock.nowMs() });
-  closer.look();
+  closer.evaluate();
   expect(did).toEqual([`drain ${one}`]);
   closer.stop();
 });
@@ -119,12 +119,12 @@ test('a proof from before the drain was due is not enough', async () => {
   set(two, { ...ready, provedMs: clock.nowMs() });
   await clock.advance(500);
   set(one, unready, 5);
-  closer.look();
+  closer.evaluate();
   expect({ asked, did }).toEqual({ asked: [two], did: [] });
   await clock.advance(300);
   set(two, { ...ready, provedMs: clock.nowMs() });
   await clock.advance(300);
-  closer.look();
+  closer.evaluate();
   expect(did).toEqual([`drain ${one}`]);
   closer.stop();
 });
@@ -136,11 +136,11 @@ test('by rendezvous the endpoint that new clients get must be proved, by other p
     const [holder, next, last] = snapshots.current.candidates.map(({ id }) => id);
     set(holder!, unready, 5);
     set(last!, { ...ready, provedMs: clock.nowMs() });
-    closer.look();
+    closer.evaluate();
     expect({ asked, did }).toEqual({ asked: [next], did: [] });
     set(next!, { ...ready, provedMs: clock.nowMs() });
     set(last!, { ...ready, provedMs: clock.nowMs() - 1 });
-    closer.look();
+    closer.evaluate();
     expect(did).toEqual(policy === 'rendezvous' ? [`drain ${holder}`] : []);
     closer.stop();
   }
@@ -154,7 +154,7 @@ test('the proof that a drain needs is asked for while the others are asked how t
     5,
   );
   set(two, { ...ready, provedMs: clock.nowMs() - 60_001 });
-  closer.look();
+  closer.evaluate();
   expect({ asked, did }).toEqual({ asked: [two], did: [] });
   closer.stop();
 });
@@ -164,7 +164,7 @@ test('nothing drains towards an endpoint whose certificate is doubtful', () => {
   set(one, unready, 5);
   set(two, { ...ready, provedMs: clock.nowMs() });
   demote(two);
-  closer.look();
+  closer.evaluate();
   expect({ asked, did }).toEqual({ asked: [], did: [] });
   closer.stop();
 });
@@ -173,7 +173,7 @@ test('a drain that has begun goes on when its proof grows old', async () => {
   const { closer, did, set, clock } = world();
   set(one, unready, 5);
   set(two, { ...ready, provedMs: clock.nowMs() });
-  closer.look();
+  closer.evaluate();
   await clock.advance(120_000);
   expect(did).toEqual([`drain ${one}`]);
   closer.stop();

@@ -1,4 +1,4 @@
-import { Closer, type TunnelCloser } from '../../../src/balance/tunnel-closer.ts';
+import { TunnelCloser, type ClosableTunnels } from '../../../src/balance/tunnel-closer.ts';
 import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
 import { isOnMemory, makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
@@ -14,7 +14,7 @@ function world(tunnels: Readonly<Record<string, number>>) {
   const states = new Map<string, HealthState>();
   const snapshots = new SnapshotPublisher();
   const count = (id: string) => tunnels[id] ?? 0;
-  const table: TunnelCloser = {
+  const table: ClosableTunnels = {
     traffic: (id) => ({ activeTunnels: count(id), totalTunnels: 0, bytesUp: 0, bytesDown: 0 }),
     records: () => Object.entries(tunnels).map(([id, activeTunnels]) => ({ id, activeTunnels })),
     resetEndpoint: (id) => done.push(`reset ${id}`),
@@ -32,7 +32,7 @@ function world(tunnels: Readonly<Record<string, number>>) {
       states.set(id, { ...state, lastGoodMs: nowMs, provedMs: nowMs, promptAskedMs: nowMs });
     }
   };
-  const closer = new Closer({
+  const closer = new TunnelCloser({
     clock,
     random: () => 0.5,
     log: recordingLog(),
@@ -73,7 +73,7 @@ function world(tunnels: Readonly<Record<string, number>>) {
     snapshots.publish((version) =>
       makeSnapshot({ set, state, nodeName: 'n', nowMs, wallMs: 1e12, ...since }, version),
     );
-    closer.look();
+    closer.evaluate();
   };
   return { clock, done, publish, stop: () => closer.stop() };
 }

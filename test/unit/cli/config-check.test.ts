@@ -28,7 +28,7 @@ test('a mistyped kubeconfig is named with the line, the setting and what to do; 
   });
 });
 
-test('every kind of file is looked at, in every group, and each is named once', async () => {
+test('every kind of file is looked at, in every pool, and each is named once', async () => {
   const ca = await makeCa();
   writeFileSync(path('empty.crt'), '');
   writeFileSync(path('token'), 'abc');
@@ -37,12 +37,12 @@ test('every kind of file is looked at, in every group, and each is named once', 
   const { code, warnings } = await check(`
 listeners:
   - 127.0.0.1:6443
-  - { address: "127.0.0.1:2379", group: etcd }
+  - { address: "127.0.0.1:2379", pool: etcd }
   - { address: "127.0.0.1:6444", type: http, tls: { certFile: ${path('no-serving.crt')}, keyFile: ${path('no-serving.key')} } }
 endpoints: [10.0.0.1:6443]
 credentials: { caFile: ${path('empty.crt')}, tokenFile: ${path('token')} }
 discovery: { cacheFile: ${path('no/such/directory/endpoints.json')} }
-groups:
+pools:
   etcd:
     type: etcd
     endpoints: [10.0.0.1:2379]
@@ -54,7 +54,7 @@ groups:
     expect.stringMatching(
       /^discovery\.cacheFile: .*directory .*no\/such\/directory does not exist\. Make it/,
     ),
-    expect.stringMatching(/^groups\.etcd\.credentials\.clientCertFile: .*gone\.key: does not exist/),
+    expect.stringMatching(/^pools\.etcd\.credentials\.clientCertFile: .*gone\.key: does not exist/),
     expect.stringMatching(/^listeners\[2\]\.tls: .*no-serving\.crt.*fairlead cert/),
   ]);
   expect(code).toBe(0);

@@ -96,11 +96,11 @@ test('an agent that is stopping says so in place of its listeners', () => {
   ]);
 });
 
-test('listeners of another kind or group say so', () => {
+test('listeners of another kind or pool say so', () => {
   const listeners = [
     { address: '127.0.0.1:6443', type: 'passthrough' },
     { address: '127.0.0.1:6444', type: 'http' },
-    { address: '127.0.0.1:2379', type: 'passthrough', group: 'etcd' },
+    { address: '127.0.0.1:2379', type: 'passthrough', pool: 'etcd' },
   ] as const;
   expect(formatStatus({ ...status, listeners: [...listeners] })).toContain(
     'listening on 127.0.0.1:6443, 127.0.0.1:6444 (http), 127.0.0.1:2379 (etcd)\n',

@@ -41,10 +41,10 @@ test.each([
 });
 
 test('it leads to API servers only', async () => {
-  const groups = { etcd: { type: 'etcd', endpoints: ['10.0.0.1'] } };
-  expect(
-    await problems({ groups, listeners: ['127.0.0.1:6443', { ...http, group: 'etcd' }] }),
-  ).toContainEqual(expect.stringMatching(/listeners\[1\]\.group: must be apiservers/));
+  const pools = { etcd: { type: 'etcd', endpoints: ['10.0.0.1'] } };
+  expect(await problems({ pools, listeners: ['127.0.0.1:6443', { ...http, pool: 'etcd' }] })).toContainEqual(
+    expect.stringMatching(/listeners\[1\]\.pool: must be apiservers/),
+  );
 });
 
 test('tokens go to verified API servers only, so a CA must be known', async () => {

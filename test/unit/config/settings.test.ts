@@ -16,7 +16,7 @@ import {
 const other: Partial<Record<SettingKey, unknown>> = {
   nodeName: 'other',
   zone: 'other',
-  groups: { etcd: { type: 'etcd', endpoints: ['10.0.0.9'], health: { interval: '3s', path: '/readyz' } } },
+  pools: { etcd: { type: 'etcd', endpoints: ['10.0.0.9'], health: { interval: '3s', path: '/readyz' } } },
   listeners: ['127.0.0.1:7443'],
   endpoints: ['10.0.0.9:6443'],
   'credentials.serverName': 'kubernetes',

@@ -67,7 +67,7 @@ describe('names that are not known', () => {
     [
       'listeners:\n  - address: 127.0.0.1:1\n    replayNonTsl: true\n',
       [
-        'f.yaml:3:5: listeners[0].replayNonTsl: is not known here; address, type, tls, group, replayNonTls, optional, waitForAddress, maxTunnels, allowFrom, sendProxy, acceptProxyFrom are; did you mean replayNonTls?',
+        'f.yaml:3:5: listeners[0].replayNonTsl: is not known here; address, type, tls, pool, replayNonTls, optional, waitForAddress, maxTunnels, allowFrom, sendProxy, acceptProxyFrom are; did you mean replayNonTls?',
       ],
     ],
     [

@@ -1,11 +1,11 @@
-import { Candidates } from '../../../src/http/request-plan.ts';
+import { RequestPlan } from '../../../src/http/request-plan.ts';
 import { admit } from '../../../src/http/client-identity.ts';
 import { BodyBudget } from '../../../src/http/request-body.ts';
 import { checkRequest, hasBody, upgradeOf, verbOf } from '../../../src/http/request-check.ts';
 import { codeLabel, RequestCounters } from '../../../src/http/request-counters.ts';
 import { type Failure, mayRetry, saysShuttingDown } from '../../../src/http/retry-rule.ts';
 import { statusBody } from '../../../src/http/status-answer.ts';
-import { type EndableWatch, WatchEnds } from '../../../src/http/watch-drainer.ts';
+import { type EndableWatch, WatchDrainer } from '../../../src/http/watch-drainer.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
@@ -148,7 +148,7 @@ describe('candidates', () => {
 
   test('each once a round, in the order of the moment, never ourselves', () => {
     let order = [a, b, c];
-    const candidates = new Candidates(
+    const candidates = new RequestPlan(
       () => ({ candidates: order, usableCount: 3 }),
       ({ id }) => id === b.id,
     );
@@ -196,7 +196,7 @@ describe('client certificates', () => {
 describe('watches of a draining endpoint', () => {
   const setup = (random = 0.5) => {
     const clock = new FakeClock();
-    const ends = new WatchEnds(clock, () => random);
+    const ends = new WatchDrainer(clock, () => random);
     const ended: string[] = [];
     const watch = (name: string, endpoint = 'a'): EndableWatch => {
       const it = { endpoint, lastEventMs: clock.nowMs(), end: () => void ended.push(name) };

@@ -5,7 +5,7 @@ import type { ListenerConfig } from '../../../src/config/config.ts';
 import type { AgentView } from '../../../src/installer/agent-view.ts';
 import { NodeFiles } from '../../../src/installer/node-files.ts';
 import { type Outcome, reconcile } from '../../../src/installer/reconcile.ts';
-import { wish } from '../../support/install-child.ts';
+import { desiredState } from '../../support/install-child.ts';
 import { tempDir } from '../../support/temp-dir.ts';
 
 const scratch = tempDir();
@@ -36,8 +36,8 @@ function makeNode(name: string) {
       replaceProxy = false,
       listeners?: readonly ListenerConfig[],
     ): Promise<Outcome> => {
-      const wished = wish(version, replaceProxy);
-      return reconcile(listeners ? { ...wished, config: { ...wished.config, listeners } } : wished, {
+      const next = desiredState(version, replaceProxy);
+      return reconcile(listeners ? { ...next, config: { ...next.config, listeners } } : next, {
         files: new NodeFiles(root),
         view: async (port) => view(port),
         pause: async (ms) => {
@@ -73,7 +73,7 @@ const lacking = (code: string, isSinceStart = true): AgentView['problems'] => [
 const views = (node: {
   run(version: string, view: (port: number) => AgentView | undefined): Promise<Outcome>;
 }) => {
-  const ports = wish('1', false).adminPorts;
+  const ports = desiredState('1', false).adminPorts;
   return {
     first: () => node.run('1', (port) => (port === ports.a ? agent : undefined)),
     /** The update goes into slot b. */
@@ -205,7 +205,7 @@ test('the API servers are listed only where the node has no list yet', async () 
   let asked = 0;
   const known = () => {
     asked += 1;
-    return wish('1', false).known();
+    return desiredState('1', false).known();
   };
   const deps = {
     files: new NodeFiles(root),
@@ -216,7 +216,7 @@ test('the API servers are listed only where the node has no list yet', async () 
     serveWithinMs: 1,
     leaveWithinMs: 0,
   };
-  for (const _ of [1, 2, 3]) await reconcile({ ...wish('1', false), known }, deps);
+  for (const _ of [1, 2, 3]) await reconcile({ ...desiredState('1', false), known }, deps);
   expect(asked).toBe(1);
 });
 
@@ -283,7 +283,7 @@ test('a configuration that drops the listener which kubelet uses is refused, and
   writeFileSync(conf, "clusters: [{name: k, cluster: {server: 'https://127.0.0.1:6443'}}]\n");
   await node.run('1', () => agent);
   const before = readFileSync(join(node.root, podDirectory, 'fairlead-a.yaml'), 'utf8');
-  const [listener] = wish('2', false).config.listeners;
+  const [listener] = desiredState('2', false).config.listeners;
   const moved = listener && [{ ...listener, port: 7443 }];
   const refused = node.run('2', () => agent, false, moved);
   await expect(refused).rejects.toMatchObject({

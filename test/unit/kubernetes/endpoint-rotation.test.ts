@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { backoffMs } from '../../../src/lib/backoff.ts';
-import { Rounds } from '../../../src/kubernetes/endpoint-rotation.ts';
+import { EndpointRotation } from '../../../src/kubernetes/endpoint-rotation.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 
 const backoff = { firstMs: 500, capMs: 30_000 };
@@ -23,7 +23,7 @@ test('the wait doubles, is jittered by half, and never passes its cap', () => {
 });
 
 test('a round tries every endpoint once, in the order of the moment', () => {
-  const rounds = new Rounds(() => 0.5, backoff);
+  const rounds = new EndpointRotation(() => 0.5, backoff);
   expect(rounds.next([a, b])).toBe(a);
   rounds.skip(a.id);
   expect(rounds.next([a, b])).toBe(b);
@@ -34,14 +34,14 @@ test('a round tries every endpoint once, in the order of the moment', () => {
 });
 
 test('waits grow from round to round until something goes well', () => {
-  const rounds = new Rounds(() => 0.5, backoff);
+  const rounds = new EndpointRotation(() => 0.5, backoff);
   expect([rounds.end(), rounds.end(), rounds.end()]).toEqual([375, 750, 1500]);
   rounds.reset();
   expect(rounds.end()).toBe(375);
 });
 
 test('a wait that all endpoints ask for is kept, one that only some ask for is not', () => {
-  const rounds = new Rounds(() => 0, backoff);
+  const rounds = new EndpointRotation(() => 0, backoff);
   rounds.skip(a.id, 60_000);
   rounds.skip(b.id, 5_000);
   expect(rounds.end()).toBe(5_000);

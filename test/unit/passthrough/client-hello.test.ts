@@ -102,7 +102,7 @@ test('whatever the bytes are, there is a verdict, and pieces change nothing but 
         expect(verdict.neededBytes).toBeLessThanOrEqual(maxFirstFlightBytes);
       }
       const inPieces = judgeInPieces(flight, pieceBytes).verdict;
-      // In pieces a hello may be judged complete before the bytes behind it have come; the opening then sees them
+      // In pieces a hello may be judged complete before the bytes behind it have come; the connector then sees them
       // as more than the kept flight.
       if (verdict.kind === 'unsafe' && verdict.why === 'more-than-hello') {
         expect(['complete', 'unsafe']).toContain(inPieces.kind);

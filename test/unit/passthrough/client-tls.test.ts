@@ -1,7 +1,7 @@
 // What health hears of a client's TLS from whole tunnels, on a fake clock without sockets.
-import type { FakeLeg } from '../../support/fake-connections.ts';
+import type { FakeConnection } from '../../support/fake-connections.ts';
 import { clientHello } from '../../support/client-hello.ts';
-import { frozen, OpeningWorld } from '../../support/connector-world.ts';
+import { frozen, ConnectorWorld } from '../../support/connector-world.ts';
 
 const serverFlight = Buffer.concat([Buffer.of(22, 3, 3, 0, 2), Buffer.alloc(2)]);
 const refusal = Buffer.from(`1403030001011703030013${'ab'.repeat(19)}`, 'hex');
@@ -10,9 +10,9 @@ const data = Buffer.concat([Buffer.of(23, 3, 3, 0, 100), Buffer.alloc(100)]);
 const name = 'kubernetes.default.svc';
 
 interface Met {
-  readonly world: OpeningWorld;
-  readonly client: FakeLeg;
-  readonly endpoint: FakeLeg;
+  readonly world: ConnectorWorld;
+  readonly client: FakeConnection;
+  readonly endpoint: FakeConnection;
   said(): string[];
 }
 
@@ -22,10 +22,10 @@ async function meet({
   answer = serverFlight,
   replayNonTls = false,
 } = {}): Promise<Met> {
-  const world = new OpeningWorld({ scripts: [frozen], replayNonTls });
+  const world = new ConnectorWorld({ scripts: [frozen], replayNonTls });
   world.client.feed(hello);
   await world.clock.advance(1);
-  const endpoint = world.legs.connections[0]?.leg as FakeLeg;
+  const endpoint = world.factory.dials[0]?.connection as FakeConnection;
   if (answer.length > 0) endpoint.feed(answer);
   return { world, client: world.client, endpoint, said: () => world.clientTls };
 }
@@ -110,7 +110,7 @@ test('our own reset or drain is no sign, and neither is what the client does the
     client.feed(refusal);
     world.tunnel[close]('drain');
     // What is on its way from a client whose writes still wait.
-    world.tunnel.legFailed(client, Object.assign(new Error(), { code: 'ECONNRESET' }));
+    world.tunnel.connectionFailed(client, Object.assign(new Error(), { code: 'ECONNRESET' }));
     await world.clock.advance(10);
     expect(said()).toEqual([]);
   }
@@ -148,11 +148,11 @@ test('a resumed session is no sign that the certificate is good, and a refusal c
 });
 
 test('the sign is about the endpoint that answered, not the one that had the hello first', async () => {
-  const world = new OpeningWorld({ scripts: [frozen, frozen] });
+  const world = new ConnectorWorld({ scripts: [frozen, frozen] });
   world.client.feed(clientHello());
   await world.clock.advance(1100);
-  const [, second] = world.legs.connections;
-  second?.leg.feed(serverFlight);
+  const [, second] = world.factory.dials;
+  second?.connection.feed(serverFlight);
   world.client.feed(refusal);
   world.client.feedFin();
   expect(world.clientTls).toEqual([`e1 refused ${name}`]);

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { clientHello } from '../../support/client-hello.ts';
 import { answerPieces, type EndpointScript } from '../../support/fake-connections.ts';
-import { OpeningWorld } from '../../support/connector-world.ts';
+import { ConnectorWorld } from '../../support/connector-world.ts';
 
 const hello = clientHello();
 const earlyDataHello = clientHello({ withEarlyData: true });
@@ -57,7 +57,7 @@ const scenario = fc
 test('the client sees one coherent answer or a reset, and nothing is left behind', async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async ({ client, scripts, usable, verdictAfterMs }) => {
-      const world = new OpeningWorld({ scripts, usableCount: Math.min(usable, scripts.length) });
+      const world = new ConnectorWorld({ scripts, usableCount: Math.min(usable, scripts.length) });
       const { flight, pieces, pieceEveryMs } = client;
       const pieceBytes = Math.ceil(flight.length / pieces);
       for (let piece = 0; piece < pieces; piece += 1) {
@@ -73,7 +73,7 @@ test('the client sees one coherent answer or a reset, and nothing is left behind
       const [first] = world.endpoints;
       if (verdictAfterMs !== undefined && first) {
         world.clock.schedule(verdictAfterMs, () =>
-          world.tunnel.opening?.leaveEndpoint(world.shared.record(first.id)),
+          world.tunnel.connector?.leaveEndpoint(world.shared.record(first.id)),
         );
       }
       await world.clock.advance(60_000);
@@ -86,10 +86,11 @@ test('the client sees one coherent answer or a reset, and nothing is left behind
       if (answer !== '' && !isWhole) expect(leavesAfterMs).toBeDefined();
 
       // Every endpoint got a beginning of the flight, and an unsafe flight got to one endpoint only.
-      const connected = world.legs.connections.filter(({ isConnected }) => isConnected);
-      for (const { leg } of connected) expect(flight.subarray(0, leg.received.length)).toEqual(leg.received);
+      const connected = world.factory.dials.filter(({ isConnected }) => isConnected);
+      for (const { connection } of connected)
+        expect(flight.subarray(0, connection.received.length)).toEqual(connection.received);
       if (flight !== hello) {
-        const whole = connected.filter(({ leg }) => leg.received.length === flight.length);
+        const whole = connected.filter(({ connection }) => connection.received.length === flight.length);
         expect(whole.length).toBeLessThanOrEqual(1);
       }
 
@@ -97,8 +98,8 @@ test('the client sees one coherent answer or a reset, and nothing is left behind
       expect(world.shared.halfOpenDials).toBe(0);
       expect(world.clock.pendingTimers).toBe(0);
       const isOver = world.client.destroyed;
-      expect(world.isFinished).toBe(isOver && world.legs.openLegs === 0);
-      expect(world.legs.openLegs).toBeLessThanOrEqual(1);
+      expect(world.isFinished).toBe(isOver && world.factory.openConnections === 0);
+      expect(world.factory.openConnections).toBeLessThanOrEqual(1);
       let carried = 0;
       for (const record of world.records.values()) {
         carried += record.activeTunnels;
@@ -122,7 +123,7 @@ test('a client with one sound endpoint among any others gets an answer', async (
   await fc.assert(
     fc.asyncProperty(scenarios, async ({ others, place }) => {
       const scripts = others.toSpliced(place, 0, sound);
-      const world = new OpeningWorld({ scripts });
+      const world = new ConnectorWorld({ scripts });
       world.client.feed(hello);
       await world.clock.advance(60_000);
       expect(world.answer).toMatch(/^<e\d\|e\d>$/);

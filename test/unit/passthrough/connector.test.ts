@@ -1,6 +1,6 @@
 // Racing dials and first-flight replay, on a fake clock without sockets.
 import { clientHello } from '../../support/client-hello.ts';
-import { blackHole, frozen, good, OpeningWorld, refusing } from '../../support/connector-world.ts';
+import { blackHole, frozen, good, ConnectorWorld, refusing } from '../../support/connector-world.ts';
 import type { EndpointScript } from '../../support/fake-connections.ts';
 
 const hello = clientHello();
@@ -8,10 +8,10 @@ const hello = clientHello();
 /** A client that sends a whole hello at once, and ten seconds of what follows. */
 async function open(
   scripts: readonly EndpointScript[],
-  more: Omit<ConstructorParameters<typeof OpeningWorld>[0], 'scripts'> = {},
+  more: Omit<ConstructorParameters<typeof ConnectorWorld>[0], 'scripts'> = {},
   flight = hello,
-): Promise<OpeningWorld> {
-  const world = new OpeningWorld({ scripts, ...more });
+): Promise<ConnectorWorld> {
+  const world = new ConnectorWorld({ scripts, ...more });
   world.client.feed(flight);
   await world.clock.advance(12_000);
   return world;
@@ -24,7 +24,7 @@ function connectThen(answers: EndpointScript['answers']): EndpointScript {
 test('the first candidate gets the client and no other is dialled', async () => {
   const world = await open([good, good]);
   expect(world.answer).toBe('<e0|e0>');
-  expect(world.legs.connections).toHaveLength(1);
+  expect(world.factory.dials).toHaveLength(1);
   expect(world.receivedBy(0)).toEqual([hello]);
   expect(world.events).toEqual(['1 e0 connected']);
   expect(world.clock.pendingTimers).toBe(0);
@@ -40,7 +40,7 @@ test('a dial without an answer gets company after 250 ms, and is closed when it 
   const world = await open([blackHole, good]);
   expect(world.answer).toBe('<e1|e1>');
   expect(world.events).toEqual(['250 e0 timeout', '251 e1 connected']);
-  expect(world.legs.connections.map(({ leg }) => leg.destroyed)).toEqual([true, false]);
+  expect(world.factory.dials.map(({ connection }) => connection.destroyed)).toEqual([true, false]);
   expect(world.shared.halfOpenDials).toBe(0);
 });
 
@@ -48,7 +48,7 @@ test('a slow dial that connects after its company was started still wins', async
   const slow: EndpointScript = { ...good, dial: { kind: 'connect', afterMs: 300 } };
   const world = await open([slow, blackHole]);
   expect(world.answer).toBe('<e0|e0>');
-  expect(world.legs.connections.map(({ leg }) => leg.destroyed)).toEqual([false, true]);
+  expect(world.factory.dials.map(({ connection }) => connection.destroyed)).toEqual([false, true]);
 });
 
 test('a candidate that lost the race is tried again when the winner stays silent', async () => {
@@ -65,7 +65,7 @@ test('a candidate that lost the race is tried again when the winner stays silent
 });
 
 test('when every candidate refuses the client is reset within two seconds, not parked', async () => {
-  const world = new OpeningWorld({ scripts: [refusing, refusing] });
+  const world = new ConnectorWorld({ scripts: [refusing, refusing] });
   world.client.feed(hello);
   await world.clock.advance(1900);
   expect(world.client.isReset).toBe(false);
@@ -81,12 +81,12 @@ test('a black hole everywhere is the same: a reset after two seconds', async () 
   const world = await open([blackHole, blackHole, blackHole]);
   expect(world.client.isReset).toBe(true);
   expect(world.events).toEqual(['250 e0 timeout', '500 e1 timeout', '750 e2 timeout']);
-  expect(world.legs.openLegs).toBe(0);
+  expect(world.factory.openConnections).toBe(0);
   expect(world.shared.halfOpenDials).toBe(0);
 });
 
 test('an endpoint that comes back while the client waits gets it', async () => {
-  const world = new OpeningWorld({ scripts: [refusing] });
+  const world = new ConnectorWorld({ scripts: [refusing] });
   world.client.feed(hello);
   await world.clock.advance(300);
   world.scripts = [good];
@@ -95,7 +95,7 @@ test('an endpoint that comes back while the client waits gets it', async () => {
 });
 
 test('without any candidate the client waits for one within the deadline', async () => {
-  const world = new OpeningWorld({ scripts: [] });
+  const world = new ConnectorWorld({ scripts: [] });
   world.client.feed(hello);
   await world.clock.advance(2100);
   expect(world.client.isReset).toBe(true);
@@ -108,7 +108,7 @@ test('a silent endpoint gets company after a second, with the same flight', asyn
   expect(world.receivedBy(1)).toEqual([hello]);
   expect(world.events).toEqual(['1 e0 connected', '1001 e0 unanswered', '1002 e1 connected']);
   expect(world.counters.replays).toBe(1);
-  expect(world.legs.connections.map(({ leg }) => leg.destroyed)).toEqual([true, false]);
+  expect(world.factory.dials.map(({ connection }) => connection.destroyed)).toEqual([true, false]);
   expect([...world.records.values()].map(({ activeTunnels }) => activeTunnels)).toEqual([0, 1]);
 });
 
@@ -116,7 +116,7 @@ test('the silent endpoint may still answer first, and then the other one is clos
   const late = connectThen({ kind: 'answer', afterMs: 1500, waitsForBytes: 1 });
   const world = await open([late, frozen]);
   expect(world.answer).toBe('<e0|e0>');
-  expect(world.legs.connections.map(({ leg }) => leg.destroyed)).toEqual([false, true]);
+  expect(world.factory.dials.map(({ connection }) => connection.destroyed)).toEqual([false, true]);
 });
 
 test('two silent endpoints in a row cost two seconds', async () => {
@@ -140,7 +140,7 @@ test('when every candidate closes before its first byte the client is reset', as
 });
 
 test('the last candidate has ten seconds to its first byte, then the client is reset', async () => {
-  const world = new OpeningWorld({ scripts: [frozen] });
+  const world = new ConnectorWorld({ scripts: [frozen] });
   world.client.feed(hello);
   await world.clock.advance(9_900);
   expect(world.client.isReset).toBe(false);
@@ -166,36 +166,38 @@ test('silence does not send a client to an endpoint that is not usable', async (
     usableCount: 1,
   });
   expect(world.answer).toBe('<e0|e0>');
-  expect(world.legs.connections).toHaveLength(1);
+  expect(world.factory.dials).toHaveLength(1);
 });
 
 test('a refusal does, and so does a verdict', async () => {
   expect((await open([refusing, good], { usableCount: 1 })).answer).toBe('<e1|e1>');
-  const world = new OpeningWorld({ scripts: [frozen, good], usableCount: 1 });
+  const world = new ConnectorWorld({ scripts: [frozen, good], usableCount: 1 });
   world.client.feed(hello);
   await world.clock.advance(500);
-  expect(world.tunnel.opening?.leaveEndpoint(world.shared.record(world.endpoints[0]?.id ?? ''))).toBe(true);
+  expect(world.tunnel.connector?.leaveEndpoint(world.shared.record(world.endpoints[0]?.id ?? ''))).toBe(true);
   await world.clock.advance(100);
   expect(world.answer).toBe('<e1|e1>');
 });
 
 test('a verdict leaves the client where it is when there is nowhere else', async () => {
-  const world = new OpeningWorld({ scripts: [frozen] });
+  const world = new ConnectorWorld({ scripts: [frozen] });
   world.client.feed(hello);
   await world.clock.advance(500);
-  expect(world.tunnel.opening?.leaveEndpoint(world.shared.record(world.endpoints[0]?.id ?? ''))).toBe(false);
-  expect(world.legs.openLegs).toBe(1);
+  expect(world.tunnel.connector?.leaveEndpoint(world.shared.record(world.endpoints[0]?.id ?? ''))).toBe(
+    false,
+  );
+  expect(world.factory.openConnections).toBe(1);
 });
 
 test('a spent budget delays the replay until it has filled again', async () => {
-  const world = await open([frozen, good], { withoutBudget: true, options: { replaysPerSecond: 0.5 } });
+  const world = await open([frozen, good], { withoutBudget: true, options: { replayMinPerSecond: 0.5 } });
   expect(world.answer).toBe('<e1|e1>');
   expect(world.events.at(-1)).toMatch(/^2\d\d\d e1 connected$/);
   expect(world.counters.replaysDenied).toBeGreaterThan(0);
 });
 
 test('without any budget the client keeps its silent endpoint for ten seconds', async () => {
-  const world = await open([frozen, good], { withoutBudget: true, options: { replaysPerSecond: 0 } });
+  const world = await open([frozen, good], { withoutBudget: true, options: { replayMinPerSecond: 0 } });
   expect(world.client.isReset).toBe(true);
   expect(world.receivedBy(1)).toEqual([]);
 });
@@ -217,7 +219,7 @@ test('a flight that is not TLS is sent twice only where the listener says so', a
 });
 
 test('a hello in pieces goes on piece by piece, and is replayed whole', async () => {
-  const world = new OpeningWorld({ scripts: [frozen, good] });
+  const world = new ConnectorWorld({ scripts: [frozen, good] });
   for (let at = 0; at < hello.length; at += 40) {
     world.client.feed(hello.subarray(at, at + 40));
     await world.clock.advance(300);
@@ -232,7 +234,7 @@ test('a hello in pieces goes on piece by piece, and is replayed whole', async ()
 });
 
 test('a part of a hello moves on with the client when the endpoint resets', async () => {
-  const world = new OpeningWorld({ scripts: [connectThen({ kind: 'reset', afterMs: 50 }), good] });
+  const world = new ConnectorWorld({ scripts: [connectThen({ kind: 'reset', afterMs: 50 }), good] });
   world.client.feed(hello.subarray(0, 100));
   await world.clock.advance(100);
   world.client.feed(hello.subarray(100));
@@ -242,18 +244,20 @@ test('a part of a hello moves on with the client when the endpoint resets', asyn
 });
 
 test('a client that goes on without an answer is committed to the endpoint that has had it longest', async () => {
-  const world = new OpeningWorld({ scripts: [frozen, frozen, good] });
+  const world = new ConnectorWorld({ scripts: [frozen, frozen, good] });
   world.client.feed(hello);
   await world.clock.advance(1500);
   world.client.feed(Buffer.from('more'));
   await world.clock.advance(5000);
   expect(world.receivedBy(0)).toEqual([Buffer.concat([hello, Buffer.from('more')])]);
   expect(world.receivedBy(1)).toEqual([hello]);
-  expect(world.legs.connections.map(({ leg }) => leg.destroyed)).toEqual([false, true]);
+  expect(world.factory.dials.map(({ connection }) => connection.destroyed)).toEqual([false, true]);
 });
 
 test('more than 64 KiB before the connect is held back, and goes to one endpoint only', async () => {
-  const world = new OpeningWorld({ scripts: [{ ...frozen, dial: { kind: 'connect', afterMs: 100 } }, good] });
+  const world = new ConnectorWorld({
+    scripts: [{ ...frozen, dial: { kind: 'connect', afterMs: 100 } }, good],
+  });
   const flight = Buffer.concat([Buffer.from([22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff]), Buffer.alloc(70_000)]);
   world.client.feed(flight.subarray(0, 40_000));
   expect(world.client.isPaused).toBe(false);
@@ -266,7 +270,7 @@ test('more than 64 KiB before the connect is held back, and goes to one endpoint
 });
 
 test('a client that says nothing stays where it connected, unjudged, without a timer', async () => {
-  const world = new OpeningWorld({ scripts: [frozen, good] });
+  const world = new ConnectorWorld({ scripts: [frozen, good] });
   await world.clock.advance(60_000);
   expect(world.events).toEqual(['1 e0 connected']);
   expect(world.clock.pendingTimers).toBe(0);
@@ -276,7 +280,7 @@ test('a client that says nothing stays where it connected, unjudged, without a t
 });
 
 test('a server that speaks first is heard', async () => {
-  const world = new OpeningWorld({
+  const world = new ConnectorWorld({
     scripts: [connectThen({ kind: 'answer', afterMs: 5, waitsForBytes: 0 })],
   });
   await world.clock.advance(100);
@@ -284,7 +288,7 @@ test('a server that speaks first is heard', async () => {
 });
 
 test('a silent client moves on when its endpoint goes, and nobody is blamed', async () => {
-  const world = new OpeningWorld({ scripts: [connectThen({ kind: 'reset', afterMs: 5000 }), good] });
+  const world = new ConnectorWorld({ scripts: [connectThen({ kind: 'reset', afterMs: 5000 }), good] });
   await world.clock.advance(6000);
   expect(world.events).toEqual(['1 e0 connected', '5002 e1 connected']);
   world.client.feed(hello);
@@ -293,21 +297,21 @@ test('a silent client moves on when its endpoint goes, and nobody is blamed', as
 });
 
 test('the end of a long idle connection is passed on as it is', async () => {
-  const world = new OpeningWorld({ scripts: [connectThen({ kind: 'fin', afterMs: 32_000 }), good] });
+  const world = new ConnectorWorld({ scripts: [connectThen({ kind: 'fin', afterMs: 32_000 }), good] });
   await world.clock.advance(33_000);
   expect(world.client.isEnded).toBe(true);
-  expect(world.legs.connections).toHaveLength(1);
+  expect(world.factory.dials).toHaveLength(1);
 });
 
 test('a client that leaves takes every dial and attempt with it', async () => {
-  const world = new OpeningWorld({ scripts: [frozen, blackHole] });
+  const world = new ConnectorWorld({ scripts: [frozen, blackHole] });
   world.client.feed(hello);
   await world.clock.advance(1100);
-  expect(world.legs.openLegs).toBe(2);
+  expect(world.factory.openConnections).toBe(2);
   world.client.fail('ECONNRESET');
   await world.clock.advance(0);
-  expect(world.legs.openLegs).toBe(0);
-  expect(world.legs.connections[0]?.leg.isReset).toBe(true);
+  expect(world.factory.openConnections).toBe(0);
+  expect(world.factory.dials[0]?.connection.isReset).toBe(true);
   expect(world.isFinished).toBe(true);
   expect(world.shared.halfOpenDials).toBe(0);
   const eventsSoFar = [...world.events];
@@ -316,18 +320,18 @@ test('a client that leaves takes every dial and attempt with it', async () => {
   expect(world.clock.pendingTimers).toBe(0);
 });
 
-test("a client's FIN during the opening reaches the endpoint after its bytes", async () => {
-  const world = new OpeningWorld({ scripts: [good] });
+test("a client's FIN during the connector reaches the endpoint after its bytes", async () => {
+  const world = new ConnectorWorld({ scripts: [good] });
   world.client.feed(hello);
   world.client.feedFin();
   await world.clock.advance(100);
   expect(world.receivedBy(0)).toEqual([hello]);
-  expect(world.legs.connections[0]?.leg.isEnded).toBe(true);
+  expect(world.factory.dials[0]?.connection.isEnded).toBe(true);
   expect(world.answer).toBe('<e0|e0>');
 });
 
 test('our own standstill judges nobody and moves nobody', async () => {
-  const world = new OpeningWorld({
+  const world = new ConnectorWorld({
     scripts: [connectThen({ kind: 'answer', afterMs: 4000, waitsForBytes: 1 }), good],
   });
   world.client.feed(hello);
@@ -339,7 +343,7 @@ test('our own standstill judges nobody and moves nobody', async () => {
 
 test('a standstill during a dial starts its time again', async () => {
   const slow: EndpointScript = { ...good, dial: { kind: 'connect', afterMs: 5100 } };
-  const world = new OpeningWorld({ scripts: [slow, good] });
+  const world = new ConnectorWorld({ scripts: [slow, good] });
   world.client.feed(hello);
   await world.clock.advance(100);
   await world.clock.stall(4900);
@@ -358,25 +362,25 @@ test('our own shortage is nobody else’s fault', async () => {
 });
 
 test('a full set of half-open dials delays dials instead of adding to them', async () => {
-  const world = new OpeningWorld({ scripts: [blackHole, good], options: { maxHalfOpenDials: 1 } });
+  const world = new ConnectorWorld({ scripts: [blackHole, good], options: { maxHalfOpenDials: 1 } });
   world.client.feed(hello);
   await world.clock.advance(1900);
   expect(world.shared.halfOpenDials).toBe(1);
-  expect(world.legs.connections).toHaveLength(1);
+  expect(world.factory.dials).toHaveLength(1);
   await world.clock.advance(200);
   expect(world.client.isReset).toBe(true);
   expect(world.shared.halfOpenDials).toBe(0);
 });
 
 test('where other protocols are replayed, a client that goes on is committed as well', async () => {
-  const world = new OpeningWorld({ scripts: [frozen, frozen, good], replayNonTls: true });
+  const world = new ConnectorWorld({ scripts: [frozen, frozen, good], replayNonTls: true });
   world.client.feed(Buffer.from('question'));
   await world.clock.advance(1500);
   world.client.feed(Buffer.from(' and more'));
   await world.clock.advance(5000);
   expect(world.receivedBy(0)).toEqual([Buffer.from('question and more')]);
   expect(world.receivedBy(1)).toEqual([Buffer.from('question')]);
-  expect(world.legs.connections.map(({ leg }) => leg.destroyed)).toEqual([false, true]);
+  expect(world.factory.dials.map(({ connection }) => connection.destroyed)).toEqual([false, true]);
 });
 
 test('the loss of a silent endpoint starts no further dial while its company still has time', async () => {
@@ -384,5 +388,5 @@ test('the loss of a silent endpoint starts no further dial while its company sti
   const slow = connectThen({ kind: 'answer', afterMs: 600, waitsForBytes: 1 });
   const world = await open([silentThenReset, slow, good]);
   expect(world.answer).toBe('<e1|e1>');
-  expect(world.legs.connections).toHaveLength(2);
+  expect(world.factory.dials).toHaveLength(2);
 });

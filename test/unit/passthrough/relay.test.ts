@@ -8,10 +8,10 @@ import {
 } from '../../../src/passthrough/socket/read-buffers.ts';
 import { Tunnel } from '../../../src/passthrough/tunnel/tunnel.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { FakeLeg } from '../../support/fake-connections.ts';
+import { FakeConnection } from '../../support/fake-connections.ts';
 
-/** A leg that can refuse to take bytes, and keeps them as views, as a kernel that has not copied them yet. */
-class StuckLeg extends FakeLeg {
+/** A connection that can refuse to take bytes, and keeps them as views, as a kernel that has not copied them yet. */
+class StuckConnection extends FakeConnection {
   isStuck = false;
   readonly views: Uint8Array[] = [];
   drainRequests = 0;
@@ -27,7 +27,7 @@ class StuckLeg extends FakeLeg {
   drain(): void {
     this.isStuck = false;
     this.writableLength = 0;
-    this.owner.legDrained(this);
+    this.owner.connectionDrained(this);
   }
 }
 
@@ -35,8 +35,8 @@ function joined() {
   const clock = new FakeClock();
   const buffers = new ReadBuffers();
   const counters = zeroCounters();
-  const client = new StuckLeg(clock, nobody);
-  const upstream = new StuckLeg(clock, nobody);
+  const client = new StuckConnection(clock, nobody);
+  const upstream = new StuckConnection(clock, nobody);
   const tunnel = new Tunnel(
     {
       buffers,
@@ -53,15 +53,15 @@ function joined() {
     client,
   );
   tunnel.join(upstream);
-  /** The next read of `leg`, as a socket does it: into the buffer it was last told. */
-  const target = new Map<StuckLeg, Buffer>();
-  const read = (leg: StuckLeg, bytes: Buffer): boolean => {
-    const into = target.get(leg) ?? buffers.shared;
+  /** The next read of `connection`, as a socket does it: into the buffer it was last told. */
+  const target = new Map<StuckConnection, Buffer>();
+  const read = (connection: StuckConnection, bytes: Buffer): boolean => {
+    const into = target.get(connection) ?? buffers.shared;
     bytes.copy(into);
-    const goesOn = leg.owner.legRead(leg, into, bytes.length);
+    const goesOn = connection.owner.connectionRead(connection, into, bytes.length);
     const next = buffers.next() as Buffer | undefined;
-    if (next) target.set(leg, next);
-    leg.isPaused = !goesOn;
+    if (next) target.set(connection, next);
+    connection.isPaused = !goesOn;
     return goesOn;
   };
   return { clock, buffers, client, upstream, tunnel, read, counters, target };
@@ -110,7 +110,7 @@ test('a drain of earlier bytes does not set a reader free whose own are still wa
   const { client, upstream, read } = joined();
   upstream.isStuck = true;
   expect(read(client, Buffer.alloc(20_000, 'a'))).toBe(false);
-  upstream.owner.legDrained(upstream); // asked for before, by the opening
+  upstream.owner.connectionDrained(upstream); // asked for before, by the connector
   expect(client.isPaused).toBe(true);
   upstream.drain();
   expect(client.isPaused).toBe(false);

@@ -7,7 +7,7 @@ function takeAll(budget: ReplayBudget, nowMs: number): number {
 }
 
 test('time alone gives five replays a second', () => {
-  const budget = new ReplayBudget({ replayRatio: 0.2, replaysPerSecond: 5 }, 0);
+  const budget = new ReplayBudget({ replayBudgetPercent: 20, replayMinPerSecond: 5 }, 0);
   takeAll(budget, 0);
   let count = 0;
   for (let nowMs = 10; nowMs <= 10_000; nowMs += 10) count += takeAll(budget, nowMs);
@@ -16,7 +16,7 @@ test('time alone gives five replays a second', () => {
 });
 
 test('tunnels add a fifth of their number', () => {
-  const budget = new ReplayBudget({ replayRatio: 0.2, replaysPerSecond: 5 }, 0);
+  const budget = new ReplayBudget({ replayBudgetPercent: 20, replayMinPerSecond: 5 }, 0);
   takeAll(budget, 0);
   let count = 0;
   for (let tunnel = 0; tunnel < 1000; tunnel += 1) {
@@ -28,7 +28,7 @@ test('tunnels add a fifth of their number', () => {
 });
 
 test('quiet hours save up two seconds of replays and no more', () => {
-  const budget = new ReplayBudget({ replayRatio: 0.2, replaysPerSecond: 5 }, 0);
+  const budget = new ReplayBudget({ replayBudgetPercent: 20, replayMinPerSecond: 5 }, 0);
   for (let tunnel = 0; tunnel < 1000; tunnel += 1) budget.addTunnel();
   expect(takeAll(budget, 3_600_000)).toBe(10);
 });

@@ -1,5 +1,5 @@
 import { EndpointRecord } from '../../../src/passthrough/tunnel/endpoint-record.ts';
-import { SilenceWatch, type Waiter } from '../../../src/passthrough/tunnel/response-watchdog.ts';
+import { ResponseWatchdog, type Waiter } from '../../../src/passthrough/tunnel/response-watchdog.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function make() {
@@ -12,7 +12,7 @@ function make() {
     tunnelSilent: (id: string) => reports.push(`${id} ${clock.nowMs() - startMs}`),
     clientTls() {},
   };
-  const watch = new SilenceWatch(clock, outcomes, () => 500);
+  const watch = new ResponseWatchdog(clock, outcomes, () => 500);
   const waiter = (record: EndpointRecord): Waiter => ({
     record,
     waitingSinceMs: 0,

@@ -1,10 +1,10 @@
-import { Draining } from '../../../src/passthrough/tunnel/tunnel-drainer.ts';
+import { TunnelDrainer } from '../../../src/passthrough/tunnel/tunnel-drainer.ts';
 import type { Tunnel, TunnelRecord } from '../../../src/passthrough/tunnel/tunnel.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 function make() {
   const clock = new FakeClock();
-  const draining = new Draining(
+  const draining = new TunnelDrainer(
     clock,
     () => 0.5,
     () => 0,
@@ -16,7 +16,7 @@ function make() {
       drainFromMs: Number.POSITIVE_INFINITY,
       drainAtMs: Number.POSITIVE_INFINITY,
       record: at,
-      opening: undefined,
+      connector: undefined,
       isQuiet: () => false,
       close: (reason: string) => closed.push(`${name} ${reason}`),
     } as unknown as Tunnel;
@@ -71,15 +71,15 @@ test('while it still opens it moves on instead, and only from the endpoint that 
   const { clock, draining, closed, record, tunnel } = make();
   const [a, b] = [record(), record()];
   const left: string[] = [];
-  const opening = (name: string, uses: TunnelRecord) => {
+  const connector = (name: string, uses: TunnelRecord) => {
     const made = tunnel(name, a);
-    made.opening = {
+    made.connector = {
       uses: (asked: TunnelRecord) => asked === uses,
       leaveEndpoint: () => left.push(name) > 0,
     } as never;
   };
-  opening('here', a);
-  opening('elsewhere', b);
+  connector('here', a);
+  connector('elsewhere', b);
   draining.start(a, 1_000);
   await clock.advance(2_000);
   expect({ left, closed }).toEqual({ left: ['here'], closed: [] });
