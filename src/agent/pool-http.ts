@@ -2,7 +2,7 @@
 // first such listener; a pool without one carries nothing of it.
 import type { Logger } from 'pino';
 import type { ClosableTunnels } from '../balance/tunnel-closer.ts';
-import { makePicker, type Pick } from '../balance/picker.ts';
+import { makePicker } from '../balance/picker.ts';
 import type { PoolConfig, ListenerConfig, ListenerTls, RequestHeaderConfig } from '../config/config.ts';
 import type { ProxyCore } from '../http/core.ts';
 import type { HttpListener } from '../http/listener.ts';
@@ -12,7 +12,7 @@ import { systemClock, type Timer } from '../model/clock.ts';
 import { type Endpoint, type EndpointId, formatHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import type { EndpointTraffic, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
-import type { SnapshotSource } from '../model/snapshot.ts';
+import type { Picker, SnapshotSource } from '../model/snapshot.ts';
 import type { HttpRequestNumbers } from '../observe/metrics.ts';
 import type { TunnelTable } from '../passthrough/tunnel-table.ts';
 
@@ -30,7 +30,7 @@ export class PoolHttp implements TrafficReader {
   readonly #draining = new Set<EndpointId>();
   #core: ProxyCore | undefined;
   #loading: Promise<ProxyCore> | undefined;
-  #pick: () => Pick = () => this.#deps.snapshots.current;
+  #pick: Picker = () => this.#deps.snapshots.current;
 
   constructor(deps: PoolHttpDeps) {
     this.#deps = deps;

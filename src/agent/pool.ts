@@ -12,8 +12,8 @@ import { GroupCertificates } from './certificates.ts';
 import { checkSteps, healthOptions, passthroughOptions } from './options.ts';
 import { PoolPreference } from './preference.ts';
 import { TunnelCloser } from '../balance/tunnel-closer.ts';
-import { makePicker, type Pick } from '../balance/picker.ts';
-import { SnapshotPublisher } from '../balance/publisher.ts';
+import { makePicker } from '../balance/picker.ts';
+import { SnapshotPublisher } from '../balance/snapshot.ts';
 import { isNext, isOnMemory, isUsable, makeSnapshot } from '../balance/snapshot.ts';
 import { defaultPoolName, type PoolConfig } from '../config/config.ts';
 import { type Discovery, startDiscovery } from '../discovery/discovery.ts';
@@ -31,6 +31,8 @@ import {
   formatReason,
   type JudgedEndpoint,
   type KnownEndpoint,
+  type EndpointPick,
+  type Picker,
 } from '../model/snapshot.ts';
 import { type PoolMetricSources, ProbeCounters } from '../observe/metrics.ts';
 import type { PoolStatusInput } from '../observe/status.ts';
@@ -74,7 +76,7 @@ export class EndpointPool {
   readonly #probes = new ProbeCounters();
   readonly #health: Health;
   readonly #closer: TunnelCloser;
-  #pick: () => Pick;
+  #pick: Picker;
   readonly #preference: PoolPreference;
   readonly #certificates: GroupCertificates;
   readonly #credentials: GroupCredentials;
@@ -209,7 +211,7 @@ export class EndpointPool {
   }
 
   /** What a new client of this pool tries. */
-  pick(): Pick {
+  pick(): EndpointPick {
     return this.#pick();
   }
 

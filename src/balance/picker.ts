@@ -1,16 +1,9 @@
 // Which endpoints a new client connection tries, best first, by the configured policy. Called once per
 // connection: it allocates at most one small array.
-import type { Endpoint } from '../model/endpoint.ts';
 import type { TrafficReader } from '../model/outcome.ts';
-import type { JudgedEndpoint, Snapshot, SnapshotSource } from '../model/snapshot.ts';
+import type { JudgedEndpoint, Picker, Snapshot, SnapshotSource } from '../model/snapshot.ts';
 
 export type BalancePolicy = 'rendezvous' | 'least-connections' | 'round-robin';
-
-export interface Pick {
-  readonly candidates: readonly Endpoint[];
-  /** How many, from the front, are usable; the rest is a last resort. */
-  readonly usableCount: number;
-}
 
 /**
  * The policy orders the usable endpoints of the best class, favoured ones if there are any, else those of the best
@@ -28,11 +21,7 @@ function bestCount({ endpoints, usableCount }: Snapshot): number {
   return count;
 }
 
-export function makePicker(
-  policy: BalancePolicy,
-  snapshots: SnapshotSource,
-  traffic: TrafficReader,
-): () => Pick {
+export function makePicker(policy: BalancePolicy, snapshots: SnapshotSource, traffic: TrafficReader): Picker {
   if (policy === 'rendezvous') return () => snapshots.current;
   if (policy === 'round-robin') {
     let turn = 0;

@@ -6,6 +6,7 @@ import type {
   JudgedEndpoint,
   KnownEndpoint,
   Snapshot,
+  SnapshotSource,
   Tier,
   Verdict,
 } from '../model/snapshot.ts';
@@ -151,7 +152,7 @@ export function makeSnapshot(input: SnapshotInput, version: number): Snapshot {
 }
 
 /** Whether two snapshots show the same, but for their version and moment. */
-export function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
+function isSameSnapshot(a: Snapshot, b: Snapshot): boolean {
   if (a.endpoints.length !== b.endpoints.length || a.candidates.length !== b.candidates.length) return false;
   return a.endpoints.every((left, index) => {
     const right = b.endpoints[index];
@@ -181,4 +182,30 @@ export function isNext(snapshot: Snapshot, policy: BalancePolicy, id: EndpointId
   const { candidates, usableCount } = snapshot;
   if (policy === 'rendezvous') return candidates[0]?.id === id;
   return candidates.slice(0, Math.max(1, usableCount)).some((candidate) => candidate.id === id);
+}
+
+type Listener = (next: Snapshot, previous: Snapshot) => void;
+
+/** Holds the current snapshot and tells its subscribers. Publishing is one assignment. */
+export class SnapshotPublisher implements SnapshotSource {
+  #current: Snapshot = { version: 0, atMs: 0, endpoints: [], candidates: [], usableCount: 0 };
+  readonly #listeners = new Set<Listener>();
+
+  get current(): Snapshot {
+    return this.#current;
+  }
+
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Makes the next snapshot and publishes it if it shows anything new. */
+  publish(make: (version: number) => Snapshot): void {
+    const previous = this.#current;
+    const next = make(previous.version + 1);
+    if (isSameSnapshot(previous, next)) return;
+    this.#current = next;
+    for (const listener of this.#listeners) listener(next, previous);
+  }
 }

@@ -1,12 +1,14 @@
 // `fairlead import`: a Fairlead configuration out of another proxy's.
 import { basename } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { detectProxy, type ProxyKind } from '../import/detect.ts';
 import { formatNote } from '../import/draft.ts';
+import { sectionKeywords } from '../import/haproxy-syntax.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { CommandContext } from './command-context.ts';
+
+type ProxyKind = 'nginx' | 'haproxy';
 
 interface ImportOptions {
   readonly arguments: readonly [string];
@@ -37,4 +39,10 @@ export async function importConfig(options: ImportOptions, context: CommandConte
   context.print(yaml);
   for (const note of notes) context.printError(`${formatNote(name, note)}\n`);
   return exitCodes.ok.code;
+}
+
+/** HAProxy's files begin with a section; nginx's have no such words at the top. */
+export function detectProxy(text: string): ProxyKind {
+  const [first = ''] = text.replace(/^(\s*#[^\n]*\n|\s+)*/, '').split(/[\s;{]/, 1);
+  return sectionKeywords.has(first) ? 'haproxy' : 'nginx';
 }

@@ -1,14 +1,7 @@
 // The endpoints that one request can still be tried on. A fresh pick is asked for each time: health may have
 // learned something while the last attempt failed.
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
-
-export interface Pick {
-  readonly candidates: readonly Endpoint[];
-  /** How many, from the front, are usable; the rest is a last resort. */
-  readonly usableCount: number;
-}
-
-export type Picker = () => Pick;
+import type { Picker } from '../model/snapshot.ts';
 
 export interface RequestTarget {
   readonly endpoint: Endpoint;

@@ -91,6 +91,16 @@ export interface Snapshot {
   readonly usableCount: number;
 }
 
+/** The candidates for one client or request, best first. A snapshot is one. */
+export interface EndpointPick {
+  readonly candidates: readonly Endpoint[];
+  /** How many, from the front, are fit for new tunnels; the rest is a last resort. */
+  readonly usableCount: number;
+}
+
+/** Synchronous and cheap: called for each client, and once more for each new round when all have failed. */
+export type Picker = () => EndpointPick;
+
 /** Where the current snapshot is read. */
 export interface SnapshotSource {
   readonly current: Snapshot;

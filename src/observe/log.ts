@@ -6,9 +6,12 @@
 // it. What the reader does not take in time is dropped beyond `maxPendingBytes`. No worker thread:
 // pino's transports cost 12 MB.
 import { type DestinationStream, type Logger, pino } from 'pino';
-import type { LogConfig } from '../config/config.ts';
 
-export interface LogOptions extends LogConfig {
+export interface LogOptions {
+  /** One of pino's levels, or `silent`. */
+  readonly level: string;
+  /** `auto`: pretty on a terminal, JSON otherwise. */
+  readonly format: 'auto' | 'json' | 'pretty';
   /** Name of this node, in every line. */
   readonly node: string;
   readonly isTerminal: boolean;

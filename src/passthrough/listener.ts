@@ -7,7 +7,7 @@ import { bind } from '../lib/bind.ts';
 import type { TunnelTable, DataPathLog } from './tunnel-table.ts';
 import type { AcceptPolicy } from './tunnel/accept-policy.ts';
 import type { ClientHandle } from './socket/node-handles.ts';
-import type { Picker } from './connect/dial-plan.ts';
+import type { Picker } from '../model/snapshot.ts';
 
 export interface PassthroughListenerDeps {
   readonly listen: HostPort;

@@ -12,7 +12,8 @@ import type { ClientHandle, NodeHandles } from './socket/node-handles.ts';
 import { DeadlineQueue } from './connect/deadline-queue.ts';
 import { TunnelDrainer } from './tunnel/tunnel-drainer.ts';
 import { type DataPathLog, DataPathMessages } from './messages.ts';
-import { UpstreamConnector, type ConnectorOptions, type DialContext } from './connect/connector.ts';
+import { UpstreamConnector, type ConnectorOptions } from './connect/connector.ts';
+import type { DialContext } from './connect/dial-context.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from './tunnel/options.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import { ProxyHeaderReader } from './connect/proxy-header-reader.ts';
@@ -20,8 +21,7 @@ import { ReadBuffers } from './socket/read-buffers.ts';
 import { ReplayBudget } from './connect/replay-budget.ts';
 import { ResponseWatchdog } from './tunnel/response-watchdog.ts';
 import { TunnelAges } from './tunnel/tunnel-ages.ts';
-import { Tunnel, type TunnelHome, type TunnelRecord } from './tunnel/tunnel.ts';
-import { type TunnelView, viewOf } from './tunnel-view.ts';
+import { Tunnel, type TunnelHome, type TunnelRecord, type TunnelView, viewOf } from './tunnel/tunnel.ts';
 
 export type { DataPathLog };
 
@@ -50,7 +50,7 @@ export class TunnelTable implements TrafficReader {
   readonly #connections: ConnectionFactories;
   readonly #watchdog: ResponseWatchdog;
   readonly #home: TunnelHome;
-  readonly #shared: DialContext;
+  readonly #context: DialContext;
   readonly #records = new Map<EndpointId, TunnelRecord>();
   readonly #tunnels = new Set<Tunnel>();
   readonly #load: ProcessLoad;
@@ -83,7 +83,7 @@ export class TunnelTable implements TrafficReader {
         counters.closed[reason] += 1;
       },
     };
-    this.#shared = {
+    this.#context = {
       clock,
       random,
       outcomes,
@@ -116,7 +116,7 @@ export class TunnelTable implements TrafficReader {
   }
 
   get halfOpenDials(): number {
-    return this.#shared.halfOpenDials;
+    return this.#context.halfOpenDials;
   }
 
   /** Live numbers of an endpoint; the same object for as long as the endpoint is not forgotten. */
@@ -258,8 +258,8 @@ export class TunnelTable implements TrafficReader {
     }
     await this.#connections.allClosed();
     this.#watchdog.stop();
-    this.#shared.raceDelays.stop();
-    this.#shared.flightDelays.stop();
+    this.#context.raceDelays.stop();
+    this.#context.flightDelays.stop();
     this.#ages.stop();
     this.#drainer.stop();
   }
@@ -267,12 +267,12 @@ export class TunnelTable implements TrafficReader {
   // --- for the listeners ----------------------------------------------------------------------------------
 
   /** Takes over a client, as a raw handle or as a paused half-open socket; resets it when there are too many. */
-  accept(connection: ClientHandle | Socket, settings: ConnectorOptions): void {
+  accept(connection: ClientHandle | Socket, options: ConnectorOptions): void {
     const isSocket = connection instanceof Socket;
     const client = isSocket
       ? this.#connections.adopt(connection, nobody)
       : this.#connections.accept(connection, nobody);
-    const { policy } = settings;
+    const { policy } = options;
     if (this.#closing) {
       client.resetAndDestroy();
       return;
@@ -293,12 +293,12 @@ export class TunnelTable implements TrafficReader {
       policy.tunnels += 1;
     }
     this.#ages.add(tunnel);
-    if (admission === 'expects-proxy-header') this.#readHeader(tunnel, settings);
-    else this.#open(tunnel, settings);
+    if (admission === 'expects-proxy-header') this.#readHeader(tunnel, options);
+    else this.#open(tunnel, options);
   }
 
-  #open(tunnel: Tunnel, settings: ConnectorOptions): UpstreamConnector {
-    const connector = new UpstreamConnector(this.#shared, settings, tunnel);
+  #open(tunnel: Tunnel, options: ConnectorOptions): UpstreamConnector {
+    const connector = new UpstreamConnector(this.#context, options, tunnel);
     tunnel.connector = connector;
     tunnel.client.owner = connector;
     connector.start();
@@ -306,18 +306,18 @@ export class TunnelTable implements TrafficReader {
   }
 
   /** The client says first whose connection it is; then it is dialled through like any other. */
-  #readHeader(tunnel: Tunnel, settings: ConnectorOptions): void {
+  #readHeader(tunnel: Tunnel, options: ConnectorOptions): void {
     const proxyHeaderReader = new ProxyHeaderReader(this.#clock, {
       proxyHeaderRead: (connection, rest) => {
         tunnel.announced = connection;
         if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
         // Who speaks for itself (a health check) has been let in as a sender.
-        if (connection && settings.policy?.isAllowed(connection.source.host) === false) {
+        if (connection && options.policy?.isAllowed(connection.source.host) === false) {
           this.#messages.notAllowed(connection.source.host);
           tunnel.reset('not-allowed');
           return true;
         }
-        const connector = this.#open(tunnel, settings);
+        const connector = this.#open(tunnel, options);
         return rest.length === 0 || connector.connectionRead(tunnel.client, rest, rest.length);
       },
       proxyHeaderFailed: (why) => {

@@ -3,9 +3,10 @@ import { makeEndpoint, type Endpoint } from '../../src/model/endpoint.ts';
 import { zeroCounters } from '../../src/passthrough/tunnel/counters.ts';
 import { EndpointRecord } from '../../src/passthrough/tunnel/endpoint-record.ts';
 import { nobody } from '../../src/passthrough/socket/connection.ts';
-import type { Pick } from '../../src/passthrough/connect/dial-plan.ts';
+import type { EndpointPick } from '../../src/model/snapshot.ts';
 import { DeadlineQueue } from '../../src/passthrough/connect/deadline-queue.ts';
-import { UpstreamConnector, type DialContext } from '../../src/passthrough/connect/connector.ts';
+import { UpstreamConnector } from '../../src/passthrough/connect/connector.ts';
+import type { DialContext } from '../../src/passthrough/connect/dial-context.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
 import { ReadBuffers } from '../../src/passthrough/socket/read-buffers.ts';
 import { ReplayBudget } from '../../src/passthrough/connect/replay-budget.ts';
@@ -114,7 +115,7 @@ export class ConnectorWorld {
     };
     this.client = new FakeConnection(clock, nobody);
     this.tunnel = new Tunnel(home, this.client);
-    const picker = (): Pick => ({
+    const picker = (): EndpointPick => ({
       candidates: this.endpoints,
       usableCount: usableCount ?? this.endpoints.length,
     });

@@ -6,7 +6,7 @@ import type { OutcomeReporter } from '../../src/model/outcome.ts';
 import { TunnelTable } from '../../src/passthrough/tunnel-table.ts';
 import type { AcceptPolicy } from '../../src/passthrough/tunnel/accept-policy.ts';
 import { type PassthroughListener, startPassthroughListener } from '../../src/passthrough/listener.ts';
-import type { Pick } from '../../src/passthrough/connect/dial-plan.ts';
+import type { EndpointPick } from '../../src/model/snapshot.ts';
 import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
 import type { FoundHandles } from '../../src/passthrough/socket/node-handles.ts';
 import type { PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
@@ -151,7 +151,7 @@ export async function startDataPath(
   const table = new TunnelTable({ clock: systemClock, random, log, outcomes, options });
   await chooseConnections(table);
   const clients: Socket[] = [];
-  const picked = (): Pick => ({
+  const picked = (): EndpointPick => ({
     candidates: path.candidates,
     usableCount: path.usableCount ?? path.candidates.length,
   });

@@ -2,41 +2,20 @@
 // to a further candidate when an endpoint stays silent or closes before its first byte. Nothing has been answered
 // until then, so the client sees one endpoint or a reset, never a mixture. No timer here judges an endpoint while
 // our own loop stood still (judgeAfter). Over 400 lines because it is one state machine: its parts would share all state.
-import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../../model/clock.ts';
+import { jittered, judgeAfter, type Timer } from '../../model/clock.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
-import type { DialResult, OutcomeReporter } from '../../model/outcome.ts';
+import type { DialResult } from '../../model/outcome.ts';
 import { proxyHeader } from '../../model/proxy-header.ts';
-import { DialAttempt, type DialAttemptOwner, type DialAttemptContext } from './dial-attempt.ts';
-import { DialPlan, type Picker } from './dial-plan.ts';
-import type { DataPathCounters } from '../tunnel/counters.ts';
+import { DialAttempt, type DialAttemptOwner, dialResultOf } from './dial-attempt.ts';
+import type { DialContext } from './dial-context.ts';
+import type { Picker } from '../../model/snapshot.ts';
+import { DialPlan } from './dial-plan.ts';
 import { ClientTls, isServerHandshake } from '../tls/client-tls.ts';
-import { dialResultOf } from './dial-failure.ts';
 import { FirstFlight } from './first-flight.ts';
 import type { AcceptPolicy } from '../tunnel/accept-policy.ts';
 import { readHelloFacts } from '../tls/hello-facts.ts';
 import type { Connection, ConnectionOwner } from '../socket/connection.ts';
-import type { PassthroughOptions } from '../tunnel/options.ts';
-import type { ReplayBudget } from './replay-budget.ts';
 import type { Tunnel, TunnelConnector, TunnelRecord } from '../tunnel/tunnel.ts';
-
-/** What all connectors of a process share. */
-export interface DialContext extends DialAttemptContext {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly outcomes: OutcomeReporter;
-  readonly options: PassthroughOptions;
-  readonly counters: DataPathCounters;
-  readonly budget: ReplayBudget;
-  record(id: string): TunnelRecord;
-  /** The tunnel has, or no longer has, a connection to the endpoint. */
-  carries(tunnel: Tunnel, record: TunnelRecord): void;
-  leaves(tunnel: Tunnel, record: TunnelRecord): void;
-  /** The endpoint is one of our own listeners; counts and logs it. */
-  isOwnAddress(endpoint: Endpoint): boolean;
-  keepAlive(connection: Connection): void;
-  /** The dial was answered by its own socket (TCP simultaneous open); counts and logs it. */
-  isConnectedToItself(endpoint: Endpoint, connection: Connection): boolean;
-}
 
 export interface ConnectorOptions {
   readonly picker: Picker;
@@ -55,10 +34,10 @@ const reservedDialsRatio = 0.25;
 const askAgainMs = 100;
 
 export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, TunnelConnector {
-  readonly #shared: DialContext;
-  readonly #settings: ConnectorOptions;
+  readonly #context: DialContext;
+  readonly #options: ConnectorOptions;
   readonly #tunnel: Tunnel;
-  readonly #candidates: DialPlan;
+  readonly #plan: DialPlan;
   readonly #flight: FirstFlight;
   /** Dials and connections in play, oldest first. */
   #attempts: DialAttempt[] = [];
@@ -71,24 +50,24 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   #lastCandidateTimer: Timer | undefined;
   #againTimer: Timer | undefined;
 
-  constructor(shared: DialContext, settings: ConnectorOptions, tunnel: Tunnel) {
-    this.#shared = shared;
-    this.#settings = settings;
+  constructor(context: DialContext, options: ConnectorOptions, tunnel: Tunnel) {
+    this.#context = context;
+    this.#options = options;
     this.#tunnel = tunnel;
-    this.#candidates = new DialPlan(shared.isOwnAddress);
-    this.#flight = new FirstFlight(settings.replayNonTls);
+    this.#plan = new DialPlan(context.isOwnAddress);
+    this.#flight = new FirstFlight(options.replayNonTls);
     this.#deadlineFromMs = tunnel.startedMs;
   }
 
   start(): void {
-    this.#shared.budget.addTunnel();
+    this.#context.budget.addTunnel();
     this.#startRound();
   }
 
   // --- dials ----------------------------------------------------------------------------------------------
 
   #startRound(): void {
-    this.#candidates.startRound(this.#settings.picker());
+    this.#plan.startRound(this.#options.picker());
     if (!this.#dialNext()) this.#nothingLeft();
   }
 
@@ -103,26 +82,26 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
    * slow one dead, `leaveEndpoint` opens the way to all.
    */
   #peek(): Endpoint | undefined {
-    return this.#candidates.peek(this.#carrier !== undefined);
+    return this.#plan.peek(this.#carrier !== undefined);
   }
 
   /** Starts the next dial, or arranges that it starts as soon as it may. False when no candidate is left. */
   #dialNext(): boolean {
     const endpoint = this.#peek();
     if (endpoint === undefined) return false;
-    const shared = this.#shared;
+    const context = this.#context;
     const part = this.#attempts.length === 0 ? 1 : 1 - reservedDialsRatio;
-    if (shared.halfOpenDials >= shared.options.maxHalfOpenDials * part) {
-      shared.counters.dialsDelayed += 1;
+    if (context.halfOpenDials >= context.options.maxHalfOpenDials * part) {
+      context.counters.dialsDelayed += 1;
       this.#armDeadline();
       this.#again(askAgainMs, () => {
         if (!this.#dialNext()) this.#nothingLeft();
       });
       return true;
     }
-    this.#candidates.take(endpoint);
-    const record = shared.record(endpoint.id);
-    this.#attempts.push(new DialAttempt(shared, this, endpoint, record, shared.clock.nowMs()));
+    this.#plan.take(endpoint);
+    const record = context.record(endpoint.id);
+    this.#attempts.push(new DialAttempt(context, this, endpoint, record, context.clock.nowMs()));
     return true;
   }
 
@@ -135,10 +114,10 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   /** The dials in progress go on, up to the deadline; meanwhile another endpoint may have come back, or been found. */
   #lookAgain(): void {
     if (this.#hadCarrier) return;
-    const { options, random } = this.#shared;
+    const { options, random } = this.#context;
     this.#again(jittered(options.retryRoundMs, 0.2, random), () => {
       const underWay = new Set(this.#attempts.map(({ endpoint }) => endpoint.id));
-      this.#candidates.startRound(this.#settings.picker(), underWay);
+      this.#plan.startRound(this.#options.picker(), underWay);
       if (!this.#dialNext()) this.#lookAgain();
     });
   }
@@ -146,12 +125,12 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   #reportTimeout(attempt: DialAttempt): void {
     if (attempt.hasTimedOut || attempt.isConnected) return;
     attempt.hasTimedOut = true;
-    this.#report(attempt, 'timeout', this.#shared.clock.nowMs());
+    this.#report(attempt, 'timeout', this.#context.clock.nowMs());
   }
 
   #report(attempt: DialAttempt, result: DialResult, nowMs: number): void {
     attempt.record.dials[result] += 1;
-    this.#shared.outcomes.dialed(attempt.endpoint.id, result, nowMs - attempt.startedMs);
+    this.#context.outcomes.dialed(attempt.endpoint.id, result, nowMs - attempt.startedMs);
   }
 
   attemptFailed(attempt: DialAttempt, error: NodeJS.ErrnoException): void {
@@ -160,29 +139,29 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
       return;
     }
     this.#drop(attempt);
-    this.#report(attempt, dialResultOf(error.code), this.#shared.clock.nowMs());
+    this.#report(attempt, dialResultOf(error.code), this.#context.clock.nowMs());
     if (!this.#dialNext()) this.#nothingLeft();
   }
 
   attemptConnected(attempt: DialAttempt): void {
-    const shared = this.#shared;
-    if (shared.isConnectedToItself(attempt.endpoint, attempt.connection)) {
+    const context = this.#context;
+    if (context.isConnectedToItself(attempt.endpoint, attempt.connection)) {
       this.#drop(attempt, true);
       if (!this.#dialNext()) this.#nothingLeft();
       return;
     }
-    const nowMs = shared.clock.nowMs();
-    if (this.#tunnel.isKeptAlive) shared.keepAlive(attempt.connection);
+    const nowMs = context.clock.nowMs();
+    if (this.#tunnel.isKeptAlive) context.keepAlive(attempt.connection);
     attempt.isConnected = true;
     attempt.connectedMs = nowMs;
     this.#hadCarrier = true;
     this.#report(attempt, 'connected', nowMs);
     this.#cancelDialTimers();
     if (this.#attempts.length > 1) this.#putBackDials();
-    shared.carries(this.#tunnel, attempt.record);
+    context.carries(this.#tunnel, attempt.record);
     this.#tunnel.record = attempt.record;
     // In front of the flight and no part of it: a replay gets one of its own.
-    if (this.#settings.sendProxy) attempt.connection.write(proxyHeader(this.#tunnel.proxied));
+    if (this.#options.sendProxy) attempt.connection.write(proxyHeader(this.#tunnel.proxied));
     this.#sendFlight(attempt);
     if (this.#isClientEnded || this.#flight.isUnsafe) this.#settle(attempt);
   }
@@ -191,7 +170,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     for (const other of [...this.#attempts]) {
       if (other.isConnected) continue;
       this.#drop(other);
-      this.#candidates.putBack(other.endpoint);
+      this.#plan.putBack(other.endpoint);
     }
   }
 
@@ -207,14 +186,14 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     }
     // Every candidate has failed within moments: within the deadline one may come back, or be discovered.
     this.#armDeadline();
-    const { options, random } = this.#shared;
+    const { options, random } = this.#context;
     this.#again(jittered(options.retryRoundMs, 0.2, random), () => this.#startRound());
   }
 
   /** A client without a connection to any endpoint is not kept for longer than this, whatever is tried. */
   #armDeadline(): void {
     if (this.#deadlineTimer || this.#carrier) return;
-    const { clock, options } = this.#shared;
+    const { clock, options } = this.#context;
     const leftMs = Math.max(0, this.#deadlineFromMs + options.allDownDeadlineMs - clock.nowMs());
     this.#deadlineTimer = judgeAfter(clock, leftMs, {
       onExpired: () => {
@@ -232,7 +211,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
 
   #again(delayMs: number, fn: () => void): void {
     this.#againTimer?.cancel();
-    this.#againTimer = this.#shared.clock.schedule(delayMs, () => {
+    this.#againTimer = this.#context.clock.schedule(delayMs, () => {
       this.#againTimer = undefined;
       fn();
     });
@@ -268,7 +247,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   #replay(): void {
     const isDialing = this.#attempts.some((attempt) => !attempt.isConnected);
     if (isDialing || this.#peek() === undefined) return;
-    const { budget, clock, counters } = this.#shared;
+    const { budget, clock, counters } = this.#context;
     if (budget.tryTake(clock.nowMs())) {
       counters.replays += 1;
       this.#dialNext();
@@ -282,14 +261,14 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     if (attempt.isReportedUnanswered) return;
     attempt.isReportedUnanswered = true;
     attempt.record.unansweredFlights += 1;
-    this.#shared.outcomes.firstFlightUnanswered(attempt.endpoint.id);
+    this.#context.outcomes.firstFlightUnanswered(attempt.endpoint.id);
   }
 
   /** If nothing more is tried, the newest connection has its long time, and every older one with it. */
   #armLastCandidate(): void {
     const newest = this.#attempts.findLast((attempt) => attempt.flightWrittenMs !== undefined);
     if (this.#lastCandidateTimer || newest?.flightWrittenMs === undefined) return;
-    const { clock, options } = this.#shared;
+    const { clock, options } = this.#context;
     const leftMs = Math.max(0, newest.flightWrittenMs + options.lastCandidateTimeoutMs - clock.nowMs());
     this.#lastCandidateTimer = judgeAfter(clock, leftMs, {
       onExpired: () => this.#tunnel.reset('no-answer'),
@@ -303,8 +282,8 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
 
   attemptEnded(attempt: DialAttempt): void {
     // An endpoint that ends an idle connection after a while has its reasons: the client may know them.
-    const idleMs = this.#shared.clock.nowMs() - attempt.connectedMs;
-    if (this.#flight.length === 0 && idleMs >= this.#shared.options.lastCandidateTimeoutMs) {
+    const idleMs = this.#context.clock.nowMs() - attempt.connectedMs;
+    if (this.#flight.length === 0 && idleMs >= this.#context.options.lastCandidateTimeoutMs) {
       this.#settle(attempt);
       this.#tunnel.connectionEnded(attempt.connection);
       return;
@@ -324,12 +303,12 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     if (this.#carrier) this.#armLastCandidate();
     else {
       // Dials have their time anew, those in progress too.
-      this.#deadlineFromMs = this.#shared.clock.nowMs();
+      this.#deadlineFromMs = this.#context.clock.nowMs();
       this.#armDeadline();
     }
     const isCovered = this.#attempts.some((other) => !other.isConnected || !other.isReportedUnanswered);
     if (isCovered) return;
-    if (this.#dialNext()) this.#shared.counters.movedOn += 1;
+    if (this.#dialNext()) this.#context.counters.movedOn += 1;
     else this.#nothingLeft();
   }
 
@@ -338,7 +317,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     this.#attempts = this.#attempts.filter((other) => other !== attempt);
     const connection = attempt.letGo();
     if (attempt.isConnected) {
-      this.#shared.leaves(this.#tunnel, attempt.record);
+      this.#context.leaves(this.#tunnel, attempt.record);
       const newest = this.#attempts.findLast((other) => other.isConnected);
       this.#tunnel.record = newest?.record;
       if (newest === undefined) this.#cancelLastCandidate();
@@ -388,7 +367,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     if (this.#flight.isHello && isServerHandshake(buffer)) {
       const hello = readHelloFacts(this.#flight.rest(0));
       const { client } = this.#tunnel;
-      const { outcomes } = this.#shared;
+      const { outcomes } = this.#context;
       this.#tunnel.clientTls = new ClientTls(attempt.endpoint.id, hello, outcomes, client.localAddress);
     }
     return this.#tunnel.connectionRead(attempt.connection, buffer, byteCount);
@@ -423,7 +402,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
 
   startKeepAlive(): void {
     for (const { isConnected, connection } of this.#attempts)
-      if (isConnected) this.#shared.keepAlive(connection);
+      if (isConnected) this.#context.keepAlive(connection);
   }
 
   uses(record: TunnelRecord): boolean {
@@ -433,7 +412,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   leaveEndpoint(record: TunnelRecord): boolean {
     const leaving = this.#attempts.filter((attempt) => attempt.record === record);
     if (leaving.length === 0) return false;
-    const next = this.#candidates.peek(false);
+    const next = this.#plan.peek(false);
     const hasOther = leaving.length < this.#attempts.length || (next && next.id !== record.id);
     if (!hasOther) return false;
     for (const attempt of leaving) this.#drop(attempt);

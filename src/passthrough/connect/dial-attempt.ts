@@ -1,13 +1,10 @@
 // One dial of one endpoint for one client, and the connection that came of it until the client's endpoint is
 // settled. It owns its connection for that time and tells its connector what happens.
 import type { Endpoint } from '../../model/endpoint.ts';
-import type { Deadline, DeadlineQueue } from './deadline-queue.ts';
-import {
-  type Connection,
-  type ConnectionFactory,
-  type ConnectionOwner,
-  nobody,
-} from '../socket/connection.ts';
+import type { DialResult } from '../../model/outcome.ts';
+import type { Deadline } from './deadline-queue.ts';
+import type { DialContext } from './dial-context.ts';
+import { type Connection, type ConnectionOwner, nobody } from '../socket/connection.ts';
 import type { TunnelRecord } from '../tunnel/tunnel.ts';
 
 export interface DialAttemptOwner {
@@ -23,15 +20,6 @@ export interface DialAttemptOwner {
   /** The endpoint has sent its FIN before any byte. */
   attemptEnded(attempt: DialAttempt): void;
   attemptFailed(attempt: DialAttempt, error: NodeJS.ErrnoException): void;
-}
-
-/** What all attempts of a process share. */
-export interface DialAttemptContext {
-  readonly connections: ConnectionFactory;
-  /** Deadlines of dials in a race, and of first flights. */
-  readonly raceDelays: DeadlineQueue;
-  readonly flightDelays: DeadlineQueue;
-  halfOpenDials: number;
 }
 
 export class DialAttempt implements ConnectionOwner, Deadline {
@@ -52,38 +40,38 @@ export class DialAttempt implements ConnectionOwner, Deadline {
   previous: Deadline | undefined = undefined;
   next: Deadline | undefined = undefined;
 
-  readonly #shared: DialAttemptContext;
+  readonly #context: DialContext;
   readonly #owner: DialAttemptOwner;
   #isDialing = true;
 
   constructor(
-    shared: DialAttemptContext,
+    context: DialContext,
     owner: DialAttemptOwner,
     endpoint: Endpoint,
     record: TunnelRecord,
     startedMs: number,
   ) {
-    this.#shared = shared;
+    this.#context = context;
     this.#owner = owner;
     this.endpoint = endpoint;
     this.record = record;
     this.startedMs = startedMs;
-    shared.halfOpenDials += 1;
+    context.halfOpenDials += 1;
     record.dialing += 1;
-    this.connection = shared.connections.connect(endpoint, this);
-    shared.raceDelays.set(this);
+    this.connection = context.connections.connect(endpoint, this);
+    context.raceDelays.set(this);
   }
 
   /** The flight's time starts. */
   awaitAnswer(nowMs: number): void {
     this.flightWrittenMs = nowMs;
-    this.#shared.flightDelays.set(this);
+    this.#context.flightDelays.set(this);
   }
 
   /** Whatever the connection does from now on is not this attempt's business. */
   letGo(): Connection {
     this.#dialEnded();
-    this.#shared.flightDelays.cancel(this);
+    this.#context.flightDelays.cancel(this);
     this.connection.owner = nobody;
     return this.connection;
   }
@@ -92,8 +80,8 @@ export class DialAttempt implements ConnectionOwner, Deadline {
   #dialEnded(): void {
     if (!this.#isDialing) return;
     this.#isDialing = false;
-    this.#shared.raceDelays.cancel(this);
-    this.#shared.halfOpenDials -= 1;
+    this.#context.raceDelays.cancel(this);
+    this.#context.halfOpenDials -= 1;
     this.record.dialing -= 1;
   }
 
@@ -125,4 +113,26 @@ export class DialAttempt implements ConnectionOwner, Deadline {
   }
 
   connectionClosed(): void {}
+}
+
+/** What a failed dial says, by the kernel's error code. */
+const dialResults: Record<string, Exclude<DialResult, 'connected'>> = {
+  ECONNREFUSED: 'refused',
+  ETIMEDOUT: 'timeout',
+  ECONNRESET: 'reset',
+  ECONNABORTED: 'reset',
+  EPIPE: 'reset',
+  // Our own shortages: descriptors, buffers, local ports. They say nothing about the endpoint.
+  EMFILE: 'exhausted',
+  ENFILE: 'exhausted',
+  ENOBUFS: 'exhausted',
+  ENOMEM: 'exhausted',
+  EAGAIN: 'exhausted',
+  EADDRNOTAVAIL: 'exhausted',
+  EADDRINUSE: 'exhausted',
+};
+
+/** Codes not listed (no route, host or network down, forbidden by a filter) mean `unreachable`. */
+export function dialResultOf(code: string | undefined): Exclude<DialResult, 'connected'> {
+  return (code === undefined ? undefined : dialResults[code]) ?? 'unreachable';
 }

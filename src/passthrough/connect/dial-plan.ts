@@ -1,16 +1,8 @@
 // The endpoints that one client can still be tried on, in order.
 import type { Endpoint, EndpointId } from '../../model/endpoint.ts';
+import type { EndpointPick } from '../../model/snapshot.ts';
 
-/** The candidates for one client, best first; `usableCount` of them, from the front, are fit for new tunnels. */
-export interface Pick {
-  readonly candidates: readonly Endpoint[];
-  readonly usableCount: number;
-}
-
-/** Synchronous and cheap; called once for each client, and again every moment while none has connected. */
-export type Picker = () => Pick;
-
-const none: Pick = { candidates: [], usableCount: 0 };
+const none: EndpointPick = { candidates: [], usableCount: 0 };
 
 export class DialPlan {
   readonly #isOwnAddress: (endpoint: Endpoint) => boolean;
@@ -26,7 +18,7 @@ export class DialPlan {
     this.#isOwnAddress = isOwnAddress;
   }
 
-  startRound(pick: Pick, underWay?: ReadonlySet<EndpointId>): void {
+  startRound(pick: EndpointPick, underWay?: ReadonlySet<EndpointId>): void {
     this.#pick = pick;
     this.#index = 0;
     this.#putBack = undefined;

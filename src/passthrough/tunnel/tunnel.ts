@@ -1,7 +1,7 @@
 // A client and, once the connector has found one, its endpoint: relays both ways, passes FIN on as FIN and RST as
 // RST, and keeps the numbers that health, draining and status need. The tunnel owns both connections from `join` on;
 // before that its connector owns them (connector.ts).
-import { formatHostPort } from '../../model/endpoint.ts';
+import { type EndpointId, formatHostPort } from '../../model/endpoint.ts';
 import type { ProxiedConnection } from '../../model/proxy-header.ts';
 import type { ClientTls } from '../tls/client-tls.ts';
 import type { CloseReason } from './counters.ts';
@@ -14,7 +14,7 @@ import type { Waiter } from './response-watchdog.ts';
 
 export type TunnelRecord = EndpointRecord<Tunnel>;
 
-/** What a tunnel needs of the connection table. */
+/** What a tunnel needs of the tunnel table. */
 export interface TunnelHome {
   readonly buffers: ReadBuffers;
   nowMs(): number;
@@ -260,4 +260,37 @@ export class Tunnel implements ConnectionOwner, Waiter {
 function closeAfterWrites(connection: Connection): void {
   if (connection.writableLength === 0) connection.destroy();
   else connection.destroySoon();
+}
+
+/** One tunnel for status output. */
+export interface TunnelView {
+  readonly client: string;
+  /** Undefined until a connection to an endpoint exists. */
+  readonly endpoint: EndpointId | undefined;
+  /** `connecting`: the endpoint has not said anything yet. */
+  readonly phase: 'connecting' | 'open' | 'half-closed' | 'closing';
+  readonly isDraining: boolean;
+  readonly ageMs: number;
+  readonly idleMs: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+export function viewOf(tunnel: Tunnel, nowMs: number): TunnelView {
+  return {
+    client: tunnel.clientText,
+    endpoint: tunnel.record?.id,
+    phase: phaseOf(tunnel),
+    isDraining: tunnel.drainAtMs !== Number.POSITIVE_INFINITY,
+    ageMs: nowMs - tunnel.startedMs,
+    idleMs: nowMs - tunnel.lastByteMs,
+    bytesUp: tunnel.bytesUp,
+    bytesDown: tunnel.bytesDown,
+  };
+}
+
+function phaseOf(tunnel: Tunnel): TunnelView['phase'] {
+  if (tunnel.isClosing) return 'closing';
+  if (tunnel.connector) return 'connecting';
+  return tunnel.isClientEnded || tunnel.isUpstreamEnded ? 'half-closed' : 'open';
 }

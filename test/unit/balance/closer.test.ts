@@ -1,6 +1,6 @@
 import { TunnelCloser, type ClosableTunnels } from '../../../src/balance/tunnel-closer.ts';
 import type { BalancePolicy } from '../../../src/balance/picker.ts';
-import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
+import { SnapshotPublisher } from '../../../src/balance/snapshot.ts';
 import { makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { makePicker } from '../../../src/balance/picker.ts';
 import { noneFallen, preferenceOf } from '../../../src/balance/preference.ts';
-import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
+import { SnapshotPublisher } from '../../../src/balance/snapshot.ts';
 import { planMove } from '../../../src/balance/rebalance-policy.ts';
 import { makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';

@@ -1,5 +1,5 @@
 import { TunnelCloser, type ClosableTunnels } from '../../../src/balance/tunnel-closer.ts';
-import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
+import { SnapshotPublisher } from '../../../src/balance/snapshot.ts';
 import { isOnMemory, makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';

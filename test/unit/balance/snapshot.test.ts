@@ -1,6 +1,6 @@
 import { rendezvousOrder } from '../../../src/balance/pick-order.ts';
 import { makePicker } from '../../../src/balance/picker.ts';
-import { SnapshotPublisher } from '../../../src/balance/publisher.ts';
+import { SnapshotPublisher } from '../../../src/balance/snapshot.ts';
 import { isOnMemory, makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { loadConfig } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/config.ts';
-import { detectProxy } from '../../../src/import/detect.ts';
+import { detectProxy } from '../../../src/cli/import-config.ts';
 import type { Imported, Note } from '../../../src/import/draft.ts';
 import { importHaproxy } from '../../../src/import/haproxy.ts';
 import { importNginx } from '../../../src/import/nginx.ts';

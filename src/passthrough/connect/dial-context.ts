@@ -1,0 +1,33 @@
+// What connectors and their dials need of the pool that they work for. The tunnel table owns it.
+import type { Clock, Random } from '../../model/clock.ts';
+import type { Endpoint } from '../../model/endpoint.ts';
+import type { OutcomeReporter } from '../../model/outcome.ts';
+import type { Connection, ConnectionFactory } from '../socket/connection.ts';
+import type { DataPathCounters } from '../tunnel/counters.ts';
+import type { PassthroughOptions } from '../tunnel/options.ts';
+import type { Tunnel, TunnelRecord } from '../tunnel/tunnel.ts';
+import type { DeadlineQueue } from './deadline-queue.ts';
+import type { ReplayBudget } from './replay-budget.ts';
+
+export interface DialContext {
+  readonly connections: ConnectionFactory;
+  /** Deadlines of dials in a race, and of first flights. */
+  readonly raceDelays: DeadlineQueue;
+  readonly flightDelays: DeadlineQueue;
+  halfOpenDials: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly outcomes: OutcomeReporter;
+  readonly options: PassthroughOptions;
+  readonly counters: DataPathCounters;
+  readonly budget: ReplayBudget;
+  record(id: string): TunnelRecord;
+  /** The tunnel has, or no longer has, a connection to the endpoint. */
+  carries(tunnel: Tunnel, record: TunnelRecord): void;
+  leaves(tunnel: Tunnel, record: TunnelRecord): void;
+  /** The endpoint is one of our own listeners; counts and logs it. */
+  isOwnAddress(endpoint: Endpoint): boolean;
+  keepAlive(connection: Connection): void;
+  /** The dial was answered by its own socket (TCP simultaneous open); counts and logs it. */
+  isConnectedToItself(endpoint: Endpoint, connection: Connection): boolean;
+}
