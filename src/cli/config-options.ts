@@ -20,6 +20,8 @@ const placeholders: Partial<Record<SettingKey, string>> = {
   admin: 'HOST:PORT',
   ownAdmin: 'HOST:PORT',
   metrics: 'HOST:PORT',
+  'requestHeader.usernameHeader': 'NAME',
+  'requestHeader.groupHeader': 'NAME',
   'log.level': 'LEVEL',
 };
 
@@ -33,7 +35,7 @@ interface FlagOption {
 
 function flagOptions(keys: readonly SettingKey[]): FlagOption[] {
   return keys.flatMap((key) => {
-    const { flag, description, isList, defaultNote, fallback } = settingOf(key);
+    const { flag, type, description, isList, defaultNote, fallback } = settingOf(key);
     if (!flag) return [];
     const repeated = isList ? ' Repeatable.' : '';
     const shown = defaultNote ?? (typeof fallback === 'string' ? fallback : undefined);
@@ -44,7 +46,10 @@ function flagOptions(keys: readonly SettingKey[]): FlagOption[] {
       const option = new Option(`${flag} [${placeholders[key]}]`, summary).preset(value);
       return [{ key, option: option.argParser(once) }];
     }
-    const option = new Option(`${flag} <${placeholders[key] ?? 'FILE'}>`, summary);
+    const option = new Option(
+      `${flag} <${placeholders[key] ?? (type === 'file' ? 'FILE' : 'VALUE')}>`,
+      summary,
+    );
     return [{ key, option: option.argParser(isList ? collect : once) }];
   });
 }

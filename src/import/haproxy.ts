@@ -14,7 +14,7 @@ const covered: readonly (readonly [start: string, text: string])[] = [
     'every change of a verdict is logged, with its reason; each check with health.logChecks',
   ],
   ['option redispatch', 'a refused or failed dial goes on to the next API server'],
-  ['retries', 'every API server is tried within dial.deadline'],
+  ['retries', 'every API server is tried within dial.allDownDeadline'],
   ['timeout connect', 'the next API server is dialled beside a slow one after dial.raceDelay (250ms)'],
   ['timeout queue', 'there is no queue: a client is dialled through, or reset'],
   ['option tcpka', 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)'],

@@ -17,7 +17,7 @@ const covered: Readonly<Record<string, string>> = {
   proxy_connect_timeout: 'the next API server is dialled beside a slow one after dial.raceDelay (250ms)',
   proxy_next_upstream: 'the next API server is tried before the client notices',
   proxy_next_upstream_tries: 'every API server is tried',
-  proxy_next_upstream_timeout: 'dial.deadline bounds all attempts together',
+  proxy_next_upstream_timeout: 'dial.allDownDeadline bounds all attempts together',
   proxy_socket_keepalive: 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)',
   tcp_nodelay: 'always on',
   access_log: 'tunnels are counted in the metrics and logged at debug level',

@@ -1,4 +1,5 @@
 import { exitCodeOf, exitCodes } from '../../../src/cli/exit-codes.ts';
+import { settingKeys, settingOf } from '../../../src/config/settings.ts';
 import { errorKinds } from '../../../src/model/errors.ts';
 import { runCommand } from '../../support/command-context.ts';
 
@@ -81,4 +82,18 @@ test('every coded error has a documented exit code', () => {
   const documented = Object.values(exitCodes).map(({ code }): number => code);
   expect(Object.keys(exitCodeOf).toSorted()).toEqual(Object.keys(errorKinds).toSorted());
   for (const code of Object.values(exitCodeOf)) expect(documented).toContain(code);
+});
+
+test('--help says FILE for the flags that take a file, and for no other', async () => {
+  const { out } = await cli('run --help');
+  const flags = settingKeys.flatMap((key) => {
+    const { flag, type } = settingOf(key);
+    return flag === undefined ? [] : [{ flag, isFile: type === 'file' }];
+  });
+  expect(flags.filter(({ isFile }) => isFile).length).toBeGreaterThan(5);
+  for (const { flag, isFile } of flags) {
+    const shown = new RegExp(`${flag} [<[]([^>\\]]+)`).exec(out)?.[1];
+    expect({ flag, shown: shown === 'FILE' }).toEqual({ flag, shown: isFile });
+    expect({ flag, shown }).not.toEqual({ flag, shown: 'VALUE' });
+  }
 });

@@ -1,4 +1,5 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { settingKeys } from '../../../src/config/settings.ts';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { loadConfig } from '../../../src/config/load.ts';
@@ -481,4 +482,15 @@ test.each([
   ['', 'nginx'],
 ] as const)('%j looks like %s', (text, kind) => {
   expect(detectProxy(text)).toBe(kind);
+});
+
+test('a setting that a note of an import names exists', () => {
+  const groups = new Set(settingKeys.map((key) => key.split('.')[0]).filter((group) => group !== undefined));
+  const files = readdirSync('src/import').filter((file) => file.endsWith('.ts'));
+  const texts = files.flatMap((file) => readFileSync(`src/import/${file}`, 'utf8').match(/'[^'\n]*'/g) ?? []);
+  const named = texts.flatMap((text) => text.match(/\b[a-z][A-Za-z]*\.[a-z][A-Za-z]*\b/g) ?? []);
+  const settings = named.filter((name) => groups.has(name.split('.')[0] ?? ''));
+  expect(settings.length).toBeGreaterThan(10);
+  const isKnown = (name: string) => settingKeys.some((key) => key === name || key.startsWith(`${name}.`));
+  expect(settings.filter((name) => !isKnown(name))).toEqual([]);
 });
