@@ -164,7 +164,7 @@ export class EndpointPool {
           );
         },
         onCertificate: () => this.#publish(),
-        onUnauthorized: () => this.#credentials.reload(),
+        onStaleCredentials: () => this.#credentials.reload(),
       },
     });
     const { nodeName, version } = context;

@@ -18,6 +18,7 @@ const shownEndpoint = v.looseObject({
   lastResort: v.optional(v.boolean()),
   /** Missing in an agent of an older version. */
   verified: v.optional(v.boolean()),
+  unverified: v.optional(v.boolean()),
   tier: v.string(),
   sources: v.array(v.string()),
   gone: v.optional(v.boolean()),

@@ -154,8 +154,8 @@ function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): stri
   ];
 }
 
-function shownVerdict({ verdict, usable, lastResort }: ShownStatus['endpoints'][number]): string {
-  if (usable) return verdict;
+function shownVerdict({ verdict, usable, lastResort, unverified }: ShownStatus['endpoints'][number]): string {
+  if (usable) return unverified ? `${verdict}, unverified` : verdict;
   return `${verdict} (${lastResort ? 'used: nothing better' : 'not used'})`;
 }
 

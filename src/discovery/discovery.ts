@@ -288,11 +288,22 @@ function originOf({ sources, name }: KnownEndpoint, cached: CachedEndpoint['orig
 }
 
 function logChange(log: DiscoveryOptions['log'], previous: EndpointSet, next: EndpointSet): void {
-  const before = new Set(previous.endpoints.map(({ id }) => id));
-  const after = new Set(next.endpoints.map(({ id }) => id));
-  const added = [...after].filter((id) => !before.has(id));
-  const removed = [...before].filter((id) => !after.has(id));
-  if (added.length > 0 || removed.length > 0) {
-    log.info({ added, removed, endpoints: after.size }, 'the endpoint set has changed');
-  }
+  const before = new Map(previous.endpoints.map(({ id, tier }) => [id, tier]));
+  const after = new Map(next.endpoints.map(({ id, tier }) => [id, tier]));
+  const added = [...after.keys()].filter((id) => !before.has(id));
+  const removed = [...before.keys()].filter((id) => !after.has(id));
+  // No longer listed or configured, and kept as a last resort; or back from there.
+  const remembered = [...after].flatMap(([id, tier]) => {
+    const was = before.get(id);
+    return tier === 'remembered' && was !== undefined && was !== tier ? [id] : [];
+  });
+  const listedAgain = [...after].flatMap(([id, tier]) =>
+    before.get(id) === 'remembered' && tier !== 'remembered' ? [id] : [],
+  );
+  if ([added, removed, remembered, listedAgain].every((ids) => ids.length === 0)) return;
+  const moved = {
+    ...(remembered.length > 0 && { remembered }),
+    ...(listedAgain.length > 0 && { listedAgain }),
+  };
+  log.info({ added, removed, ...moved, endpoints: after.size }, 'the endpoint set has changed');
 }

@@ -35,8 +35,11 @@ export interface HealthObserver {
   onProbe(endpoint: EndpointId, result: ProbeResult, durationMs: number): void;
   /** What is known of its certificates has changed, or the one that was seen last has expired. */
   onCertificate(endpoint: EndpointId): void;
-  /** An API server answered 401: credentials may have been rotated. */
-  onUnauthorized(): void;
+  /**
+   * An API server answered 401, or has just shown a certificate of an unknown authority: credentials or the CA may
+   * have been rotated.
+   */
+  onStaleCredentials(): void;
 }
 
 export interface HealthDeps {
@@ -275,7 +278,7 @@ export class Health implements OutcomeReporter {
     const nowMs = clock.nowMs();
     const askedMs = nowMs - durationMs;
     this.#apply(watched, { type: 'probed', nowMs, askedMs, bytesDown, result, isFresh });
-    if (result.kind === 'answered' && result.status === 401) observer.onUnauthorized();
+    if (result.kind === 'answered' && result.status === 401) observer.onStaleCredentials();
   }
 
   #apply(watched: Watched, event: HealthEvent): void {
@@ -288,6 +291,9 @@ export class Health implements OutcomeReporter {
       this.#logChange(watched, previous);
     }
     this.#deps.observer.onChange(watched.monitor.endpoint.id, state, previous);
+    // Once for each such trouble: an address that belongs to another cluster by now stays so.
+    if (state.fault === 'authority' && previous.fault !== 'authority')
+      this.#deps.observer.onStaleCredentials();
     if (isNewVerdict) this.#askTheOthers(watched, previous.verdict);
   }
 

@@ -28,12 +28,12 @@ export const problemKinds = {
   },
   WATCH_NOT_SYNCED: {
     summary: 'The watch of the EndpointSlices has not worked since the agent started.',
-    fix: 'Grant the rights (docs/credentials.md#rights-for-the-watch), or do without: discovery.watch: false.',
+    fix: 'With HTTP 403 grant the rights (docs/credentials.md#rights-for-the-watch); else see why no API server answers. To do without the watch: discovery.watch: false.',
   },
   ENDPOINTS_UNVERIFIED: {
     summary:
       'The configuration asks for verified API servers, and none has been verified since the agent started.',
-    fix: 'Check the CA (--ca-file), the name (--server-name) and the certificates that `fairlead doctor` shows.',
+    fix: 'Where API servers answer, check the CA (--ca-file), the name (--server-name) and the certificates that `fairlead doctor` shows; where none does, see why.',
   },
 } as const satisfies Record<string, ProblemKind>;
 

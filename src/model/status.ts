@@ -31,6 +31,8 @@ export interface StatusEndpoint {
   readonly lastResort?: true;
   /** Its latest answer came over verified TLS. */
   readonly verified: boolean;
+  /** It takes new tunnels although the configuration asks for verification, and its latest answer had none. */
+  readonly unverified?: true;
   /** `removed`: discovery no longer lists it, and it still carries tunnels. */
   readonly tier: Tier | 'removed';
   readonly sources: readonly SourceName[];

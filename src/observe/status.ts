@@ -57,6 +57,7 @@ function statusEndpoints({
       usable: isUsable,
       ...(tried.has(endpoint.id) && { lastResort: true as const }),
       verified: isVerified,
+      ...(judged.isUnverified && { unverified: true as const }),
       tier: index < snapshot.endpoints.length ? endpoint.tier : 'removed',
       sources: endpoint.sources,
       ...(endpoint.isGone && { gone: true }),

@@ -79,7 +79,7 @@ export class SickWorld {
       observer: {
         onChange: () => this.#closer.evaluate(),
         onProbe: () => {},
-        onUnauthorized: () => {},
+        onStaleCredentials: () => {},
         onCertificate: () => {},
       },
     });

@@ -74,3 +74,11 @@ test('with nothing usable, what is tried is marked as a last resort; with someth
   expect(marks([judged(1, bad), judged(2, bad)], [judged(3, bad)])).toEqual([true, true, undefined]);
   expect(marks([judged(1), judged(2, bad)])).toEqual([undefined, undefined]);
 });
+
+test('what takes tunnels and could not be verified is marked, and nothing else', () => {
+  const { endpoints } = status([judged(1), judged(2, { isVerified: false, isUnverified: true })]);
+  expect(endpoints.map(({ unverified, verified }) => ({ unverified, verified }))).toEqual([
+    { unverified: undefined, verified: true },
+    { unverified: true, verified: false },
+  ]);
+});

@@ -322,6 +322,10 @@ describe('API servers that were once verified', () => {
     await server?.start();
     await eventually('it is listed again', () => rig.discovered().length === 3);
     expect(remembered()).toEqual([]);
+    const changes = rig.log.lines.filter(({ message }) => message === 'the endpoint set has changed');
+    const told = changes.map((line) => JSON.stringify(line));
+    expect(told.some((text) => text.includes(`"remembered":["${server?.address}"]`))).toBe(true);
+    expect(told.some((text) => text.includes(`"listedAgain":["${server?.address}"]`))).toBe(true);
   });
 
   test('are forgotten at once when the memory is off', async () => {

@@ -71,7 +71,12 @@ async function scene(ca: TestCa) {
         userAgent: 'fairlead/test',
         checkIdentity: (certificate) => checkIdentity(endpoint, certificate),
       }),
-    observer: { onChange: () => {}, onProbe: () => {}, onCertificate: () => {}, onUnauthorized: () => {} },
+    observer: {
+      onChange: () => {},
+      onProbe: () => {},
+      onCertificate: () => {},
+      onStaleCredentials: () => {},
+    },
   });
   cleanups.push(() => {
     health.stop();

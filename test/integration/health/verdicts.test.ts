@@ -100,7 +100,7 @@ async function scene({
       },
       onProbe: () => {},
       onCertificate: () => {},
-      onUnauthorized: () => {},
+      onStaleCredentials: () => {},
     },
   });
   health.watch([endpoint]);

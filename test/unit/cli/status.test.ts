@@ -68,6 +68,14 @@ test('a table with a line for each endpoint, in pick order, and hints below it',
   expect(lines.slice(8).join('\n')).toMatch(/^\n10\.0\.0\.1:6443: alive, but these credentials/);
 });
 
+test('an endpoint that is used without having been verified says so beside its verdict', () => {
+  const [first, ...rest] = status.endpoints;
+  if (!first) throw new Error('no endpoint');
+  const text = formatStatus({ ...status, endpoints: [{ ...first, unverified: true }, ...rest] });
+  expect(text).toMatch(/^10\.0\.0\.1:6443 +ready, unverified /m);
+  expect(formatStatus(status)).not.toContain('unverified');
+});
+
 test('an agent without endpoints, and one whose watch is not synced', () => {
   const text = formatStatus({
     ...status,

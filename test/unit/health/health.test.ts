@@ -77,7 +77,7 @@ function world(random = () => 0.5) {
       onChange: () => {},
       onProbe: () => {},
       onCertificate: () => void told.push('certificate'),
-      onUnauthorized: () => {},
+      onStaleCredentials: () => void told.push('stale credentials'),
     },
   });
   health.watch([endpoint]);
@@ -232,3 +232,26 @@ test('whatever clients send, an endpoint that is well sees few handshakes, and f
     { numRuns: 40 },
   );
 }, 120_000);
+
+test('an authority that is not known has the CA read again, once for each such trouble', async () => {
+  const { clock, health, answer, told, shown } = world();
+  const asked = () => told.filter((word) => word === 'stale credentials').length;
+  const foreign: CheckResult = { kind: 'broken', layer: 6, fault: 'authority', text: 'unknown authority' };
+  await clock.advance(1_000);
+  answer(() => foreign);
+  health.reopen();
+  await clock.advance(60_000);
+  expect(shown()).toBe('unready L6RSP unknown authority');
+  expect(asked()).toBe(1);
+  answer(() => good);
+  await clock.advance(60_000);
+  expect(shown()).toBe('ready L7OK/200');
+  answer(() => foreign);
+  health.reopen();
+  await clock.advance(60_000);
+  expect(asked()).toBe(2);
+  answer(() => expired);
+  health.reopen();
+  await clock.advance(60_000);
+  expect(asked()).toBe(2);
+});
