@@ -242,6 +242,20 @@ test('for people: the worst first, with why and the mend', async () => {
   expect(out).toMatch(/\n0 errors, 1 warning\n$/);
 });
 
+test('a name that clients are configured to verify, and that a certificate lacks, is a finding', async () => {
+  const plane = await controlPlane({ servers: 1 });
+  const root = await node(plane);
+  const config = join(root, 'names.yaml');
+  writeFileSync(config, 'health: { clientNames: [api.example.test, kubernetes] }');
+  const report = await examined(root, '--config', config);
+  expect(report.code).toBe(8);
+  expect(serious(report)).toEqual([
+    expect.stringMatching(
+      /^error server-name: .*health\.clientNames.* verifies api\.example\.test, for which/,
+    ),
+  ]);
+});
+
 test('a file that is missing is a finding', async () => {
   const plane = await controlPlane({ servers: 1 });
   const root = await node(plane);
