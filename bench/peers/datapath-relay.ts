@@ -1,4 +1,4 @@
-// Fairlead's data path alone, as a yardstick for what the rest of the agent costs: listener, connection table and
+// Fairlead's data path alone, as a yardstick for what the rest of the agent costs: listener, tunnel table and
 // a fixed list of endpoints in the order given. No health, no discovery, no admin server.
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/model/clock.ts';

@@ -16,7 +16,7 @@ import type { ClientTlsOutcome } from '../model/outcome.ts';
 import type { KnownEndpoint } from '../model/snapshot.ts';
 import type { CertificateNumbers, Validity } from '../observe/certificate-metrics.ts';
 
-export interface GroupCertificatesDeps {
+export interface PoolCertificatesDeps {
   readonly clock: Clock;
   readonly log: Pick<Logger, 'info' | 'warn'>;
   /** Names that clients verify by configuration: our own, or a kubeconfig's. */
@@ -28,15 +28,15 @@ export interface GroupCertificatesDeps {
   credentials(): { readonly ca?: string; readonly cert?: string };
 }
 
-export class GroupCertificates {
-  readonly #deps: GroupCertificatesDeps;
+export class PoolCertificates {
+  readonly #deps: PoolCertificatesDeps;
   readonly #seen: SeenClientNames;
   #missingEverywhere: readonly string[] = [];
   #isClockSuspect = false;
   #byEndpoint: Demotions['byEndpoint'] = new Map();
   #ids: readonly EndpointId[] = [];
 
-  constructor(deps: GroupCertificatesDeps) {
+  constructor(deps: PoolCertificatesDeps) {
     this.#deps = deps;
     this.#seen = new SeenClientNames(deps.clock);
   }

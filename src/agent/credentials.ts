@@ -47,7 +47,7 @@ export interface ProblemFacts {
 type Problem = Omit<StatusProblem, 'pool'>;
 
 /** What the configuration asks for and the agent does not have. Pure. */
-export function problemsOfGroup(facts: ProblemFacts): Problem[] {
+export function problemsOfPool(facts: ProblemFacts): Problem[] {
   const { credentials, read, watch, endpoints } = facts;
   const found = [...read];
   // Without credentials, or with nothing to verify by, the reason is above.
@@ -65,7 +65,7 @@ export function problemsOfGroup(facts: ProblemFacts): Problem[] {
   return found.map((problem) => ({ ...problem, fix: problemKinds[problem.code].fix }));
 }
 
-export class GroupCredentials {
+export class PoolCredentials {
   readonly #deps: Deps;
   #options: CredentialOptions = {};
   #check: ProbeTarget['check'] = 'https';
@@ -145,7 +145,7 @@ export class GroupCredentials {
 
   /** `watch`: undefined where none is wanted. */
   problems(watch: SliceWatchState | undefined, endpoints: readonly JudgedEndpoint[]): Problem[] {
-    return problemsOfGroup({
+    return problemsOfPool({
       asksForVerification: this.isVerificationAsked,
       credentials: this.current,
       read: this.#watch?.problems ?? [],

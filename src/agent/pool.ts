@@ -5,10 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { GroupCredentials } from './credentials.ts';
+import { PoolCredentials } from './credentials.ts';
 import { PoolHttp } from './pool-http.ts';
 import { poolMetricSources } from './metrics.ts';
-import { GroupCertificates } from './certificates.ts';
+import { PoolCertificates } from './certificates.ts';
 import { checkSteps, healthOptions, passthroughOptions } from './options.ts';
 import { PoolPreference } from './preference.ts';
 import { TunnelCloser } from '../balance/tunnel-closer.ts';
@@ -78,8 +78,8 @@ export class EndpointPool {
   readonly #closer: TunnelCloser;
   #pick: Picker;
   readonly #preference: PoolPreference;
-  readonly #certificates: GroupCertificates;
-  readonly #credentials: GroupCredentials;
+  readonly #certificates: PoolCertificates;
+  readonly #credentials: PoolCredentials;
   #discovery: Discovery | undefined;
   readonly #setListeners = new Set<() => void>();
   #isOwnListener: (endpoint: HostPort) => boolean = () => false;
@@ -128,7 +128,7 @@ export class EndpointPool {
     });
     this.#pick = makePicker(config.balance.policy, this.#snapshots, this.table);
     const { serviceHost } = context;
-    this.#credentials = new GroupCredentials({
+    this.#credentials = new PoolCredentials({
       ...{ clock, random, log: this.#log },
       ...(serviceHost !== undefined && { serviceHost }),
       changed: (isTokenOnly) => {
@@ -182,7 +182,7 @@ export class EndpointPool {
       options: () => this.#config.balance,
       onChange: () => this.#publish(),
     });
-    this.#certificates = new GroupCertificates({
+    this.#certificates = new PoolCertificates({
       clock,
       log: this.#log,
       certainNames: () => this.#certainNames(),

@@ -125,7 +125,7 @@ async function pointingAfterwards(
     adminPorts,
     files,
     ...deps
-  }: Omit<PointKubeletDeps, 'api' | 'turns' | 'seen' | 'restartKubelet' | 'tunnels' | 'nowMs'> & {
+  }: Omit<PointKubeletDeps, 'api' | 'semaphore' | 'seen' | 'restartKubelet' | 'tunnels' | 'nowMs'> & {
     readonly node: string;
     readonly adminPorts: { readonly a: number; readonly b: number };
   },
@@ -136,7 +136,7 @@ async function pointingAfterwards(
   if (!api) throw usage('--point-kubelets needs an API: give --kubeconfig');
   const nowMs = () => Date.now();
   const confirmWithinMs = seconds('--confirm-within', confirmWithin ?? '90');
-  const turns = new RolloutSemaphore(api, node, nowMs, Math.ceil(confirmWithinMs / 1000) + 120);
+  const semaphore = new RolloutSemaphore(api, node, nowMs, Math.ceil(confirmWithinMs / 1000) + 120);
   const seen = {};
   const views = async () =>
     (await Promise.all([viewAgent(adminPorts.a), viewAgent(adminPorts.b)])).filter(
@@ -153,7 +153,7 @@ async function pointingAfterwards(
         ...deps,
         files,
         api,
-        turns,
+        semaphore,
         seen,
         nowMs,
         restartKubelet: () => restartKubelet(files.root),

@@ -1,6 +1,6 @@
 // The resolved configuration: what the rest of Fairlead is given. Complete (every default filled in),
 // immutable, checked, and without a trace of where a value came from. Durations are milliseconds.
-// The schema (schema.ts) says what users write; docs/config.md lists it.
+// The table of settings (settings.ts) says what users write; docs/config.md lists it.
 import type { HostPort } from '../model/endpoint.ts';
 
 /** The pool of the API servers, which the settings at the top level describe. */
@@ -154,7 +154,7 @@ export interface LogConfig {
 /** One pool of endpoints with its own way of finding, checking and choosing them. */
 export interface PoolConfig {
   readonly name: string;
-  readonly type: GroupType;
+  readonly type: PoolType;
   /** Takes the hosts of another pool's endpoints, with this port, in place of endpoints of its own. */
   readonly follow?: { readonly pool: string; readonly port: number };
   readonly endpoints: readonly HostPort[];
@@ -167,7 +167,7 @@ export interface PoolConfig {
   readonly drain: DrainConfig;
 }
 
-export type GroupType = 'apiservers' | 'etcd' | 'tcp';
+export type PoolType = 'apiservers' | 'etcd' | 'tcp';
 
 export interface Config {
   readonly nodeName: string;

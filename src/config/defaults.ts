@@ -1,4 +1,4 @@
-// The configuration of a node on which nothing is configured: for tests, the simulator and the bench.
+// The configuration of a node on which nothing is configured: for tests and the bench.
 import * as v from 'valibot';
 import type { Config } from './config.ts';
 import { toConfig } from './resolve.ts';

@@ -1,14 +1,14 @@
 // The setting `pools`: pools of endpoints by name. What a pool may say is a part of the table of settings,
 // with the same names and checks, so the table is passed in.
 import * as v from 'valibot';
-import { type GroupType, defaultPoolName } from './config.ts';
+import { type PoolType, defaultPoolName } from './config.ts';
 import type { PathSegment } from './problem.ts';
 import { endpointListSchema, type Notes, type Setting } from './setting.ts';
 import { suggest } from './suggest.ts';
 
 /** One pool as it was written: what it leaves out is filled in by resolve.ts. */
 export interface PoolValue {
-  readonly type: Exclude<GroupType, 'apiservers'>;
+  readonly type: Exclude<PoolType, 'apiservers'>;
   readonly follow?: string;
   readonly port?: number;
   /** By setting, `health.interval`; checked. */
@@ -173,7 +173,7 @@ export function poolMap(notes: Notes & { settings: object }): Setting<PoolValues
     ),
     isList: false,
     write: (value) =>
-      Object.fromEntries(Object.entries(value).map(([name, pool]) => [name, writeGroup(table, pool)])),
+      Object.fromEntries(Object.entries(value).map(([name, pool]) => [name, writePool(table, pool)])),
   };
 }
 
@@ -189,7 +189,7 @@ function issuePath(input: object, path: readonly PathSegment[]) {
   return items as [(typeof items)[number], ...typeof items];
 }
 
-function writeGroup(table: SettingTable, { own, ...head }: PoolValue): unknown {
+function writePool(table: SettingTable, { own, ...head }: PoolValue): unknown {
   const written: Record<string, unknown> = { ...head };
   for (const key of Object.keys(table)) {
     if (!Object.hasOwn(own, key)) continue;

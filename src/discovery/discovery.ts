@@ -234,7 +234,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     },
     usability(isAny) {
       isAnyUsable = isAny;
-      for (const source of named) source.hurry(!isAny);
+      for (const source of named) source.setUrgent(!isAny);
     },
     kick: () => watch?.kick(),
     async stop() {

@@ -23,7 +23,7 @@ export type Lookup = (host: string, isWanted?: () => boolean) => Promise<readonl
  */
 const maxLookups = 2;
 
-/** Hands out turns, first come, first served. */
+/** Lets `most` lookups run at a time, first come, first served. */
 export function inTurns(most: number, ask: Lookup): Lookup {
   const waiting: (() => void)[] = [];
   let running = 0;
@@ -47,7 +47,7 @@ export const systemLookup: Lookup = inTurns(maxLookups, async (host) =>
 
 export interface NameSource extends Source {
   /** True: no endpoint is usable. Names are resolved again at once, then soon, until it is false. */
-  hurry(isHurried: boolean): void;
+  setUrgent(isUrgent: boolean): void;
 }
 
 export interface DnsSourceOptions {
@@ -61,14 +61,14 @@ export interface DnsSourceOptions {
   readonly lookup?: Lookup;
   /** What /etc/hosts says, without the resolver; empty when it says nothing. */
   readonly hosts?: Lookup;
-  readonly isHurried?: boolean;
+  readonly isUrgent?: boolean;
 }
 
 /** After a failure the next look comes sooner than the interval, but not at once. */
 const retryMs = 5_000;
 /** While no endpoint is usable: from one look to the next, growing. */
-const firstHurriedMs = 2_000;
-const maxHurriedMs = 15_000;
+const firstUrgentMs = 2_000;
+const maxUrgentMs = 15_000;
 /** A resolver without an answer for this long hangs. */
 const hangsAfterMs = 2_000;
 /** What one name may give; a load balancer's name has a handful. */
@@ -84,9 +84,9 @@ export function dnsSource(options: DnsSourceOptions): NameSource {
   /** Running while an answer is due. */
   const hanging = new Map<HostPort, Timer>();
   const askedMs = new Map<HostPort, number>();
-  let isHurried = options.isHurried ?? false;
-  /** Looks of this hurry, by name. */
-  const turns = new Map<HostPort, number>();
+  let isUrgent = options.isUrgent ?? false;
+  /** Lookups since it became urgent, by name. */
+  const urgentLookups = new Map<HostPort, number>();
   let propose: Propose = () => {};
   let isStopped = false;
 
@@ -104,7 +104,7 @@ export function dnsSource(options: DnsSourceOptions): NameSource {
     return true;
   }
 
-  async function look(name: HostPort): Promise<void> {
+  async function resolve(name: HostPort): Promise<void> {
     timers.delete(name);
     askedMs.set(name, clock.nowMs());
     lookInHostsSoon(name);
@@ -144,35 +144,35 @@ export function dnsSource(options: DnsSourceOptions): NameSource {
 
   function delayMs(name: HostPort, isGood: boolean): number {
     const usualMs = isGood ? intervalMs : Math.min(retryMs, intervalMs);
-    if (!isHurried) return usualMs;
-    const turn = turns.get(name) ?? 0;
-    turns.set(name, turn + 1);
-    return Math.min(usualMs, maxHurriedMs, firstHurriedMs * 1.5 ** Math.min(turn, 10));
+    if (!isUrgent) return usualMs;
+    const count = urgentLookups.get(name) ?? 0;
+    urgentLookups.set(name, count + 1);
+    return Math.min(usualMs, maxUrgentMs, firstUrgentMs * 1.5 ** Math.min(count, 10));
   }
 
   function schedule(name: HostPort, afterMs: number): void {
     timers.get(name)?.cancel();
     timers.set(
       name,
-      clock.schedule(afterMs, () => void look(name)),
+      clock.schedule(afterMs, () => void resolve(name)),
     );
   }
 
   return {
     start(to) {
       propose = to;
-      for (const name of names) void look(name);
+      for (const name of names) void resolve(name);
     },
-    hurry(next) {
-      const isNew = next && !isHurried;
-      isHurried = next;
+    setUrgent(next) {
+      const isNew = next && !isUrgent;
+      isUrgent = next;
       if (!isNew || isStopped) return;
-      turns.clear();
+      urgentLookups.clear();
       for (const name of names) {
         if (!timers.has(name)) continue;
         // An endpoint that comes and goes does not make a name be asked more often than that.
         const sinceMs = clock.nowMs() - (askedMs.get(name) ?? Number.NEGATIVE_INFINITY);
-        schedule(name, Math.max(0, jittered(firstHurriedMs, 0.2, random) - sinceMs));
+        schedule(name, Math.max(0, jittered(firstUrgentMs, 0.2, random) - sinceMs));
       }
     },
     async stop() {

@@ -11,7 +11,7 @@ interface Options extends Omit<DnsSourceOptions, 'names' | 'source'> {
 
 export function kubeconfigSource({ credentials, ...options }: Options): NameSource {
   let names: NameSource | undefined;
-  let isHurried = false;
+  let isUrgent = false;
   let seen = '';
   let unsubscribe: (() => void) | undefined;
 
@@ -26,7 +26,7 @@ export function kubeconfigSource({ credentials, ...options }: Options): NameSour
       propose({ source: 'kubeconfig', endpoints: [makeEndpoint(server.host, server.port)] });
       return;
     }
-    names = dnsSource({ ...options, source: 'kubeconfig', names: [server], isHurried });
+    names = dnsSource({ ...options, source: 'kubeconfig', names: [server], isUrgent });
     names.start(propose);
   }
 
@@ -35,9 +35,9 @@ export function kubeconfigSource({ credentials, ...options }: Options): NameSour
       unsubscribe = credentials.subscribe(() => look(propose));
       look(propose);
     },
-    hurry(next) {
-      isHurried = next;
-      names?.hurry(next);
+    setUrgent(next) {
+      isUrgent = next;
+      names?.setUrgent(next);
     },
     async stop() {
       unsubscribe?.();

@@ -85,7 +85,7 @@ export class ProxyCore implements ExchangeHome {
     return this.#deps.log;
   }
 
-  candidates(): RequestPlan {
+  plan(): RequestPlan {
     return new RequestPlan(this.#deps.picker, (endpoint) => this.#deps.isOwnAddress?.(endpoint) ?? false);
   }
 

@@ -40,7 +40,7 @@ export interface ExchangeHome {
   readonly budget: BodyBudget;
   readonly proxy: ProxyServer;
   readonly isStopping: boolean;
-  candidates(): RequestPlan;
+  plan(): RequestPlan;
   isUsable(id: EndpointId): boolean;
   failed(endpoint: EndpointId, fields: { verb: string; kind: string; code: string | undefined }): void;
   watchBegan(watch: EndableWatch): void;
@@ -64,7 +64,7 @@ export class Exchange {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #isFronted: boolean;
-  readonly #candidates: RequestPlan;
+  readonly #plan: RequestPlan;
   readonly #verb: string;
   readonly #startedMs: number;
   readonly #framing: Framing;
@@ -86,7 +86,7 @@ export class Exchange {
     this.#request = request as IncomingMessage;
     this.#response = response as ServerResponse;
     this.#isFronted = isFronted;
-    this.#candidates = core.candidates();
+    this.#plan = core.plan();
     this.#verb = verbOf(request.method ?? '', request.url ?? '', false);
     this.#startedMs = core.clock.nowMs();
     this.#framing = framingOf(request);
@@ -124,16 +124,16 @@ export class Exchange {
 
   #next(): void {
     if (this.#isDone) return;
-    const candidate = this.#candidates.next();
-    if (candidate === undefined) {
+    const target = this.#plan.next();
+    if (target === undefined) {
       this.#nextRound();
       return;
     }
-    const attempt: RequestAttempt = { ...candidate, isOver: false };
+    const attempt: RequestAttempt = { ...target, isOver: false };
     this.#attempt = attempt;
-    this.#core.upstreams.started(candidate.endpoint.id);
-    const { host, port } = candidate.endpoint;
-    const agent = this.#core.upstreams.agent(candidate.endpoint, this.#isFronted, candidate.isLast);
+    this.#core.upstreams.started(target.endpoint.id);
+    const { host, port } = target.endpoint;
+    const agent = this.#core.upstreams.agent(target.endpoint, this.#isFronted, target.isLast);
     this.#core.proxy.web(
       this.#request,
       this.#response,
@@ -157,8 +157,8 @@ export class Exchange {
       return;
     }
     clock.schedule(options.retryRoundMs, () => {
-      this.#candidates.startRound();
-      if (this.#candidates.hasMore) this.#next();
+      this.#plan.startRound();
+      if (this.#plan.hasMore) this.#next();
       else this.#nextRound();
     });
   }
@@ -184,8 +184,7 @@ export class Exchange {
     attempt.answer = answer;
     this.#core.upstreams.answered(attempt.endpoint.id, attempt);
     answer.on('error', () => {});
-    if (answer.statusCode === 503 && this.#isReplayable && this.#candidates.hasMore)
-      this.#peek(attempt, answer);
+    if (answer.statusCode === 503 && this.#isReplayable && this.#plan.hasMore) this.#peek(attempt, answer);
     else this.#pass(attempt, answer, []);
   }
 
@@ -276,9 +275,8 @@ export class Exchange {
     const wasKept = attempt.request?.reusedSocket === true;
     this.#over(attempt);
     this.#core.failed(attempt.endpoint.id, { verb: this.#verb, kind: failure.kind, code: codeOf(error) });
-    if (isSent && wasKept && !this.#candidates.hasMore) this.#candidates.startRound();
-    if (this.#mayRetry(failure) && (this.#candidates.hasMore || failure.kind === 'unsent'))
-      this.#retry(failure);
+    if (isSent && wasKept && !this.#plan.hasMore) this.#plan.startRound();
+    if (this.#mayRetry(failure) && (this.#plan.hasMore || failure.kind === 'unsent')) this.#retry(failure);
     else this.#giveUp(failure, attempt.endpoint.id);
   }
 

@@ -42,7 +42,7 @@ export class Upgrade {
   readonly #client: Socket;
   readonly #head: Buffer;
   readonly #settings: UpgradeSettings;
-  readonly #candidates: RequestPlan;
+  readonly #plan: RequestPlan;
   readonly #startedMs: number;
   #upstreamRequest: ClientRequest | undefined;
   #upstream: Socket | undefined;
@@ -63,7 +63,7 @@ export class Upgrade {
     this.#client = client;
     this.#head = head;
     this.#settings = settings;
-    this.#candidates = core.candidates();
+    this.#plan = core.plan();
     this.#startedMs = core.clock.nowMs();
   }
 
@@ -86,12 +86,12 @@ export class Upgrade {
 
   #next(): void {
     if (this.#isDone) return;
-    const candidate = this.#candidates.next();
-    if (candidate === undefined) {
+    const target = this.#plan.next();
+    if (target === undefined) {
       this.#nextRound();
       return;
     }
-    const { endpoint, isLast } = candidate;
+    const { endpoint, isLast } = target;
     const { headers, isFronted, protocol } = this.#settings;
     const { upstreams } = this.#core;
     this.#endpoint = endpoint.id;
@@ -161,8 +161,8 @@ export class Upgrade {
       return;
     }
     clock.schedule(options.retryRoundMs, () => {
-      this.#candidates.startRound();
-      if (this.#candidates.hasMore) this.#next();
+      this.#plan.startRound();
+      if (this.#plan.hasMore) this.#next();
       else this.#nextRound();
     });
   }

@@ -21,7 +21,7 @@ export interface UpstreamTrust {
   readonly serverName?: string;
 }
 
-/** The certificate of a front proxy (see front-proxy.ts); connections with it are kept apart. */
+/** The certificate of a front proxy (requestHeader in the configuration); connections with it are kept apart. */
 export interface FrontProxyPair {
   readonly cert: string;
   readonly key: string;
@@ -79,7 +79,7 @@ export class Upstreams implements TrafficReader {
   readonly #deps: UpstreamsDeps;
   readonly #upstreams = new Map<EndpointId, Upstream>();
   #frontProxy: FrontProxyPair | undefined;
-  #silence: { cancel(): void } | undefined;
+  #watchdog: { cancel(): void } | undefined;
 
   constructor(deps: UpstreamsDeps) {
     this.#deps = deps;
@@ -134,7 +134,7 @@ export class Upstreams implements TrafficReader {
   /** A request has been sent, and nothing of its answer has come. */
   waits(id: EndpointId, request: object): void {
     this.#upstream(id).waiting.set(request, this.#deps.clock.nowMs());
-    this.#silence ??= this.#planSilence();
+    this.#watchdog ??= this.#armWatchdog();
   }
 
   answered(id: EndpointId, request: object): void {
@@ -196,7 +196,7 @@ export class Upstreams implements TrafficReader {
   }
 
   stop(): void {
-    this.#silence?.cancel();
+    this.#watchdog?.cancel();
     for (const { sockets } of this.#upstreams.values()) for (const socket of [...sockets]) socket.destroy();
   }
 
@@ -279,7 +279,7 @@ export class Upstreams implements TrafficReader {
     counts[result] += 1;
   }
 
-  #planSilence(): { cancel(): void } {
+  #armWatchdog(): { cancel(): void } {
     const { clock, outcomes, options } = this.#deps;
     return clock.schedule(options.silenceReportMs, () => {
       const nowMs = clock.nowMs();
@@ -294,7 +294,7 @@ export class Upstreams implements TrafficReader {
         upstream.silenceReportedMs = nowMs;
         outcomes.tunnelSilent(id);
       }
-      this.#silence = isAnyWaiting ? this.#planSilence() : undefined;
+      this.#watchdog = isAnyWaiting ? this.#armWatchdog() : undefined;
     });
   }
 }

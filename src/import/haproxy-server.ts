@@ -51,7 +51,7 @@ const flags: ReadonlySet<string> = new Set([
   'stick',
   'tfo',
   'tls-tickets',
-]); // prettier-ignore
+]);
 
 const covered: Readonly<Record<string, string>> = {
   slowstart:

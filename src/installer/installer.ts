@@ -1,4 +1,4 @@
-// The installer of one node: reads what is wished, brings the node there, says how it went, and does it again. A
+// The installer of one node: reads the desired state, brings the node there, says how it went, and does it again. A
 // pass that fails does not end it: the node keeps what it had.
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -89,7 +89,7 @@ export class Installer {
     return kubelet === '' ? result : { ...result, kubelet };
   }
 
-  /** Passes until it is stopped; a desired that failed is tried again ever more seldom, until it is another one. */
+  /** Passes until it is stopped; a desired state that failed is tried again ever more seldom, until it changes. */
   async watch(intervalMs: number): Promise<void> {
     const { isStopped = () => false, pause, nowMs, random = Math.random } = this.#deps;
     while (!isStopped()) {

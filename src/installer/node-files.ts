@@ -36,7 +36,7 @@ export class NodeFiles {
 
   /** True when something had to be written. Directories are made, 0755. */
   async put(path: string, content: Uint8Array, mode = 0o644): Promise<boolean> {
-    return this.#doing(path, async (target) => {
+    return this.#changing(path, async (target) => {
       const [present, attributes] = [await this.read(path), await this.stat(path)];
       const isSame =
         present !== undefined &&
@@ -54,7 +54,7 @@ export class NodeFiles {
 
   /** True when there was one. */
   async remove(path: string): Promise<boolean> {
-    return this.#doing(path, async (target) => {
+    return this.#changing(path, async (target) => {
       if ((await this.stat(path)) === undefined) return false;
       await removeFile(target, this.#onStep);
       return true;
@@ -63,7 +63,7 @@ export class NodeFiles {
 
   /** Within one file system. */
   async move(from: string, to: string): Promise<void> {
-    await this.#doing(from, async (source) => {
+    await this.#changing(from, async (source) => {
       const target = await resolveBelow(this.root, to);
       await mkdir(dirname(target), { recursive: true });
       await moveFile(source, target, this.#onStep);
@@ -84,7 +84,7 @@ export class NodeFiles {
     }
   }
 
-  async #doing<T>(path: string, change: (target: string) => Promise<T>): Promise<T> {
+  async #changing<T>(path: string, change: (target: string) => Promise<T>): Promise<T> {
     try {
       return await change(await resolveBelow(this.root, path));
     } catch (error) {

@@ -28,7 +28,7 @@ export interface PointKubeletOptions {
 export interface PointKubeletDeps {
   readonly files: NodeFiles;
   readonly api: KubeApi;
-  readonly turns: RolloutSemaphore;
+  readonly semaphore: RolloutSemaphore;
   readonly restartKubelet: () => Promise<void>;
   /** Kept between calls: the file that was last found pointed; until when the last answer holds. */
   readonly seen: { pointed?: string; waits?: { readonly untilMs: number; readonly answer: string } };
@@ -49,10 +49,10 @@ const stopped = 'the installer was stopped meanwhile; the next one begins again'
 /** Says where it stands: `pointed`, `waits for its turn`, or why not. */
 export async function pointKubelet(options: PointKubeletOptions, deps: PointKubeletDeps): Promise<string> {
   const { node, count, address, endpoints } = options;
-  const { files, turns, log, chooseName, seen } = deps;
+  const { files, semaphore, log, chooseName, seen } = deps;
   if ((await files.read(pointingPath)) !== undefined) {
     // No failure of the node's: it has another try.
-    await restoreTcpMigrateReq('it was interrupted', deps);
+    await restoreKubelet('it was interrupted', deps);
     await files.remove(pointingPath);
   }
   const server = `https://${formatHostPort(address)}`;
@@ -81,13 +81,13 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
     seen.waits = { untilMs: deps.nowMs() + askAgainMs * (1 + random()), answer };
     return answer;
   };
-  const halted = await turns.halted();
+  const halted = await semaphore.halted();
   if (halted !== undefined) return waits(`halted: ${halted}`);
-  const turn = await turns.take(count);
+  const turn = await semaphore.acquire(count);
   if (turn === undefined) return waits('waits for its turn');
   try {
     // Somebody may have failed between the two looks.
-    const haltedSince = await turns.halted();
+    const haltedSince = await semaphore.halted();
     if (haltedSince !== undefined) return `halted: ${haltedSince}`;
     const planned = await plan().catch((error: unknown) => {
       waits(messageOf(error));
@@ -103,8 +103,8 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
     log.info({}, "kubelet's Lease is renewed, and the agent has new connections");
     return 'pointed';
   } finally {
-    await turns
-      .giveBack(turn)
+    await semaphore
+      .release(turn)
       .catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'the turn was not given back'));
   }
 }
@@ -155,14 +155,14 @@ async function pointAndConfirm(
 }
 
 async function takeBack(why: string, node: string, deps: PointKubeletDeps): Promise<string> {
-  await restoreTcpMigrateReq(why, deps);
+  await restoreKubelet(why, deps);
   const reason = `${node}: kubelet was pointed and put back: ${why}`;
-  await deps.turns.halt(reason);
+  await deps.semaphore.halt(reason);
   await deps.files.remove(pointingPath);
   return `halted: ${reason}`;
 }
 
-async function restoreTcpMigrateReq(
+async function restoreKubelet(
   why: string,
   { files, restartKubelet, nowMs, log }: PointKubeletDeps,
 ): Promise<void> {

@@ -1,4 +1,4 @@
-// Brings one node to the wished state: files, then a static pod, then nothing of the pod before it. Every file is
+// Brings one node to the desired state: files, then a static pod, then nothing of the pod before it. Every file is
 // replaced in one step, the manifest last, and the old pod goes only when the new one serves: so a node whose
 // power goes between any two steps has the old state or the new one, and the next pass goes on from there.
 import { join } from 'node:path';
@@ -190,7 +190,7 @@ class Pass {
     const [first, second] = present;
     if (first === undefined) return 'a';
     if (second === undefined) return otherSlot(first);
-    // Two pods, and neither is what is wished: an update that was cut short. The one that serves stays meanwhile.
+    // Two pods, and neither is the desired one: an update that was cut short. The one that serves stays meanwhile.
     return (await this.#serves('b')) && !(await this.#serves('a')) ? 'a' : 'b';
   }
 

@@ -1,5 +1,6 @@
-// RolloutSemaphore for a change that may be made on a few nodes at a time only: one Lease a turn. And the halt, a ConfigMap that
-// ends them all until somebody removes it. Both are in the API, so that a node that dies holds nobody up for long.
+// A semaphore over the nodes of a cluster, for a change that few of them may make at a time: one Lease a turn. And the halt,
+// a ConfigMap that stops the rollout until it is deleted. Both are in the API, so that a node that dies delays the others
+// only until its Lease expires.
 import {
   configMapPath,
   reportsNamespace,
@@ -58,7 +59,7 @@ export class RolloutSemaphore {
   }
 
   /** The turn that this node has now, or undefined when `count` others are at it. */
-  async take(count: number): Promise<string | undefined> {
+  async acquire(count: number): Promise<string | undefined> {
     const names = Array.from({ length: count }, (_, index) => turnName(index));
     const leases = await Promise.all(names.map((name) => this.#api.find(leasePath(reportsNamespace, name))));
     // One that was interrupted goes on with the turn that it had.
@@ -72,7 +73,7 @@ export class RolloutSemaphore {
     return undefined;
   }
 
-  async giveBack(name: string): Promise<void> {
+  async release(name: string): Promise<void> {
     const lease = await this.#api.find(leasePath(reportsNamespace, name));
     if (lease && leaseSpec(lease).holderIdentity === this.#node) await this.#write(name, '', lease);
   }

@@ -20,7 +20,7 @@ export class EndpointRotation {
     this.#backoff = backoff;
   }
 
-  /** EndpointRotation that have failed in a row. */
+  /** Rounds that have failed in a row. */
   get failedRounds(): number {
     return this.#failed;
   }

@@ -22,7 +22,7 @@ export interface PassthroughListenerDeps {
   readonly fd?: number | undefined;
   /** First flights that are not TLS may be sent to a second endpoint too. */
   readonly replayNonTls?: boolean;
-  /** Whose clients are taken, and how many; absent: everybody's. */
+  /** Which clients are accepted, and how many; absent: all. */
   readonly policy?: AcceptPolicy;
   /** Each connection to an endpoint begins with a PROXY protocol header. */
   readonly sendProxy?: boolean;
@@ -53,7 +53,7 @@ export async function startPassthroughListener({
   sendProxy = false,
   policy,
 }: PassthroughListenerDeps): Promise<PassthroughListener | undefined> {
-  const settings = { picker, replayNonTls, sendProxy, ...(policy && { policy }) };
+  const options = { picker, replayNonTls, sendProxy, ...(policy && { policy }) };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   const address = await bind(server, listen, { optional, reusePort, fd });
   if (address === undefined) {
@@ -65,7 +65,7 @@ export async function startPassthroughListener({
   let accepted = 0;
   takeConnections(server, (connection) => {
     accepted += 1;
-    table.accept(connection, settings);
+    table.accept(connection, options);
   });
 
   return {
@@ -80,12 +80,12 @@ export async function startPassthroughListener({
   };
 }
 
-/** After this many turns it closes all the same. */
+/** After this many turns of the event loop it closes anyway. */
 const maxTurns = 2_000;
 
 /**
- * Resolves right behind a poll phase that had no client for us. CloseDecision a socket resets whoever waits in its
- * queue, though another process listens on the same port, and so the close must come when the queue is empty. What
+ * Resolves right behind a poll phase that had no client for us. Closing a socket resets every client that waits
+ * in its queue, though another process listens on the same port, and so the close must come when the queue is empty. What
  * is left is the time of a few system calls; net.ipv4.tcp_migrate_req=1 closes that gap too (docs/adopt.md).
  */
 async function quietTurn(acceptedSoFar: () => number): Promise<void> {

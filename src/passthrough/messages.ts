@@ -1,5 +1,4 @@
-// What the data path says in the log. Whatever clients can cause at will is said now and then only, with how often
-// it was left out.
+// What the data path logs. What clients can cause at will is logged now and then only, with the number of lines left out.
 import type { Logger } from 'pino';
 import type { Clock } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';
@@ -21,7 +20,7 @@ export class DataPathMessages {
     this.#limits = { accept: limit(), many: limit(), refused: limit(), header: limit(), loop: limit() };
   }
 
-  /** Somebody reads what is said of each tunnel. */
+  /** Each tunnel is logged when it closes. */
   get isDebug(): boolean {
     return this.#log.isLevelEnabled?.('debug') ?? false;
   }
@@ -56,7 +55,7 @@ export class DataPathMessages {
     });
   }
 
-  /** Nothing of this is put together unless somebody reads it. */
+  /** Costs nothing unless the level is debug. */
   closed({ shownClient, record, bytesUp, bytesDown, startedMs, closedBy }: Tunnel): void {
     if (shownClient === undefined || !this.isDebug) return;
     this.#log.debug(

@@ -1,5 +1,6 @@
-// Every client of a pool, by endpoint: what health, metrics and status read, and the only way to close
-// tunnels from outside. Owns what all connectors share (buffers, replay budget, half-open dials).
+// The tunnels of a pool, by endpoint: what health, metrics and status read, and the only way to close tunnels from
+// outside. Clients enter the data path here (`accept`). Owns what all connectors share (buffers, replay budget, half-open
+// dials).
 import { Socket } from 'node:net';
 import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
@@ -7,7 +8,7 @@ import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { type CloseReason, type DataPathCounters, zeroCounters } from './tunnel/counters.ts';
 import { EndpointRecord } from './tunnel/endpoint-record.ts';
 import { type Connection, nobody } from './socket/connection.ts';
-import { ConnectionFactories } from './socket/connection-factory.ts';
+import { ConnectionFactory } from './socket/connection-factory.ts';
 import type { ClientHandle, NodeHandles } from './socket/node-handles.ts';
 import { DeadlineQueue } from './connect/deadline-queue.ts';
 import { TunnelDrainer } from './tunnel/tunnel-drainer.ts';
@@ -47,7 +48,7 @@ export class TunnelTable implements TrafficReader {
   readonly ownAddresses: OwnAddresses;
   readonly #clock: Clock;
   readonly #messages: DataPathMessages;
-  readonly #connections: ConnectionFactories;
+  readonly #connections: ConnectionFactory;
   readonly #watchdog: ResponseWatchdog;
   readonly #home: TunnelHome;
   readonly #context: DialContext;
@@ -66,7 +67,7 @@ export class TunnelTable implements TrafficReader {
     this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
     this.#load = load ?? { tunnels: 0 };
     const buffers = new ReadBuffers();
-    this.#connections = new ConnectionFactories(buffers);
+    this.#connections = new ConnectionFactory(buffers);
     this.#watchdog = new ResponseWatchdog(clock, outcomes, () => this.options.silenceReportMs);
     this.#ages = new TunnelAges(clock, this.options, this.#tunnels);
     this.#drainer = new TunnelDrainer(clock, random, () => this.options.quietMs);
@@ -168,7 +169,7 @@ export class TunnelTable implements TrafficReader {
     this.#connections.useHandles(handles);
   }
 
-  /** Takes over new options; dials and timers that run keep their old values until they end. */
+  /** Applies new options; dials and timers that run keep their old values until they end. */
   configure(options: Partial<PassthroughOptions>): void {
     Object.assign(this.options, options);
   }
@@ -266,7 +267,7 @@ export class TunnelTable implements TrafficReader {
 
   // --- for the listeners ----------------------------------------------------------------------------------
 
-  /** Takes over a client, as a raw handle or as a paused half-open socket; resets it when there are too many. */
+  /** Takes a client, as a raw handle or as a paused half-open socket; resets it when there are too many. */
   accept(connection: ClientHandle | Socket, options: ConnectorOptions): void {
     const isSocket = connection instanceof Socket;
     const client = isSocket
@@ -278,8 +279,8 @@ export class TunnelTable implements TrafficReader {
       return;
     }
     const isFull = this.#load.tunnels >= this.options.maxTunnels;
-    const admission = isFull ? 'full' : (policy?.accept(() => client.remoteAddress) ?? 'taken');
-    if (admission !== 'taken' && admission !== 'expects-proxy-header') {
+    const admission = isFull ? 'full' : (policy?.accept(() => client.remoteAddress) ?? 'accepted');
+    if (admission !== 'accepted' && admission !== 'expects-proxy-header') {
       this.#refuse(client, admission, isFull ? this.options.maxTunnels : policy?.maxTunnels);
       return;
     }
@@ -293,11 +294,11 @@ export class TunnelTable implements TrafficReader {
       policy.tunnels += 1;
     }
     this.#ages.add(tunnel);
-    if (admission === 'expects-proxy-header') this.#readHeader(tunnel, options);
-    else this.#open(tunnel, options);
+    if (admission === 'expects-proxy-header') this.#readProxyHeader(tunnel, options);
+    else this.#connect(tunnel, options);
   }
 
-  #open(tunnel: Tunnel, options: ConnectorOptions): UpstreamConnector {
+  #connect(tunnel: Tunnel, options: ConnectorOptions): UpstreamConnector {
     const connector = new UpstreamConnector(this.#context, options, tunnel);
     tunnel.connector = connector;
     tunnel.client.owner = connector;
@@ -305,19 +306,19 @@ export class TunnelTable implements TrafficReader {
     return connector;
   }
 
-  /** The client says first whose connection it is; then it is dialled through like any other. */
-  #readHeader(tunnel: Tunnel, options: ConnectorOptions): void {
-    const proxyHeaderReader = new ProxyHeaderReader(this.#clock, {
+  /** The client begins with a PROXY header; then it is connected like any other. */
+  #readProxyHeader(tunnel: Tunnel, options: ConnectorOptions): void {
+    const reader = new ProxyHeaderReader(this.#clock, {
       proxyHeaderRead: (connection, rest) => {
         tunnel.announced = connection;
         if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
-        // Who speaks for itself (a health check) has been let in as a sender.
+        // A sender that speaks for itself (a health check) has been accepted as a sender.
         if (connection && options.policy?.isAllowed(connection.source.host) === false) {
           this.#messages.notAllowed(connection.source.host);
           tunnel.reset('not-allowed');
           return true;
         }
-        const connector = this.#open(tunnel, options);
+        const connector = this.#connect(tunnel, options);
         return rest.length === 0 || connector.connectionRead(tunnel.client, rest, rest.length);
       },
       proxyHeaderFailed: (why) => {
@@ -326,8 +327,8 @@ export class TunnelTable implements TrafficReader {
       },
       proxyHeaderLost: () => tunnel.reset('client'),
     });
-    tunnel.connector = proxyHeaderReader;
-    tunnel.client.owner = proxyHeaderReader;
+    tunnel.connector = reader;
+    tunnel.client.owner = reader;
   }
 
   /** The kernel or Node could not give a listener its next client, most likely for want of descriptors. */

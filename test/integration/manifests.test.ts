@@ -85,7 +85,7 @@ describe('alerts', () => {
     expect(used.length).toBeGreaterThan(0);
     expect(used.filter((name) => !names.has(name))).toEqual([]);
     const words = expr.replace(/\bfairlead_\w+|"[^"]*"/g, '').match(/[a-z_]+/g) ?? [];
-    const labels = [...names.values(), 'group'].flat();
+    const labels = [...names.values(), 'pool'].flat();
     const language = ['and', 'or', 'unless', 'sum', 'without', 'min', 'count', 'by', 'time', 'ignoring'];
     expect(words.filter((word) => !language.includes(word) && !labels.includes(word))).toEqual([]);
   });

@@ -134,14 +134,14 @@ export async function startDataPath(
     options = {},
     replayNonTls = false,
     random = Math.random,
-    gate,
+    policy,
     sendProxy = false,
     isDebug = false,
   }: {
     options?: Partial<PassthroughOptions>;
     replayNonTls?: boolean;
     random?: () => number;
-    gate?: AcceptPolicy;
+    policy?: AcceptPolicy;
     sendProxy?: boolean;
     isDebug?: boolean;
   } = {},
@@ -162,7 +162,7 @@ export async function startDataPath(
     log,
     replayNonTls,
     sendProxy,
-    ...(gate && { gate }),
+    ...(policy && { policy }),
   });
   if (listener === undefined) throw new Error('the listener was left out');
   const path: DataPath = {

@@ -1,12 +1,8 @@
 // Endpoints and a client without sockets, on a fake clock: what each endpoint does until its first byte is
 // scripted, and what everybody has received is kept.
 import type { Endpoint } from '../../src/model/endpoint.ts';
-import {
-  type Connection,
-  type ConnectionFactory,
-  type ConnectionOwner,
-  nobody,
-} from '../../src/passthrough/socket/connection.ts';
+import { type Connection, type ConnectionOwner, nobody } from '../../src/passthrough/socket/connection.ts';
+import type { ConnectionFactory } from '../../src/passthrough/socket/connection-factory.ts';
 import type { FakeClock } from './fake-clock.ts';
 
 /** What an endpoint does with one connection. Times count from the dial, or from the connect. */
@@ -110,7 +106,7 @@ export function answerPieces(id: string): string[] {
   return [`<${id}`, '|', `${id}>`];
 }
 
-export class FakeConnectionFactory implements ConnectionFactory {
+export class FakeConnectionFactory implements Pick<ConnectionFactory, 'connect'> {
   readonly dials: FakeDial[] = [];
   readonly #clock: FakeClock;
   readonly #scriptOf: (endpoint: Endpoint) => EndpointScript;

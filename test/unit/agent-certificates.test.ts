@@ -1,4 +1,4 @@
-import { GroupCertificates } from '../../src/agent/certificates.ts';
+import { PoolCertificates } from '../../src/agent/certificates.ts';
 import type { ServingCertificate } from '../../src/health/certificate.ts';
 import type { ProofRequest } from '../../src/health/proof.ts';
 import { SeenCertificates } from '../../src/health/seen-certificates.ts';
@@ -26,7 +26,7 @@ function world(certain: readonly string[] = []) {
     warn: (...said: unknown[]) => void logged.push(String(said.at(-1))),
   };
   let own: { ca?: string; cert?: string } = {};
-  const certificates = new GroupCertificates({
+  const certificates = new PoolCertificates({
     clock,
     log: log as never,
     certainNames: () => certain,

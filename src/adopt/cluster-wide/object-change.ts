@@ -1,4 +1,4 @@
-// One change of one object of the cluster: what it is, what kubectl would have to be told, and doing it. A change is
+// One change of one object of the cluster: what it is, what kubectl would have to be told, and making it. A change is
 // held to the version of the object that it was planned for, and keeps in an annotation what was there before.
 import { createHash } from 'node:crypto';
 import { FairleadError } from '../../model/errors.ts';

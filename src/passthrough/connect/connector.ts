@@ -1,4 +1,4 @@
-// From a client's first moment to a settled endpoint: dials race, and the client's first flight is kept and sent
+// Connects one client with an endpoint, from the first dial until that endpoint is settled: dials race, and the client's first flight is kept and sent
 // to a further candidate when an endpoint stays silent or closes before its first byte. Nothing has been answered
 // until then, so the client sees one endpoint or a reset, never a mixture. No timer here judges an endpoint while
 // our own loop stood still (judgeAfter). Over 400 lines because it is one state machine: its parts would share all state.
@@ -21,7 +21,7 @@ export interface ConnectorOptions {
   readonly picker: Picker;
   /** Bytes that are not TLS count as a first flight too. */
   readonly replayNonTls: boolean;
-  /** Whose clients are taken, and how many; absent: everybody's. */
+  /** Which clients are accepted, and how many; absent: all. */
   readonly policy?: AcceptPolicy;
   /** Each connection to an endpoint begins with a PROXY protocol header. */
   readonly sendProxy?: boolean;
@@ -373,7 +373,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     return this.#tunnel.connectionRead(attempt.connection, buffer, byteCount);
   }
 
-  /** This attempt it is: everything else is closed and the tunnel takes over. */
+  /** The attempt has won: every other one is closed, and its connection goes to the tunnel. */
   #settle(attempt: DialAttempt): void {
     this.#finish();
     if (this.#attempts.length > 1) {

@@ -1,8 +1,9 @@
-// What connectors and their dials need of the pool that they work for. The tunnel table owns it.
+// What connectors and their dials share within a pool. The tunnel table makes it and owns it.
 import type { Clock, Random } from '../../model/clock.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { OutcomeReporter } from '../../model/outcome.ts';
-import type { Connection, ConnectionFactory } from '../socket/connection.ts';
+import type { Connection } from '../socket/connection.ts';
+import type { ConnectionFactory } from '../socket/connection-factory.ts';
 import type { DataPathCounters } from '../tunnel/counters.ts';
 import type { PassthroughOptions } from '../tunnel/options.ts';
 import type { Tunnel, TunnelRecord } from '../tunnel/tunnel.ts';
@@ -10,8 +11,8 @@ import type { DeadlineQueue } from './deadline-queue.ts';
 import type { ReplayBudget } from './replay-budget.ts';
 
 export interface DialContext {
-  readonly connections: ConnectionFactory;
-  /** Deadlines of dials in a race, and of first flights. */
+  readonly connections: Pick<ConnectionFactory, 'connect'>;
+  /** Deadlines of dials in a race, and of first flights without an answer. */
   readonly raceDelays: DeadlineQueue;
   readonly flightDelays: DeadlineQueue;
   halfOpenDials: number;

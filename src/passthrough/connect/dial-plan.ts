@@ -1,4 +1,4 @@
-// The endpoints that one client can still be tried on, in order.
+// The endpoints that one client can still be tried on, in order: the candidates of its pick, then dials that only lost a race.
 import type { Endpoint, EndpointId } from '../../model/endpoint.ts';
 import type { EndpointPick } from '../../model/snapshot.ts';
 

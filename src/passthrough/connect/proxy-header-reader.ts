@@ -74,7 +74,7 @@ export class ProxyHeaderReader implements ConnectionOwner, TunnelConnector {
   connectionOpened(): void {}
   connectionDrained(): void {}
 
-  // As the first part of a tunnel's connector:
+  // As the first step of connecting a tunnel:
 
   abort(): void {
     this.#end();

@@ -3,12 +3,13 @@
 import type { Socket } from 'node:net';
 import type { Endpoint } from '../../model/endpoint.ts';
 import { TcpHandleConnection, type TcpHandleContext } from './tcp-handle-connection.ts';
-import type { Connection, ConnectionFactory, ConnectionOwner } from './connection.ts';
+import type { Connection, ConnectionOwner } from './connection.ts';
 import type { ClientHandle, NodeHandles } from './node-handles.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 import { NetSocketConnections } from './net-socket-connection.ts';
 
-export class ConnectionFactories implements ConnectionFactory {
+export class ConnectionFactory {
+  /** Connections whose descriptor is not closed yet. */
   openConnections = 0;
   readonly #buffers: ReadBuffers;
   readonly #sockets: NetSocketConnections;
@@ -17,21 +18,22 @@ export class ConnectionFactories implements ConnectionFactory {
 
   constructor(buffers: ReadBuffers) {
     this.#buffers = buffers;
-    this.#sockets = new NetSocketConnections(buffers, this);
+    this.#sockets = new NetSocketConnections(buffers, () => this.#forget());
   }
 
   /** From now on new connections are made on bare handles. */
   useHandles(node: NodeHandles): void {
-    this.#handles = { node, buffers: this.#buffers, forget: () => this.forget() };
+    this.#handles = { node, buffers: this.#buffers, forget: () => this.#forget() };
   }
 
+  /** Starts connecting. The owner hears `connectionOpened`, or `connectionFailed` and `connectionClosed`. */
   connect(endpoint: Endpoint, owner: ConnectionOwner): Connection {
     this.openConnections += 1;
     if (this.#handles) return TcpHandleConnection.connect(this.#handles, endpoint, owner);
     return this.#sockets.connect(endpoint, owner);
   }
 
-  /** Takes over an accepted connection, given as the handle that net.Server gets. */
+  /** Takes an accepted connection, given as the handle that net.Server gets. */
   accept(handle: ClientHandle, owner: ConnectionOwner): Connection {
     this.openConnections += 1;
     // An inherited listener may be of another family than TCP.
@@ -47,7 +49,7 @@ export class ConnectionFactories implements ConnectionFactory {
     return this.#sockets.adopt(socket, owner);
   }
 
-  forget(): void {
+  #forget(): void {
     this.openConnections -= 1;
     if (this.openConnections === 0) for (const resolve of this.#onAllClosed.splice(0)) resolve();
   }

@@ -1,7 +1,7 @@
 // One TCP connection of a tunnel, to the client or to an endpoint, as the data path sees it. It reads into buffers
 // that we manage (see read-buffers.ts) and calls its owner directly; the owner may change during its life. There are
-// two kinds: handle-connection.ts on Node's bare TCP handles, and socket-connection.ts on net.Socket (connection-makers.ts chooses).
-import type { Endpoint } from '../../model/endpoint.ts';
+// two kinds: tcp-handle-connection.ts on Node's bare TCP handles, and net-socket-connection.ts on net.Socket
+// (connection-factory.ts chooses).
 
 /** Who decides what happens with a connection. None of these is called after `connectionClosed`. */
 export interface ConnectionOwner {
@@ -47,20 +47,7 @@ export interface Connection {
   resetAndDestroy(): unknown;
 }
 
-export interface ConnectionFactory {
-  /** Sockets that are not closed yet. */
-  readonly openConnections: number;
-  /** Starts connecting. The owner hears `connectionOpened`, or `connectionFailed` and `connectionClosed`. */
-  connect(endpoint: Endpoint, owner: ConnectionOwner): Connection;
-}
-
-/** What one connection needs of its maker. */
-export interface ConnectionContext {
-  /** The connection's descriptor is closed. */
-  forget(): void;
-}
-
-/** Owns connections that nobody waits for any more. */
+/** Owns connections that are of no interest any more. */
 export const nobody: ConnectionOwner = {
   connectionOpened() {},
   connectionRead: () => true,

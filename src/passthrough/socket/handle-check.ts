@@ -121,7 +121,7 @@ function must(isSo: boolean, what: string): void {
 }
 
 class SelfTest {
-  readonly #home: TcpHandleContext;
+  readonly #context: TcpHandleContext;
   /** What is left open when the check ends early. */
   readonly #undo: (() => void)[];
   readonly #server = createServer();
@@ -134,7 +134,7 @@ class SelfTest {
     this.#undo = undo;
     undo.push(() => this.#server.close());
     for (let index = 0; index < blockBytes; index += 1) this.#block[index] = index % 251;
-    this.#home = { node, buffers: new ReadBuffers(), forget: () => (this.#open -= 1) };
+    this.#context = { node, buffers: new ReadBuffers(), forget: () => (this.#open -= 1) };
   }
 
   async run(): Promise<void> {
@@ -162,7 +162,11 @@ class SelfTest {
 
   #connect(owner: ConnectionOwner): Connection {
     this.#open += 1;
-    const connection = TcpHandleConnection.connect(this.#home, makeEndpoint('127.0.0.1', this.#port), owner);
+    const connection = TcpHandleConnection.connect(
+      this.#context,
+      makeEndpoint('127.0.0.1', this.#port),
+      owner,
+    );
     this.#undo.push(() => connection.destroy());
     return connection;
   }
@@ -178,7 +182,7 @@ class SelfTest {
     const accepted = new Promise<Connection>((resolve) => {
       this.#onClient = (handle) => {
         this.#open += 1;
-        const connection = TcpHandleConnection.accept(this.#home, handle, farOwner);
+        const connection = TcpHandleConnection.accept(this.#context, handle, farOwner);
         this.#undo.push(() => connection.destroy());
         resolve(connection);
       };

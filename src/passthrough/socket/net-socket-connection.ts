@@ -1,8 +1,8 @@
-// Connections on net.Socket: what every Node has. Listeners are functions shared by all connections, so that a connection costs no
-// closures. handle-connection.ts does the same on less, where Node's internals are the ones that it knows.
+// Connections on net.Socket: what every Node has. Listeners are functions shared by all connections, so that a connection
+// costs no closures. tcp-handle-connection.ts does the same for less, where Node's internals pass handle-check.ts.
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Endpoint } from '../../model/endpoint.ts';
-import { type Connection, type ConnectionContext, type ConnectionOwner, nobody } from './connection.ts';
+import { type Connection, type ConnectionOwner, nobody } from './connection.ts';
 import type { ClientHandle } from './node-handles.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 
@@ -11,13 +11,13 @@ const nothing = Buffer.alloc(0);
 class NetSocketConnection extends Socket implements Connection {
   owner: ConnectionOwner;
   ownBuffer: Buffer | undefined = undefined;
-  readonly #home: ConnectionContext;
+  readonly #forget: () => void;
   #drained: ((error?: Error | null) => void) | undefined;
 
-  constructor(options: SocketConstructorOpts, home: ConnectionContext, owner: ConnectionOwner) {
+  constructor(options: SocketConstructorOpts, forget: () => void, owner: ConnectionOwner) {
     super(options);
     this.owner = owner;
-    this.#home = home;
+    this.#forget = forget;
   }
 
   /**
@@ -64,7 +64,7 @@ class NetSocketConnection extends Socket implements Connection {
   #closed(): void {
     const { owner } = this;
     this.owner = nobody;
-    this.#home.forget();
+    this.#forget();
     owner.connectionClosed(this);
   }
 }
@@ -88,13 +88,13 @@ function onBytes(this: unknown, byteCount: number, buffer: Uint8Array): boolean 
 const highWaterMark = 16 * 1024 * 1024;
 
 export class NetSocketConnections {
-  readonly #home: ConnectionContext;
+  readonly #forget: () => void;
   readonly #buffers: ReadBuffers;
   readonly #acceptOptions: Omit<SocketConstructorOpts, 'handle'> & { handle?: ClientHandle };
   readonly #connectOptions: SocketConstructorOpts;
 
-  constructor(buffers: ReadBuffers, home: ConnectionContext) {
-    this.#home = home;
+  constructor(buffers: ReadBuffers, forget: () => void) {
+    this.#forget = forget;
     this.#buffers = buffers;
     const streamOptions = { writableHighWaterMark: highWaterMark };
     const halfOpen = { allowHalfOpen: true, onread: { buffer: buffers.next, callback: onBytes } };
@@ -104,13 +104,13 @@ export class NetSocketConnections {
   }
 
   connect(endpoint: Endpoint, owner: ConnectionOwner): Connection {
-    const connection = new NetSocketConnection(this.#connectOptions, this.#home, owner);
+    const connection = new NetSocketConnection(this.#connectOptions, this.#forget, owner);
     this.#buffers.prepareNewSocket();
     connection.connect({ host: endpoint.host, port: endpoint.port, autoSelectFamily: false });
     return connection;
   }
 
-  /** Takes over an accepted connection, given as the handle that net.Server gets. */
+  /** Takes an accepted connection, given as the handle that net.Server gets. */
   accept(handle: ClientHandle, owner: ConnectionOwner): Connection {
     this.#buffers.prepareNewSocket();
     // `handle` is what net.Server itself passes; @types/node declares only its other use.
@@ -118,7 +118,7 @@ export class NetSocketConnections {
     this.#acceptOptions.handle = handle;
     const connection = new NetSocketConnection(
       this.#acceptOptions as SocketConstructorOpts,
-      this.#home,
+      this.#forget,
       owner,
     );
     connection.setNoDelay(true);
@@ -147,7 +147,7 @@ export class NetSocketConnections {
     socket.on('close', () => {
       const { owner: last } = connection;
       connection.owner = nobody;
-      this.#home.forget();
+      this.#forget();
       last.connectionClosed(connection);
     });
     socket.resume();

@@ -4,7 +4,7 @@
 // writes that wait is done here as well; every suite of the data path runs over both kinds.
 import { getSystemErrorName } from 'node:util';
 import type { Endpoint } from '../../model/endpoint.ts';
-import { type Connection, type ConnectionContext, type ConnectionOwner, nobody } from './connection.ts';
+import { type Connection, type ConnectionOwner, nobody } from './connection.ts';
 import {
   type ClientHandle,
   endOfStream,
@@ -17,9 +17,12 @@ import {
 } from './node-handles.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 
-export interface TcpHandleContext extends ConnectionContext {
+/** What the connections of one factory share. */
+export interface TcpHandleContext {
   readonly node: NodeHandles;
   readonly buffers: ReadBuffers;
+  /** A connection's descriptor is closed. */
+  forget(): void;
 }
 
 /** The kernel has closed the connection meanwhile: nothing is left to end. */
@@ -33,7 +36,7 @@ export class TcpHandleConnection implements Connection {
   /** Bytes that libuv holds because the kernel has not taken them. */
   writableLength = 0;
   destroyed = false;
-  readonly #home: TcpHandleContext;
+  readonly #context: TcpHandleContext;
   readonly #handle: TcpHandle;
   /** Where the handle reads into; held here, because libuv only has the address. */
   #target: Buffer;
@@ -48,24 +51,24 @@ export class TcpHandleConnection implements Connection {
   #local: SocketName | undefined = undefined;
   #remote: SocketName | undefined = undefined;
 
-  private constructor(home: TcpHandleContext, handle: TcpHandle, owner: ConnectionOwner) {
+  private constructor(context: TcpHandleContext, handle: TcpHandle, owner: ConnectionOwner) {
     this.owner = owner;
-    this.#home = home;
+    this.#context = context;
     this.#handle = handle;
-    this.#target = home.buffers.shared;
+    this.#target = context.buffers.shared;
     handle.connection = this;
     handle.onread = onRead;
     handle.useUserBuffer(this.#target);
   }
 
   static connect(
-    home: TcpHandleContext,
+    context: TcpHandleContext,
     { host, port }: Endpoint,
     owner: ConnectionOwner,
   ): TcpHandleConnection {
-    const { TcpHandle, ConnectRequest } = home.node;
+    const { TcpHandle, ConnectRequest } = context.node;
     const handle = new TcpHandle(socketType);
-    const connection = new TcpHandleConnection(home, handle, owner);
+    const connection = new TcpHandleConnection(context, handle, owner);
     const request = new ConnectRequest();
     request.connection = connection;
     request.oncomplete = onConnected;
@@ -76,8 +79,12 @@ export class TcpHandleConnection implements Connection {
     return connection;
   }
 
-  static accept(home: TcpHandleContext, client: ClientHandle, owner: ConnectionOwner): TcpHandleConnection {
-    const connection = new TcpHandleConnection(home, client as TcpHandle, owner);
+  static accept(
+    context: TcpHandleContext,
+    client: ClientHandle,
+    owner: ConnectionOwner,
+  ): TcpHandleConnection {
+    const connection = new TcpHandleConnection(context, client as TcpHandle, owner);
     connection.#handle.setNoDelay(true);
     connection.resume();
     return connection;
@@ -137,7 +144,7 @@ export class TcpHandleConnection implements Connection {
   end(): void {
     if (this.destroyed || this.#isEnding) return;
     this.#isEnding = true;
-    const request = new this.#home.node.ShutdownRequest();
+    const request = new this.#context.node.ShutdownRequest();
     request.connection = this;
     request.oncomplete = onShutDown;
     const status = this.#handle.shutdown(request);
@@ -186,7 +193,7 @@ export class TcpHandleConnection implements Connection {
 
   /** Returns where the handle reads next, or undefined for the same buffer. */
   read(): Buffer | undefined {
-    const { node, buffers } = this.#home;
+    const { node, buffers } = this.#context;
     const result = node.readOutcome.takeResult();
     if (this.destroyed || result === 0) return undefined;
     if (result > 0) return this.#bytesCame(result, buffers);
@@ -238,7 +245,7 @@ export class TcpHandleConnection implements Connection {
   closed(): void {
     const { owner } = this;
     this.owner = nobody;
-    this.#home.forget();
+    this.#context.forget();
     owner.connectionClosed(this);
   }
 

@@ -1,21 +1,21 @@
-// What a listener says of its clients before anything else happens to them: whose connections it takes, how many at
-// a time, and who has to say in a PROXY protocol header whose connection it is.
+// Whether a listener accepts a client, before anything else happens to it: by network, by how many there are, and which
+// senders must begin with a PROXY protocol header that names the client.
 import { networkCheck } from '../../model/network.ts';
 
 export interface AcceptPolicyOptions {
-  /** Most clients of the listener at a time. */
+  /** Maximum concurrent clients of the listener. */
   readonly maxTunnels?: number;
-  /** Networks of clients that are taken; undefined: all. */
+  /** Networks of clients that are accepted; undefined: all. */
   readonly allowFrom?: readonly string[];
-  /** Networks of senders of PROXY headers. Their own address is not judged by `allowFrom`; the one they name is. */
+  /** Networks of senders of PROXY headers. `allowFrom` is applied to the address that the header names, not to theirs. */
   readonly acceptProxyFrom?: readonly string[];
 }
 
 /** `expects-proxy-header`: the client has to begin with a PROXY header; `gone`: it has no address any more. */
-export type Admission = 'taken' | 'expects-proxy-header' | 'not-allowed' | 'full' | 'gone';
+export type Admission = 'accepted' | 'expects-proxy-header' | 'not-allowed' | 'full' | 'gone';
 
 export class AcceptPolicy {
-  /** Clients that are there now. */
+  /** Clients of the listener at the moment. */
   tunnels = 0;
   readonly maxTunnels: number;
   readonly #isAllowed: ((address: string) => boolean) | undefined;
@@ -30,12 +30,12 @@ export class AcceptPolicy {
   /** `address` is asked for only where it matters: it costs a system call. */
   accept(address: () => string | undefined): Admission {
     if (this.tunnels >= this.maxTunnels) return 'full';
-    if (!this.#isAllowed && !this.#sendsHeader) return 'taken';
+    if (!this.#isAllowed && !this.#sendsHeader) return 'accepted';
     const text = address();
-    // A health check that ends with a RST may be over before we look: it is nobody's client.
+    // A health check that ends with a RST may be over before we look: no client is left.
     if (text === undefined) return 'gone';
     if (this.#sendsHeader?.(text)) return 'expects-proxy-header';
-    return this.isAllowed(text) ? 'taken' : 'not-allowed';
+    return this.isAllowed(text) ? 'accepted' : 'not-allowed';
   }
 
   isAllowed(address: string): boolean {

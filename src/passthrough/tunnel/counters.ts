@@ -8,7 +8,7 @@ export type CloseReason =
   | 'endpoint'
   /** No candidate accepted TCP within the deadline. */
   | 'all-down'
-  /** DialPlan accepted, but none answered the first flight. */
+  /** Candidates accepted TCP, but none answered the first flight. */
   | 'no-answer'
   /** More clients than `maxTunnels`, of all listeners or of one. */
   | 'limit'

@@ -1,4 +1,5 @@
-// What can be set about the data path, with its defaults and where each number comes from.
+// What can be set about the data path. The agent gives every value (agent/options.ts); the defaults are for tests and benches
+// that start a data path by itself.
 
 export interface PassthroughOptions {
   /** The next candidate is dialled beside one that has not connected for this long (RFC 8305 says 250 ms). */

@@ -1,5 +1,5 @@
-// Notices endpoints that fall silent after a client's bytes, for all tunnels with one coarse timer that stands
-// still when nobody waits. A list in order of waiting time makes a look cost only what is due.
+// Notices endpoints that send nothing after a client's bytes, for all tunnels with one coarse timer that stands
+// still when no tunnel waits. A list in order of waiting time makes a look cost only what is due.
 import { type Clock, judgeAfter, type Timer } from '../../model/clock.ts';
 import type { OutcomeReporter } from '../../model/outcome.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
@@ -46,7 +46,7 @@ export class ResponseWatchdog {
     if (this.#last) this.#last.nextWaiter = waiter;
     else this.#first = waiter;
     this.#last = waiter;
-    if (this.#timer === undefined) this.#evaluate();
+    if (this.#timer === undefined) this.#arm();
   }
 
   /** The endpoint has answered, or the tunnel is gone. */
@@ -68,18 +68,18 @@ export class ResponseWatchdog {
     this.#timer = undefined;
   }
 
-  #evaluate(): void {
+  #arm(): void {
     if (this.#isStopped) return;
     this.#timer = judgeAfter(this.#clock, lookEveryMs, {
       onExpired: () => {
         this.#timer = undefined;
         this.#report();
-        if (this.#first) this.#evaluate();
+        if (this.#first) this.#arm();
       },
       onVoid: () => {
         this.#timer = undefined;
         this.#countFromMs = this.#clock.nowMs();
-        if (this.#first) this.#evaluate();
+        if (this.#first) this.#arm();
       },
     });
   }

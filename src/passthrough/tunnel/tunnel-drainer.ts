@@ -1,4 +1,4 @@
-// CloseDecision the tunnels of an endpoint little by little. Each tunnel gets a part of the window of its own, at random,
+// Closes the tunnels of an endpoint little by little. Each tunnel gets a part of the window of its own, at random,
 // so that the clients of a fleet do not all come back at once; within its part it is closed at its first quiet
 // moment, at the part's end in any case.
 import type { Clock, Random, Timer } from '../../model/clock.ts';
@@ -77,7 +77,7 @@ export class TunnelDrainer {
     for (const tunnel of draining) {
       const isHere = tunnel.connector ? tunnel.connector.uses(record) : tunnel.record === record;
       if (!isHere) {
-        // It has moved on by itself while it opened.
+        // It has moved on by itself while it connected.
         draining.delete(tunnel);
         const isElsewhere = tunnel.record && this.#drains.get(tunnel.record)?.has(tunnel);
         if (!isElsewhere) tunnel.drainFromMs = tunnel.drainAtMs = Number.POSITIVE_INFINITY;

@@ -28,7 +28,7 @@ export interface TunnelHome {
   count(reason: CloseReason): void;
 }
 
-/** The part of a tunnel's life before its endpoint is certain. */
+/** Whatever owns a tunnel's client until its endpoint is settled: a reader of its PROXY header, then a connector. */
 export interface TunnelConnector {
   /** Ends the dials and attempts; the client is left to the caller. */
   abort(): void;
@@ -62,9 +62,9 @@ export class Tunnel implements ConnectionOwner, Waiter {
   clientTls: ClientTls | undefined = undefined;
   /** The listener's count that this client is a part of. */
   policy: AcceptPolicy | undefined = undefined;
-  /** What a PROXY header said of the client. */
+  /** The connection that a PROXY header names. */
   announced: ProxiedConnection | undefined = undefined;
-  /** The client's address, kept for the log where somebody reads it. */
+  /** The client's address, kept for the log at level debug. */
   shownClient: string | undefined = undefined;
   /** Why it was closed, when it was not by FINs. */
   closedBy: CloseReason | undefined = undefined;
@@ -93,7 +93,7 @@ export class Tunnel implements ConnectionOwner, Waiter {
     return nowMs - this.lastByteMs >= quietMs && this.unansweredSinceMs === Number.POSITIVE_INFINITY;
   }
 
-  /** Both ends of the client's connection: of the one to us, or of that which a PROXY header told of. */
+  /** Both ends of the client's connection: of the one to us, or of the one that a PROXY header names. */
   get proxied(): ProxiedConnection {
     if (this.announced) return this.announced;
     const { remoteAddress, remotePort, localAddress, localPort } = this.client;
@@ -125,7 +125,7 @@ export class Tunnel implements ConnectionOwner, Waiter {
     this.connector?.startKeepAlive();
   }
 
-  /** The client has sent bytes to the endpoint of `record`, during the connector or after it. */
+  /** The client has sent bytes to the endpoint of `record`, while it connects or afterwards. */
   noteUp(byteCount: number): void {
     const nowMs = this.#home.nowMs();
     this.bytesUp += byteCount;

@@ -77,14 +77,14 @@ test('reports are written, written again and removed', async () => {
 });
 
 test('turns are taken and given back, and a rollout is halted', async () => {
-  const turns = new RolloutSemaphore(installer, 'worker-1', nowMs);
-  expect(await turns.halted()).toBeUndefined();
-  const turn = await turns.take(1);
+  const semaphore = new RolloutSemaphore(installer, 'worker-1', nowMs);
+  expect(await semaphore.halted()).toBeUndefined();
+  const turn = await semaphore.acquire(1);
   expect(turn).toBeDefined();
-  await turns.giveBack(turn ?? '');
-  expect(await turns.take(1)).toBe(turn);
-  await turns.halt('worker-1: a reason');
-  expect(await turns.halted()).toBe('worker-1: a reason');
+  await semaphore.release(turn ?? '');
+  expect(await semaphore.acquire(1)).toBe(turn);
+  await semaphore.halt('worker-1: a reason');
+  expect(await semaphore.halted()).toBe('worker-1: a reason');
 });
 
 test.each([

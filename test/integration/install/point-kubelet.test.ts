@@ -131,7 +131,7 @@ async function makeNode(name: string, { isBroken = false } = {}): Promise<TestNo
         {
           files: new NodeFiles(root),
           api,
-          turns: new RolloutSemaphore(api, name, () => Date.now()),
+          semaphore: new RolloutSemaphore(api, name, () => Date.now()),
           restartKubelet: async () => kubelet.start(isBroken && isPointed()),
           tunnels: async () =>
             (await agent.status()).endpoints.reduce((sum, { totalTunnels }) => sum + totalTunnels, 0),
@@ -170,16 +170,16 @@ test('one node at a time: who comes meanwhile waits for its turn', async () => {
 });
 
 test('a turn that its holder has not given back is free after its time', async () => {
-  const turns = (node: string, nowMs: number) => new RolloutSemaphore(api, node, () => nowMs, 600);
+  const semaphore = (node: string, nowMs: number) => new RolloutSemaphore(api, node, () => nowMs, 600);
   const nowMs = Date.now();
-  const taken = await turns('gone', nowMs).take(1);
+  const taken = await semaphore('gone', nowMs).acquire(1);
   expect(taken).toBe('fairlead-turn-0');
-  expect(await turns('next', nowMs + 599_000).take(1)).toBeUndefined();
-  expect(await turns('next', nowMs).take(2)).toBe('fairlead-turn-1');
-  expect(await turns('gone', nowMs).take(1)).toBe('fairlead-turn-0');
-  expect(await turns('other', nowMs + 601_000).take(1)).toBe('fairlead-turn-0');
-  await turns('other', nowMs).giveBack('fairlead-turn-0');
-  await turns('next', nowMs).giveBack('fairlead-turn-1');
+  expect(await semaphore('next', nowMs + 599_000).acquire(1)).toBeUndefined();
+  expect(await semaphore('next', nowMs).acquire(2)).toBe('fairlead-turn-1');
+  expect(await semaphore('gone', nowMs).acquire(1)).toBe('fairlead-turn-0');
+  expect(await semaphore('other', nowMs + 601_000).acquire(1)).toBe('fairlead-turn-0');
+  await semaphore('other', nowMs).release('fairlead-turn-0');
+  await semaphore('next', nowMs).release('fairlead-turn-1');
 });
 
 test('a kubelet that does not come back is put back, and nobody else is pointed until the halt is removed', async () => {
@@ -208,9 +208,9 @@ test('a Lease that is renewed past the agent is no success', async () => {
 test('a node asks for its turn once in a while, and looks at certificates in its turn only', async () => {
   const node = await makeNode('node-9');
   let [nowMs, asked, chosen] = [0, 0, 0];
-  const turns = {
+  const semaphore = {
     halted: async () => undefined,
-    take: async () => {
+    acquire: async () => {
       asked += 1;
       return undefined;
     },
@@ -219,7 +219,7 @@ test('a node asks for its turn once in a while, and looks at certificates in its
     chosen += 1;
     return { ok: false, problem: 'not asked for' } as const;
   };
-  const more = { turns, chooseName, seen: {}, nowMs: () => nowMs, random: () => 0.5 };
+  const more = { semaphore, chooseName, seen: {}, nowMs: () => nowMs, random: () => 0.5 };
   for (nowMs = 0; nowMs < 90_000; nowMs += 10_000) expect(await node.point(more)).toBe('waits for its turn');
   expect([asked, chosen]).toEqual([2, 0]);
 });
@@ -244,7 +244,7 @@ test('one that is pointed asks the API and the listener nothing, until its file 
   let chosen = 0;
   const more = {
     seen: {},
-    turns: {} as RolloutSemaphore,
+    semaphore: {} as RolloutSemaphore,
     api: {} as KubeApi,
     chooseName: async () => {
       chosen += 1;

@@ -233,8 +233,8 @@ overBothKindsOfConnections(() => {
         handOn(socket, port, first.subarray(header.byteCount));
       });
     });
-    const gate = new AcceptPolicy({ acceptProxyFrom: ['127.0.0.0/8'] });
-    path = await startDataPath([behind.endpoint], { gate, sendProxy: true });
+    const policy = new AcceptPolicy({ acceptProxyFrom: ['127.0.0.0/8'] });
+    path = await startDataPath([behind.endpoint], { policy, sendProxy: true });
     const { port: listens } = path.listener.address;
     const announced = proxyHeader({
       source: { host: '192.0.2.7', port: 4 },

@@ -4,7 +4,7 @@ import { type Endpoint, makeEndpoint } from '../../../src/model/endpoint.ts';
 import { checkNodeHandles } from '../../../src/passthrough/socket/handle-check.ts';
 import { TcpHandleConnection } from '../../../src/passthrough/socket/tcp-handle-connection.ts';
 import { type Connection, type ConnectionOwner, nobody } from '../../../src/passthrough/socket/connection.ts';
-import { ConnectionFactories } from '../../../src/passthrough/socket/connection-factory.ts';
+import { ConnectionFactory } from '../../../src/passthrough/socket/connection-factory.ts';
 import { findNodeHandles, type TcpHandle } from '../../../src/passthrough/socket/node-handles.ts';
 import { ReadBuffers } from '../../../src/passthrough/socket/read-buffers.ts';
 import { collect, type ConnectionKind, connectionKinds, refusingEndpoint } from '../../support/data-path.ts';
@@ -45,11 +45,11 @@ class Listening implements ConnectionOwner {
   }
 }
 
-let makers: ConnectionFactories;
+let factory: ConnectionFactory;
 let servers: Server[];
 
-async function makersOf(kind: ConnectionKind): Promise<ConnectionFactories> {
-  const made = new ConnectionFactories(new ReadBuffers());
+async function factoryOf(kind: ConnectionKind): Promise<ConnectionFactory> {
+  const made = new ConnectionFactory(new ReadBuffers());
   if (kind === 'sockets') return made;
   const found = await checkNodeHandles();
   if (!found.ok) throw new Error(found.problem);
@@ -72,7 +72,7 @@ async function pair({ host = '127.0.0.1' } = {}): Promise<Pair> {
   await new Promise<void>((resolve) => server.listen({ host, port: 0 }, resolve));
   const owner = new Listening();
   const endpoint = makeEndpoint(host, (server.address() as AddressInfo).port);
-  const connection = makers.connect(endpoint, owner);
+  const connection = factory.connect(endpoint, owner);
   const peer = await accepted;
   peer.on('error', () => {});
   await owner.hears('connected');
@@ -93,15 +93,15 @@ beforeEach(() => {
 
 describe.each(connectionKinds)('a connection over %s', (kind) => {
   beforeEach(async () => {
-    makers = await makersOf(kind);
+    factory = await factoryOf(kind);
   });
   afterEach(async () => {
     for (const server of servers) server.close();
     await eventually(
-      `all connections are gone, left: ${makers.openConnections}`,
-      () => makers.openConnections === 0,
+      `all connections are gone, left: ${factory.openConnections}`,
+      () => factory.openConnections === 0,
     );
-    await makers.allClosed();
+    await factory.allClosed();
   });
 
   test('is of the kind that was asked for', async () => {
@@ -144,11 +144,11 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
     await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
     const { _handle: handle } = server as unknown as { _handle: { onconnection: unknown } };
     const accepted = new Promise<Connection>((resolve) => {
-      handle.onconnection = (_status: number, client: object) => resolve(makers.accept(client, nobody));
+      handle.onconnection = (_status: number, client: object) => resolve(factory.accept(client, nobody));
     });
     const owner = new Listening();
     const port = (server.address() as AddressInfo).port;
-    const connection = makers.connect(makeEndpoint('127.0.0.1', port), owner);
+    const connection = factory.connect(makeEndpoint('127.0.0.1', port), owner);
     await owner.hears('connected');
     const other = await accepted;
     prototype.setNoDelay = setNoDelay;
@@ -166,7 +166,7 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
 
   test('a refused dial fails and closes, in this order and once each', async () => {
     const owner = new Listening();
-    const connection = makers.connect(await refusingEndpoint(), owner);
+    const connection = factory.connect(await refusingEndpoint(), owner);
     await owner.hears('closed');
     expect(owner.heard).toEqual(['failed ECONNREFUSED', 'closed']);
     expect(connection.destroyed).toBe(true);
@@ -175,7 +175,7 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
   test('a dial that fails within the call says so after the call', async () => {
     const owner = new Listening();
     // The broadcast address: the kernel refuses the call itself.
-    makers.connect(makeEndpoint('255.255.255.255', 1), owner);
+    factory.connect(makeEndpoint('255.255.255.255', 1), owner);
     expect(owner.heard).toEqual([]);
     await owner.hears('closed');
     expect(owner.heard).toEqual([expect.stringMatching(/^failed E(NETUNREACH|ACCES)$/), 'closed']);
@@ -184,7 +184,7 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
   test('a dial that is given up is silent but for its end', async () => {
     const { connection: first, endpoint } = await pair();
     const owner = new Listening();
-    const connection = makers.connect(endpoint, owner);
+    const connection = factory.connect(endpoint, owner);
     connection.destroy();
     connection.destroy();
     await owner.hears('closed');
@@ -358,24 +358,24 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
     connection.owner = nobody;
     peer.write('x');
     peer.resetAndDestroy();
-    await eventually('gone', () => makers.openConnections === 0);
+    await eventually('gone', () => factory.openConnections === 0);
     expect(connection.destroyed).toBe(true);
     expect(owner.heard).toEqual(['connected']);
   });
 });
 
 test('connections made before and after the switch to handles live side by side', async () => {
-  makers = await makersOf('sockets');
+  factory = await factoryOf('sockets');
   const before = await pair();
   const found = await checkNodeHandles();
   if (!found.ok) throw new Error(found.problem);
-  makers.useHandles(found.value);
+  factory.useHandles(found.value);
   const after = await pair();
   expect([
     before.connection instanceof TcpHandleConnection,
     after.connection instanceof TcpHandleConnection,
   ]).toEqual([false, true]);
-  expect(makers.openConnections).toBe(2);
+  expect(factory.openConnections).toBe(2);
   before.peer.write('first');
   after.peer.write('second');
   await eventually('both read', () => before.owner.received === 'first' && after.owner.received === 'second');
@@ -383,6 +383,6 @@ test('connections made before and after the switch to handles live side by side'
     connection.destroy();
     peer.destroy();
   }
-  await makers.allClosed();
+  await factory.allClosed();
   for (const server of servers) server.close();
 });

@@ -33,12 +33,12 @@ overBothKindsOfConnections(() => {
 
   async function path(
     candidates: readonly ReturnType<typeof makeEndpoint>[],
-    gate?: AcceptPolicyOptions,
+    policy?: AcceptPolicyOptions,
     more = {},
   ) {
     const started = await startDataPath(candidates, {
       ...more,
-      ...(gate && { gate: new AcceptPolicy(gate) }),
+      ...(policy && { policy: new AcceptPolicy(policy) }),
     });
     stops.push(() => started.stop());
     return started;
@@ -162,8 +162,8 @@ overBothKindsOfConnections(() => {
 
     test('networks are asked for the client that the header names', async () => {
       const server = await endpoint(keep([]));
-      const gate = { ...loopback, allowFrom: ['192.0.2.0/24'] };
-      const { client, table } = await path([server.endpoint], gate);
+      const policy = { ...loopback, allowFrom: ['192.0.2.0/24'] };
+      const { client, table } = await path([server.endpoint], policy);
       const good = await client();
       good.write(Buffer.concat([proxyHeader(announced), Buffer.from('x')]));
       await eventually('the good one is answered', () => good.bytesRead > 0);

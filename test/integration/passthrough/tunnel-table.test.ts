@@ -1,4 +1,4 @@
-// CloseDecision from outside, limits, and stopping, on real sockets.
+// Closing from outside, limits, and stopping, on real sockets.
 import type { Socket } from 'node:net';
 import {
   collect,

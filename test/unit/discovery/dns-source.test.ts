@@ -102,7 +102,7 @@ describe('while no endpoint is usable', () => {
     const { clock, source, askedAtMs } = start({ a: async () => ['10.0.0.1'] });
     await clock.advance(10_000);
     const sinceMs = clock.nowMs();
-    source.hurry(true);
+    source.setUrgent(true);
     await clock.advance(120_000);
     const looks = askedAtMs.filter((at) => at >= sinceMs).map((at) => at - sinceMs);
     expect(looks[0]).toBe(0);
@@ -115,7 +115,7 @@ describe('while no endpoint is usable', () => {
     let address = '10.0.0.1';
     const { clock, source, ids } = start({ a: async () => [address] });
     await clock.advance(10_000);
-    source.hurry(true);
+    source.setUrgent(true);
     await clock.advance(100);
     address = '10.0.0.2';
     await clock.advance(3_000);
@@ -126,7 +126,7 @@ describe('while no endpoint is usable', () => {
     const { clock, source, askedAtMs } = start({ a: () => Promise.reject(new Error('down')) });
     await clock.advance(9_000);
     const sinceMs = clock.nowMs();
-    source.hurry(true);
+    source.setUrgent(true);
     await clock.advance(4_900);
     expect(askedAtMs.filter((at) => at >= sinceMs)).toHaveLength(2);
   });
@@ -136,9 +136,9 @@ describe('while no endpoint is usable', () => {
     await clock.advance(10_000);
     const sinceMs = clock.nowMs();
     for (let turn = 0; turn < 100; turn += 1) {
-      source.hurry(true);
+      source.setUrgent(true);
       await clock.advance(100);
-      source.hurry(false);
+      source.setUrgent(false);
       await clock.advance(100);
     }
     expect(askedAtMs.filter((at) => at >= sinceMs).length).toBeLessThanOrEqual(11);
