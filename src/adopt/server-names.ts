@@ -31,6 +31,8 @@ export function presentedCertificate(options: PresentOptions): Promise<Presented
       ...address,
       ...(ca !== undefined && { ca }),
       servername: isIP(serverName) ? '' : serverName,
+      // Said outright: Node's default is what NODE_TLS_REJECT_UNAUTHORIZED says.
+      rejectUnauthorized: true,
       checkServerIdentity: () => undefined,
     });
     const end = (presented: Presented) => {

@@ -82,7 +82,6 @@ export class ApiSession {
       maxSockets: 1,
       // No cached TLS sessions: a resumed one would not look at the server's certificate again.
       maxCachedSessions: 0,
-      rejectUnauthorized: true, // also when NODE_TLS_REJECT_UNAUTHORIZED says otherwise
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined ? {} : { cert, key }),
       // Here, not at each request: Node closes a connection after a request with an identity check of its own.

@@ -16,6 +16,8 @@ const serviceNames = ['kubernetes.default.svc', 'kubernetes.default', 'kubernete
 export interface IdentityOptions {
   /** SNI; the empty string sends none. */
   readonly servername: string;
+  /** Said outright: Node's default is what NODE_TLS_REJECT_UNAUTHORIZED says. */
+  readonly rejectUnauthorized: true;
   readonly checkServerIdentity: (hostname: string, certificate: PeerCertificate) => Error | undefined;
 }
 
@@ -50,6 +52,7 @@ export function identityOptions(
   return {
     // RFC 6066 allows no address in SNI; Node would warn and send it.
     servername: serverName === undefined || isIP(serverName) ? '' : serverName,
+    rejectUnauthorized: true,
     checkServerIdentity: (_hostname, certificate) => checkIdentity(endpoint, certificate, serverName),
   };
 }

@@ -1,4 +1,5 @@
 // The installer's client of the API, with servers that do not answer.
+import { presentedCertificate } from '../../../src/adopt/server-names.ts';
 import { KubeApi } from '../../../src/kubernetes/kube-api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
@@ -62,4 +63,31 @@ test('a token that has run out, and an API server that has moved, are read again
   expect(await ask(expired, unreadable)).toBe(401);
   expect(await ask(good, unreadable)).toBe(200);
   expect(reads).toBe(0);
+});
+
+test('NODE_TLS_REJECT_UNAUTHORIZED does not switch verification off: no token goes to an impostor', async () => {
+  const [one] = plane.servers as readonly [ApiServer, ApiServer];
+  await one.start();
+  await one.ready();
+  const kubeconfig = await plane.writeKubeconfig({ user: 'token' });
+  const { credentials } = await loadCredentials({ kubeconfig }, new Set());
+  const server = { host: one.host, port: one.port };
+  const api = new KubeApi({ servers: [server], credentials, userAgent: 'test' });
+  const { ca = '' } = credentials;
+  const look = () => presentedCertificate({ address: server, serverName: 'kubernetes', ca });
+  const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+  try {
+    expect((await api.ask({ path: '/version' })).status).toBe(200);
+    expect(await look()).toMatchObject({ ok: true });
+    await one.misbehave({ tls: 'unknown-ca' });
+    one.resetStats();
+    await expect(api.ask({ path: '/version' })).rejects.toMatchObject({ code: 'API_REFUSED' });
+    expect(await look()).toMatchObject({ ok: false });
+    expect(one.stats().requests).toBe(0);
+  } finally {
+    if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
+    await one.behave();
+  }
 });
