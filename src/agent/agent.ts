@@ -2,7 +2,8 @@
 // Listeners are bound first, so that clients are served from static and cached endpoints before discovery
 // or credentials have answered anything. What belongs to one pool of endpoints is in pool.ts.
 import type { Logger } from 'pino';
-import { EndpointPool, type TunnelLimits } from './pool.ts';
+import { EndpointPool } from './pool.ts';
+import type { TunnelLimits } from './pool-traffic.ts';
 import { startPoolHttpListener } from './pool-http.ts';
 import { agentMetrics } from './metrics.ts';
 import {

@@ -119,7 +119,7 @@ export class PoolHttp implements TrafficReader {
     ]);
   }
 
-  /** The connection table's view, with requests in it: a dead endpoint ends both. */
+  /** The tunnel table's view, with requests in it: a dead endpoint ends both. */
   get closer(): ClosableTunnels {
     const { table } = this.#deps;
     return {

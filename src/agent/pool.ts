@@ -1,46 +1,33 @@
 // One pool of endpoints with all that belongs to it: where they come from, what health says of them, in which
 // order they are tried, the tunnels to them and when these are closed. The API servers are one pool; etcd, or
 // another port of the same hosts, is another. It owns its parts; the agent owns the pools and their listeners.
-// About 400 lines because it only connects: each part's callbacks name the others.
+// It only connects its parts: what each of them is told by another one stands here.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { PoolCredentials } from './credentials.ts';
-import { PoolHttp } from './pool-http.ts';
+import { PoolCredentials } from './pool-credentials.ts';
+import { PoolProbes } from './pool-probes.ts';
+import { PoolSnapshots } from './pool-snapshots.ts';
+import { PoolTraffic, type TunnelLimits } from './pool-traffic.ts';
+import type { PoolHttp } from './pool-http.ts';
 import { poolMetricSources } from './metrics.ts';
-import { PoolCertificates } from './certificates.ts';
-import { checkSteps, healthOptions, passthroughOptions } from './options.ts';
-import { PoolPreference } from './preference.ts';
-import { TunnelCloser } from '../balance/tunnel-closer.ts';
-import { makePicker } from '../balance/picker.ts';
-import { SnapshotPublisher } from '../balance/snapshot.ts';
-import { isNext, isOnMemory, isUsable, makeSnapshot } from '../balance/snapshot.ts';
+import { PoolCertificates } from './pool-certificates.ts';
+import { healthOptions } from './options.ts';
+import { PoolPreference } from './pool-preference.ts';
+import { isNext, isUsable } from '../balance/snapshot.ts';
 import { defaultPoolName, type PoolConfig } from '../config/config.ts';
 import { type Discovery, startDiscovery } from '../discovery/discovery.ts';
 import { followEndpoints, type FollowedSet } from '../discovery/follow.ts';
 import { OwnServerName } from '../discovery/own-server-name.ts';
 import { Health } from '../health/health.ts';
-import { ProbeConnection } from '../health/probe.ts';
-import { type ProbeResult, reasonOf } from '../health/verdict.ts';
-import { checkIdentity } from '../kubernetes/server-identity.ts';
 import { systemClock } from '../model/clock.ts';
-import type { Endpoint, EndpointId, HostPort } from '../model/endpoint.ts';
+import type { HostPort } from '../model/endpoint.ts';
 import type { OutcomeReporter } from '../model/outcome.ts';
-import {
-  type EndpointSet,
-  formatReason,
-  type JudgedEndpoint,
-  type KnownEndpoint,
-  type EndpointPick,
-  type Picker,
-} from '../model/snapshot.ts';
-import { type PoolMetricSources, ProbeCounters } from '../observe/metrics.ts';
+import type { EndpointPick, EndpointSet, JudgedEndpoint, KnownEndpoint } from '../model/snapshot.ts';
+import type { PoolMetricSources } from '../observe/metrics.ts';
 import type { PoolStatusInput } from '../observe/status.ts';
-import { TunnelTable, type ProcessLoad } from '../passthrough/tunnel-table.ts';
+import type { ProcessLoad, TunnelTable } from '../passthrough/tunnel-table.ts';
 import type { OwnAddresses } from '../passthrough/own-addresses.ts';
-import type { readTunnelLimit } from '../passthrough/tunnel/tunnel-limit.ts';
-
-export type TunnelLimits = Awaited<ReturnType<typeof readTunnelLimit>>;
 
 /** What the pools of a process share. */
 export interface PoolContext {
@@ -67,16 +54,13 @@ const sweepMs = 5_000;
 
 export class EndpointPool {
   readonly name: string;
-  readonly table: TunnelTable;
-  readonly http: PoolHttp;
   readonly #context: PoolContext;
   readonly #log: Logger;
   #config: PoolConfig;
-  readonly #snapshots = new SnapshotPublisher();
-  readonly #probes = new ProbeCounters();
+  readonly #snapshots = new PoolSnapshots();
+  readonly #probes: PoolProbes;
   readonly #health: Health;
-  readonly #closer: TunnelCloser;
-  #pick: Picker;
+  readonly #traffic: PoolTraffic;
   readonly #preference: PoolPreference;
   readonly #certificates: PoolCertificates;
   readonly #credentials: PoolCredentials;
@@ -86,9 +70,6 @@ export class EndpointPool {
   readonly #ownServerName = new OwnServerName({ clock, isOwnListener: (at) => this.#isOwnListener(at) });
   #leader: FollowedSet | undefined;
   #sweep: ReturnType<typeof clock.schedule> | undefined;
-  #remembered: ReadonlySet<EndpointId> = new Set();
-  /** Since when nothing that is listed or configured is usable. */
-  #onMemorySinceMs: number | undefined;
   #mayProbe = false;
   #isStopping = false;
 
@@ -109,24 +90,15 @@ export class EndpointPool {
         this.#health.clientTls(id, outcome, serverName);
       },
     };
-    this.table = new TunnelTable({
-      clock,
-      random,
-      log: this.#log,
-      outcomes,
-      options: passthroughOptions(config, limits),
-      load,
-      ownAddresses,
-    });
-    this.http = new PoolHttp({
-      log: this.#log,
-      outcomes,
+    this.#traffic = new PoolTraffic({
+      ...{ clock, random, log: this.#log, load, ownAddresses, limits, outcomes },
       snapshots: this.#snapshots,
-      table: this.table,
       config: () => this.#config,
       trust: () => this.#trust(),
+      state: (id) => this.#health.state(id),
+      prove: (id) => this.#health.prove(id, { cause: 'move' }),
+      ask: () => this.#health.askAll(),
     });
-    this.#pick = makePicker(config.balance.policy, this.#snapshots, this.table);
     const { serviceHost } = context;
     this.#credentials = new PoolCredentials({
       ...{ clock, random, log: this.#log },
@@ -137,44 +109,43 @@ export class EndpointPool {
         this.http.renew();
       },
     });
+    const { nodeName, version } = context;
+    const userAgent = `fairlead/${version}`;
+    this.#probes = new PoolProbes({
+      log: this.#log,
+      userAgent,
+      credentials: this.#credentials,
+      config: () => this.#config,
+      sendsProxy: () => context.sendsProxy(this.name),
+    });
     this.#health = new Health({
       clock,
       random,
       log: this.#log,
       options: healthOptions(config),
       traffic: this.http,
-      connect: (endpoint, serverName) => this.#connectProbe(endpoint, serverName),
+      connect: (endpoint, serverName) => this.#probes.connect(endpoint, serverName),
       isPreferred: (id) => isNext(this.#snapshots.current, this.#config.balance.policy, id),
-      memory: (id) =>
-        !this.#remembered.has(id) ? undefined : this.#onMemorySinceMs === undefined ? 'resting' : 'needed',
+      memory: (id) => this.#snapshots.memoryUse(id),
       observer: {
         onChange: (id, state, previous) => {
           if (state.verdict === 'ready' && state.isVerified) this.#discovery?.verified(id);
           this.#publish();
-          this.#closer.evaluate();
+          this.#traffic.evaluate();
           if (state.verdict !== previous.verdict) this.#discovery?.kick();
         },
-        onProbe: (id, result, durationMs) => {
-          const { code, status } = reasonOf(result);
-          if (this.#config.health.logChecks) this.#logCheck(id, result, durationMs);
-          this.#probes.observe(
-            id,
-            formatReason({ code, ...(status !== undefined && { status }) }),
-            durationMs,
-          );
-        },
+        onProbe: (id, result, durationMs) => this.#probes.observe(id, result, durationMs),
         onCertificate: () => this.#publish(),
         onStaleCredentials: () => this.#credentials.reload(),
       },
     });
-    const { nodeName, version } = context;
     this.#preference = new PoolPreference({
       clock,
       random,
       log: this.#log,
       pool: config.name,
       nodeName,
-      userAgent: `fairlead/${version}`,
+      userAgent,
       zone: () => context.zone(),
       hostAddresses: () => context.hostAddresses(),
       order: () => this.#snapshots.current.candidates,
@@ -191,28 +162,20 @@ export class EndpointPool {
       prove: (id, request) => this.#health.prove(id, request),
       credentials: () => this.#credentials.current,
     });
-    this.#closer = new TunnelCloser({
-      clock,
-      random,
-      log: this.#log,
-      snapshots: this.#snapshots,
-      table: this.http.closer,
-      state: (id) => this.#health.state(id),
-      prove: (id) => this.#health.prove(id, { cause: 'move' }),
-      ask: () => this.#health.askAll(),
-      options: () => ({
-        ...this.#config.drain,
-        fall: this.#config.health.fall,
-        policy: this.#config.balance.policy,
-        rebalance: this.#config.balance.rebalance,
-      }),
-    });
     this.#snapshots.subscribe(() => this.#health.reschedule());
   }
 
   /** What a new client of this pool tries. */
   pick(): EndpointPick {
-    return this.#pick();
+    return this.#traffic.pick();
+  }
+
+  get table(): TunnelTable {
+    return this.#traffic.table;
+  }
+
+  get http(): PoolHttp {
+    return this.#traffic.http;
   }
 
   get config(): PoolConfig {
@@ -244,9 +207,7 @@ export class EndpointPool {
     this.#log.level = this.#context.log.level;
     const isChanged = (...members: readonly (keyof PoolConfig)[]): boolean =>
       members.some((member) => !isDeepStrictEqual(previous[member], next[member]));
-    if (isChanged('dial', 'tunnels')) this.table.configure(passthroughOptions(next, limits));
-    if (isChanged('balance')) this.#pick = makePicker(next.balance.policy, this.#snapshots, this.table);
-    if (isChanged('balance', 'dial', 'tunnels')) this.http.configure();
+    this.#traffic.configure(isChanged, limits);
     if (isChanged('health')) this.#health.configure(healthOptions(next));
     const isPreferChanged = previous.balance.prefer !== next.balance.prefer;
     if (isPreferChanged) this.#preference.reset();
@@ -267,9 +228,8 @@ export class EndpointPool {
   /** Lets tunnels finish for `graceMs`, then resets them. A later call without grace ends the wait. */
   async stop(graceMs: number): Promise<void> {
     // Health goes on meanwhile: an endpoint may die while the last tunnels finish.
-    await Promise.all([this.table.closeAll(graceMs), this.http.stop(graceMs)]);
+    await this.#traffic.stop(graceMs);
     this.#sweep?.cancel();
-    this.#closer.stop();
     this.#health.stop();
     await this.#stopDiscovery();
   }
@@ -319,7 +279,7 @@ export class EndpointPool {
   #endpointsChanged(): void {
     this.#watchHealth();
     this.#publish();
-    this.#closer.evaluate();
+    this.#traffic.evaluate();
     for (const listener of [...this.#setListeners]) listener();
   }
 
@@ -345,30 +305,15 @@ export class EndpointPool {
   }
 
   #publish(): void {
-    const set = this.current;
-    this.#remembered = new Set(set.endpoints.flatMap(({ id, tier }) => (tier === 'remembered' ? [id] : [])));
-    const { nodeName } = this.#context;
-    const nowMs = clock.nowMs();
-    const state = (id: EndpointId) => this.#health.state(id);
-    const pick = this.#discovery?.lastPick;
-    const lastPick = pick !== undefined && { lastPick: pick };
-    const favoured = this.#preference.favoured(set.endpoints);
-    const wasOnMemory = this.#onMemorySinceMs !== undefined;
-    this.#onMemorySinceMs = isOnMemory(set, state) ? (this.#onMemorySinceMs ?? nowMs) : undefined;
-    const onMemory = this.#onMemorySinceMs !== undefined && { onMemorySinceMs: this.#onMemorySinceMs };
-    const wallMs = clock.wallMs();
-    const demotions = this.#certificates.demotions(set.endpoints);
-    this.#snapshots.publish((version) =>
-      makeSnapshot(
-        { set, state, nodeName, nowMs, wallMs, ...lastPick, favoured, demotions, ...onMemory },
-        version,
-      ),
-    );
-    this.#discovery?.usability(this.#snapshots.current.usableCount > 0);
-    // One race over all of them: nothing else is left.
-    if (onMemory && !wasOnMemory) for (const id of this.#remembered) this.#health.probeNow(id);
-    const [first] = this.#snapshots.current.endpoints;
-    if (first?.verdict === 'ready') this.#discovery?.rememberPick(first.endpoint.id);
+    this.#snapshots.update({
+      set: this.current,
+      nodeName: this.#context.nodeName,
+      clock,
+      health: this.#health,
+      preference: this.#preference,
+      certificates: this.#certificates,
+      discovery: this.#discovery,
+    });
   }
 
   /** Names that clients of this pool verify, as far as configurations say so. */
@@ -386,27 +331,6 @@ export class EndpointPool {
     return { ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) };
   }
 
-  #connectProbe(endpoint: Endpoint, sni?: string): ProbeConnection {
-    const target = this.#credentials.target();
-    const { check, port } = this.#config.health;
-    return new ProbeConnection({
-      endpoint: port === undefined ? endpoint : { ...endpoint, port },
-      ...target,
-      token: () => this.#credentials.current.token,
-      ...(sni !== undefined && { sni }),
-      check,
-      sendProxy: this.#context.sendsProxy(this.name),
-      steps: checkSteps(this.#config),
-      userAgent: `fairlead/${this.#context.version}`,
-      checkIdentity: (certificate) => checkIdentity(endpoint, certificate, target.credentials.serverName),
-    });
-  }
-
-  #logCheck(endpoint: EndpointId, result: ProbeResult, durationMs: number): void {
-    const fields = { endpoint, result: formatReason(reasonOf(result)), durationMs: Math.round(durationMs) };
-    this.#log.info(fields, 'health check');
-  }
-
   /** Forgets what has left and carries nothing any more; lets a held-out endpoint back in. */
   #scheduleSweep(): void {
     this.#sweep = clock.schedule(sweepMs, () => {
@@ -414,7 +338,7 @@ export class EndpointPool {
       this.#watchHealth();
       const watched = new Set(this.#health.endpoints().map(({ id }) => id));
       this.http.forget((id) => watched.has(id));
-      this.#probes.retain(watched);
+      this.#probes.counters.retain(watched);
       this.#publish();
       this.#scheduleSweep();
     });
@@ -422,7 +346,7 @@ export class EndpointPool {
 
   metrics(): PoolMetricSources {
     return poolMetricSources(this.table, {
-      probes: this.#probes,
+      probes: this.#probes.counters,
       problems: () => this.problems(),
       isVerificationAsked: () => this.#credentials.isVerificationAsked,
       certificates: () => this.#certificates.numbers(),
@@ -437,9 +361,7 @@ export class EndpointPool {
 
   /** One that a check has found usable; before the first verdict every endpoint counts as usable. */
   get hasProvedEndpoint(): boolean {
-    return this.#snapshots.current.endpoints.some(
-      ({ isUsable, verdict }) => isUsable && verdict !== 'unknown',
-    );
+    return this.#snapshots.hasProvedEndpoint;
   }
 
   /** What the configuration asks for and this pool does not have. */

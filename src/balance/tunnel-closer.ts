@@ -1,5 +1,5 @@
-// Carries out what close-policy.ts and rebalance-policy.ts plan: looks at the endpoints with tunnels once a second and
-// whenever health changes, and tells the connection table. It owns the clock tick and nothing else.
+// Carries out what close-policy.ts and rebalance-policy.ts plan: evaluates the endpoints with tunnels once a second and
+// whenever health changes, and tells the tunnel table. It owns the clock tick and nothing else.
 import type { Logger } from 'pino';
 import type { HealthState } from '../health/verdict.ts';
 import { type Clock, jittered, type Random, type Timer } from '../model/clock.ts';
@@ -10,7 +10,7 @@ import { type ClosePolicyOptions, planClose } from './close-policy.ts';
 import type { BalancePolicy } from './picker.ts';
 import { planMove } from './rebalance-policy.ts';
 
-/** The part of the connection table that closes tunnels. */
+/** The part of the tunnel table that closes tunnels. */
 export interface ClosableTunnels extends TrafficReader {
   /** Every endpoint that carries, or has carried, tunnels. */
   records(): Iterable<{ readonly id: EndpointId; readonly activeTunnels: number }>;
@@ -35,7 +35,7 @@ export interface TunnelCloserDeps {
   state(endpoint: EndpointId): HealthState | undefined;
   /** Asks for a full handshake with an endpoint: tunnels are to move there. */
   prove(endpoint: EndpointId): void;
-  /** Asks all endpoints how they are; `look()` follows when they have answered. */
+  /** Asks all endpoints how they are; `evaluate()` follows when they have answered. */
   ask(): void;
   options(): ClosePolicyOptions & {
     readonly policy: BalancePolicy;

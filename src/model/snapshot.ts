@@ -1,7 +1,7 @@
 // The immutable picture that discovery and health publish and that everything else reads.
 import type { Endpoint, EndpointId, SourceName } from './endpoint.ts';
 
-/** What health says of an endpoint; see docs/architecture.md for the meaning and the transitions. */
+/** What health says of an endpoint; see docs/health.md for the meaning and the transitions. */
 export type Verdict = 'unknown' | 'ready' | 'suspect' | 'unready' | 'dead';
 
 /** HAProxy's check status codes: the layer that answered and how. `INI` means not yet checked. */

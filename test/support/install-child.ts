@@ -7,7 +7,7 @@ import { makeEndpoint } from '../../src/model/endpoint.ts';
 import { NodeFiles } from '../../src/installer/node-files.ts';
 import { reconcile, type DesiredState } from '../../src/installer/reconcile.ts';
 import { uninstall } from '../../src/installer/uninstall.ts';
-import { defaultConfig } from '../../src/config/defaults.ts';
+import { defaultConfig } from './default-config.ts';
 
 export const cacheFile = '/var/lib/fairlead/endpoints.json';
 const podDirectory = '/etc/kubernetes/manifests';

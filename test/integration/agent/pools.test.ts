@@ -236,18 +236,18 @@ test('status, metrics and log tell the pools apart, and leave the API servers as
   expect(metrics).toContain(`fairlead_endpoint_verdict{endpoint="${etcd.id}",verdict="ready",pool="etcd"} 1`);
   expect(metrics).toContain(`fairlead_endpoint_verdict{endpoint="${plane.endpoints[0]}",verdict="ready"} 1`);
   expect(metrics).toMatch(/^fairlead_endpoints_usable 2$/m);
-  const groupOf = (line: LogLine) => line.pool;
-  expect(agent.log.filter(({ endpoint }) => endpoint === etcd.id).every((l) => groupOf(l) === 'etcd')).toBe(
+  const poolOf = (line: LogLine) => line.pool;
+  expect(agent.log.filter(({ endpoint }) => endpoint === etcd.id).every((l) => poolOf(l) === 'etcd')).toBe(
     true,
   );
-  expect(agent.log.filter(({ endpoint }) => endpoint === plane.endpoints[0]).map(groupOf)).not.toContain(
+  expect(agent.log.filter(({ endpoint }) => endpoint === plane.endpoints[0]).map(poolOf)).not.toContain(
     'etcd',
   );
   expect(agent.log).toContainEqual(
     expect.objectContaining({ level: 'info', msg: 'health check', endpoint: etcd.id, result: 'L7OK/200' }),
   );
   const { stdout } = await runFairlead(['status', '--admin', agent.admin]);
-  expect(stdout).toMatch(/\ngroup etcd: ready; .*\n\nENDPOINT/);
+  expect(stdout).toMatch(/\npool etcd: ready; .*\n\nENDPOINT/);
 });
 
 test('a reload changes a pool without a tunnel noticing', async () => {

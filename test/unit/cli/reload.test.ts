@@ -1,6 +1,6 @@
 import { createReload } from '../../../src/cli/reload.ts';
 import type { Config } from '../../../src/config/config.ts';
-import { defaultConfig } from '../../../src/config/defaults.ts';
+import { defaultConfig } from '../../support/default-config.ts';
 import { FairleadError } from '../../../src/model/errors.ts';
 import { recordingLog } from '../../support/recording-log.ts';
 

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
-import { defaultConfig } from '../../../src/config/defaults.ts';
+import { defaultConfig } from '../../support/default-config.ts';
 import { type LoadInput, loadConfig } from '../../../src/config/load.ts';
 import { printJson, printYaml } from '../../../src/config/print.ts';
 import { formatProblem } from '../../../src/config/problem.ts';

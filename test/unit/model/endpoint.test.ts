@@ -1,4 +1,4 @@
-import { parseHostPort } from '../../src/model/endpoint.ts';
+import { parseHostPort } from '../../../src/model/endpoint.ts';
 
 describe('parseHostPort', () => {
   test.each([

@@ -6,8 +6,8 @@ import {
   ProbeCounters,
   renderMetrics,
   samplesOf,
-} from '../../src/observe/metrics.ts';
-import { makeEndpoint } from '../../src/model/endpoint.ts';
+} from '../../../src/observe/metrics.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
 
 const endpoint = { ...makeEndpoint('10.0.0.1', 6443), tier: 'discovered', sources: ['watch'] } as const;
 

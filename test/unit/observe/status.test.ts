@@ -1,6 +1,6 @@
-import { makeEndpoint } from '../../src/model/endpoint.ts';
-import type { JudgedEndpoint } from '../../src/model/snapshot.ts';
-import { makeStatus, type StatusInput } from '../../src/observe/status.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { JudgedEndpoint } from '../../../src/model/snapshot.ts';
+import { makeStatus, type StatusInput } from '../../../src/observe/status.ts';
 
 const judged = (last: number, over: Partial<JudgedEndpoint> = {}): JudgedEndpoint => ({
   endpoint: { ...makeEndpoint(`10.0.0.${last}`, 6443), tier: 'discovered', sources: ['watch'] },

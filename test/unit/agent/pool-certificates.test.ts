@@ -1,12 +1,12 @@
-import { PoolCertificates } from '../../src/agent/certificates.ts';
-import type { ServingCertificate } from '../../src/health/certificate.ts';
-import type { ProofRequest } from '../../src/health/proof.ts';
-import { SeenCertificates } from '../../src/health/seen-certificates.ts';
-import { type HealthState, initialHealth } from '../../src/health/verdict.ts';
-import { makeEndpoint } from '../../src/model/endpoint.ts';
-import type { KnownEndpoint } from '../../src/model/snapshot.ts';
-import { makeCa } from '../support/pki.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { PoolCertificates } from '../../../src/agent/pool-certificates.ts';
+import type { ServingCertificate } from '../../../src/health/certificate.ts';
+import type { ProofRequest } from '../../../src/health/proof.ts';
+import { SeenCertificates } from '../../../src/health/seen-certificates.ts';
+import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { KnownEndpoint } from '../../../src/model/snapshot.ts';
+import { makeCa } from '../../support/pki.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 const hour = 3_600_000;
 const known = (last: number): KnownEndpoint => ({
