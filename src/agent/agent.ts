@@ -48,7 +48,7 @@ export interface Agent {
   readonly addresses: readonly string[];
   /** The bound address of the admin server; undefined when there is none. */
   readonly adminAddress: string | undefined;
-  /** Takes over what can change without dropping tunnels; names the keys that it applied and those that it could not. */
+  /** Applies what can change without dropping tunnels; names the keys that were applied and those that need a restart. */
   reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }>;
   /** Stops accepting, lets tunnels finish for `graceMs` (default: as configured), then resets them. */
   stop(graceMs?: number): Promise<void>;

@@ -171,7 +171,7 @@ export class PoolHttp implements TrafficReader {
   }
 }
 
-export interface HttpListenerDeps {
+export interface PoolHttpListenerDeps {
   readonly http: PoolHttp;
   readonly config: ListenerConfig;
   readonly tls: ListenerTls;
@@ -187,7 +187,7 @@ export interface HttpListenerDeps {
  * `onReady` is told of the listener; the function that is returned gives up looking.
  */
 export async function startPoolHttpListener(
-  { http, config, tls, requestHeader, reusePort, log, passthroughAddresses }: HttpListenerDeps,
+  { http, config, tls, requestHeader, reusePort, log, passthroughAddresses }: PoolHttpListenerDeps,
   onReady: (listener: HttpListener) => void,
 ): Promise<() => void> {
   const core = await http.load();

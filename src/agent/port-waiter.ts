@@ -130,7 +130,7 @@ export class PortWaiter {
       this.#absent.delete(where);
       this.#heldBack.delete(where);
       if (this.#timers.size === 0) clearInterval(this.#hold);
-      log.info({ address: where, waitedMs: Math.round(clock.nowMs() - wait.sinceMs) }, 'address taken over');
+      log.info({ address: where, waitedMs: Math.round(clock.nowMs() - wait.sinceMs) }, 'address acquired');
     } catch (error) {
       if (this.#isStopped) return;
       // Without end: as long as it lasts, somebody else serves there.

@@ -74,7 +74,7 @@ Examples:
       'after',
       `
 Standard output is the configuration. Standard error names, with its line, every directive that needs
-something done by hand (todo), is taken over with a difference (changed), has no counterpart (dropped), or is
+something done by hand (todo), is applied with a difference (changed), has no counterpart (dropped), or is
 served by Fairlead in another way (covered).
 
 Examples:

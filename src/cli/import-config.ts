@@ -33,7 +33,7 @@ export async function importConfig(options: ImportOptions, context: CommandConte
     ...(options.kubeconfig !== undefined && { kubeconfig: options.kubeconfig }),
   });
   if (!result.ok) {
-    throw new FairleadError('CONFIG_INVALID', `${file} cannot be taken over as ${kind}'s: ${result.problem}`);
+    throw new FairleadError('CONFIG_INVALID', `${file} cannot be imported as ${kind}'s: ${result.problem}`);
   }
   const { yaml, notes } = result.value;
   context.print(yaml);

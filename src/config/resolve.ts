@@ -110,7 +110,7 @@ const typeDefaults: Readonly<Record<PoolValue['type'], Partial<Values>>> = {
 
 /**
  * The settings that hold for a pool: its own, its type's, and for times, choice and draining the top level's.
- * Where endpoints are found and what they are shown is never taken over: a cluster's credentials are not for etcd.
+ * Where endpoints are found and what they are shown is never inherited: a cluster's credentials are not for etcd.
  */
 export function poolValues(values: Values, { type, own }: PoolValue): Values {
   return {

@@ -247,7 +247,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
 }
 
 /**
- * What was known before a restart or a reload. Not taken over: addresses of names that are no longer
+ * What was known before a restart or a reload. Not kept: addresses of names that are no longer
  * configured, and what only the earlier static list had, unless there is nothing else.
  */
 function formerlyKnown(

@@ -118,7 +118,7 @@ function* judgeAddresses({ addresses, agent, pods }: NodeFacts): Generator<Findi
 function takeOver({ file }: StaticPod): string {
   return (
     `Have Fairlead ready to start, then move the static pod away: mv ${file} /root/ (kubelet ends it within ` +
-    'seconds); its settings can be taken over with fairlead import.'
+    'seconds); its settings can be imported with fairlead import.'
   );
 }
 

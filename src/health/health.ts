@@ -85,7 +85,7 @@ export class Health implements OutcomeReporter {
     return [...this.#watched.values()].map(({ monitor }) => monitor.endpoint);
   }
 
-  /** Takes over new options: from the next probe on. */
+  /** Applies new options: from the next probe on. */
   configure(options: HealthOptions): void {
     this.#options = options;
     for (const { monitor } of this.#watched.values()) monitor.reopen();

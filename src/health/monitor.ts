@@ -4,12 +4,13 @@
 // A round starts on the kept connection. If no answer has come after a short while the endpoint is
 // reported as suspected and two fresh connections are tried, a little apart. The first conclusive answer
 // of any of them ends the round; silence is reported only when both fresh ones have failed to connect or
-// to finish TLS, or when TLS works and the answer stays out.
+// to finish TLS, or when TLS works and the answer stays out. Over 400 lines because it is one state machine.
 import { type Clock, jittered, judgeAfter, type Random, type Timer } from '../model/clock.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import type { Reason, Verdict } from '../model/snapshot.ts';
 import type { CertificateFault } from '../model/certificate-fault.ts';
 import type { ServingCertificate } from './certificate.ts';
+import { type Pace, paceFor } from './pace.ts';
 import type { CheckResult, ProbePhase, RunningCheck } from './probe.ts';
 import type { ProbeResult } from './verdict.ts';
 
@@ -71,38 +72,6 @@ export interface MonitorDeps {
   onHandshake?(handshake: Handshake): void;
   /** `isFresh`: over a connection that was opened for it, with a full handshake. */
   onResult(result: ProbeResult, durationMs: number, isFresh: boolean): void;
-}
-
-/** Times of one round (ms), scaled with the endpoint's round trip. */
-export interface Pace {
-  /** No answer on the kept connection: suspicion begins and a fresh connection is tried. */
-  readonly lateMs: number;
-  /** From the first fresh attempt to the second. */
-  readonly spacingMs: number;
-  /** For TCP and TLS of a fresh connection. */
-  readonly freshMs: number;
-  /** For the answer, once it has been asked for. */
-  readonly answerMs: number;
-}
-
-/**
- * With a local round trip: late 200, two fresh attempts 250 apart with 450 each, so that an endpoint
- * probed every 2 s at most is found dead within 2.9 s of its last sign of life.
- * `connectMs` undefined: never reached so far, so nothing is known of the way there.
- */
-export function paceFor(
-  { connectMs, answerMs }: { connectMs: number | undefined; answerMs: number | undefined },
-  { timeoutMs }: Pick<MonitorOptions, 'timeoutMs'>,
-): Pace {
-  const roundTripMs = connectMs ?? 150;
-  const usualMs = answerMs ?? roundTripMs;
-  const answerLimitMs = timeoutMs + 2 * roundTripMs;
-  return {
-    lateMs: Math.min(0.7 * answerLimitMs, Math.max(200, 100 + 2 * roundTripMs, 100 + 2 * usualMs)),
-    spacingMs: Math.max(250, roundTripMs),
-    freshMs: Math.max(450, 100 + 4 * roundTripMs),
-    answerMs: answerLimitMs,
-  };
 }
 
 interface ProbeAttempt {

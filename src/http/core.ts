@@ -9,13 +9,18 @@ import type { OutcomeReporter } from '../model/outcome.ts';
 import type { Logger } from 'pino';
 import type { Picker } from '../model/snapshot.ts';
 import { RequestPlan } from './request-plan.ts';
-import { type ClientRequestMessage, type ClientResponse, Exchange, type ExchangeHome } from './exchange.ts';
+import {
+  type ClientRequestMessage,
+  type ClientResponse,
+  Exchange,
+  type ExchangeContext,
+} from './exchange.ts';
 import { defaultHttpOptions, type HttpOptions } from './options.ts';
 import { BodyBudget } from './request-body.ts';
 import { verbOf } from './request-check.ts';
 import { RequestCounters } from './request-counters.ts';
 import type { RequestHeaders } from './request-headers.ts';
-import { Upgrade, type UpgradeSettings } from './upgrade.ts';
+import { Upgrade, type UpgradeOptions } from './upgrade.ts';
 import { Upstreams, type UpstreamTrust } from './upstreams.ts';
 import { type EndableWatch, WatchDrainer } from './watch-drainer.ts';
 
@@ -36,7 +41,7 @@ export interface ProxyCoreDeps {
   isOwnAddress?(endpoint: Endpoint): boolean;
 }
 
-export class ProxyCore implements ExchangeHome {
+export class ProxyCore implements ExchangeContext {
   readonly clock: Clock;
   readonly options: HttpOptions;
   readonly counters = new RequestCounters();
@@ -120,8 +125,8 @@ export class ProxyCore implements ExchangeHome {
     exchange?.broken();
   }
 
-  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, settings: UpgradeSettings): void {
-    new Upgrade(this, request, socket, head, settings).start();
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, options: UpgradeOptions): void {
+    new Upgrade(this, request, socket, head, options).start();
   }
 
   /** The listener has answered by itself. */
@@ -129,7 +134,7 @@ export class ProxyCore implements ExchangeHome {
     this.counters.count(verbOf(method, url, false), code, '');
   }
 
-  /** Takes over new options; requests under way keep the old ones. */
+  /** Applies new options; requests under way keep the old ones. */
   configure(options: Partial<HttpOptions>): void {
     Object.assign(this.options, options);
   }

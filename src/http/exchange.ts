@@ -32,7 +32,7 @@ export type ClientRequestMessage = IncomingMessage | Http2ServerRequest;
 export type ClientResponse = ServerResponse | Http2ServerResponse;
 
 /** What all exchanges share. */
-export interface ExchangeHome {
+export interface ExchangeContext {
   readonly clock: Clock;
   readonly options: HttpOptions;
   readonly counters: RequestCounters;
@@ -60,7 +60,7 @@ interface RequestAttempt extends RequestTarget {
 }
 
 export class Exchange {
-  readonly #core: ExchangeHome;
+  readonly #context: ExchangeContext;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #isFronted: boolean;
@@ -76,26 +76,26 @@ export class Exchange {
   #watch: EndableWatch | undefined;
 
   constructor(
-    core: ExchangeHome,
+    context: ExchangeContext,
     request: ClientRequestMessage,
     response: ClientResponse,
     { headers, isFronted }: { headers: RequestHeaders; isFronted: boolean },
   ) {
-    this.#core = core;
+    this.#context = context;
     // The two kinds of request and response differ in their typings, not in what is used here.
     this.#request = request as IncomingMessage;
     this.#response = response as ServerResponse;
     this.#isFronted = isFronted;
-    this.#plan = core.plan();
+    this.#plan = context.plan();
     this.#verb = verbOf(request.method ?? '', request.url ?? '', false);
-    this.#startedMs = core.clock.nowMs();
+    this.#startedMs = context.clock.nowMs();
     this.#framing = framingOf(request);
     // What http-proxy-3 copies. Its own event for headers comes too late when a connection is slow.
     Object.defineProperty(request, 'headers', { value: headers, configurable: true });
   }
 
   async run(): Promise<void> {
-    const { counters, budget, options } = this.#core;
+    const { counters, budget, options } = this.#context;
     const { method = '', headers } = this.#request;
     counters.inFlight += 1;
     // Each attempt of http-proxy-3 listens to both, and an outage may take some dozen.
@@ -131,10 +131,10 @@ export class Exchange {
     }
     const attempt: RequestAttempt = { ...target, isOver: false };
     this.#attempt = attempt;
-    this.#core.upstreams.started(target.endpoint.id);
+    this.#context.upstreams.started(target.endpoint.id);
     const { host, port } = target.endpoint;
-    const agent = this.#core.upstreams.agent(target.endpoint, this.#isFronted, target.isLast);
-    this.#core.proxy.web(
+    const agent = this.#context.upstreams.agent(target.endpoint, this.#isFronted, target.isLast);
+    this.#context.proxy.web(
       this.#request,
       this.#response,
       {
@@ -150,7 +150,7 @@ export class Exchange {
 
   /** Everything has been tried and nothing was sent: again, for a bounded short time. */
   #nextRound(): void {
-    const { clock, options } = this.#core;
+    const { clock, options } = this.#context;
     const leftMs = this.#startedMs + options.allDownDeadlineMs - clock.nowMs() - options.retryRoundMs;
     if (leftMs <= 0 || this.#body?.kind !== 'whole') {
       this.#giveUp({ kind: 'unsent' });
@@ -172,7 +172,7 @@ export class Exchange {
     if (attempt === undefined || attempt.isOver) return;
     attempt.request = request;
     attempt.socket = socket;
-    this.#core.upstreams.waits(attempt.endpoint.id, attempt);
+    this.#context.upstreams.waits(attempt.endpoint.id, attempt);
   }
 
   answered(answer: IncomingMessage): void {
@@ -182,7 +182,7 @@ export class Exchange {
       return;
     }
     attempt.answer = answer;
-    this.#core.upstreams.answered(attempt.endpoint.id, attempt);
+    this.#context.upstreams.answered(attempt.endpoint.id, attempt);
     answer.on('error', () => {});
     if (answer.statusCode === 503 && this.#isReplayable && this.#plan.hasMore) this.#peek(attempt, answer);
     else this.#pass(attempt, answer, []);
@@ -196,7 +196,7 @@ export class Exchange {
       answer.off('data', onData).off('end', decide).off('close', decide);
       if (attempt.isOver || this.#isDone) return;
       const isRefused = saysShuttingDown(Buffer.concat(chunks).toString('latin1'));
-      const isLeaving = isRefused || !this.#core.isUsable(attempt.endpoint.id);
+      const isLeaving = isRefused || !this.#context.isUsable(attempt.endpoint.id);
       const failure = { kind: 'stopping', isRefused } as const;
       if (!isLeaving || !this.#mayRetry(failure)) {
         this.#pass(attempt, answer, chunks);
@@ -228,7 +228,7 @@ export class Exchange {
       return;
     }
     const headers = cleanResponseHeaders(answer.rawHeaders);
-    if (this.#core.isStopping && this.#request.httpVersionMajor === 1) headers.connection = 'close';
+    if (this.#context.isStopping && this.#request.httpVersionMajor === 1) headers.connection = 'close';
     try {
       response.writeHead(answer.statusCode ?? 502, headers);
       // A watch's client learns that it has begun before the first event.
@@ -244,7 +244,7 @@ export class Exchange {
   }
 
   #watchBegan(attempt: RequestAttempt, answer: IncomingMessage): void {
-    const { clock } = this.#core;
+    const { clock } = this.#context;
     const watch: EndableWatch = {
       endpoint: attempt.endpoint.id,
       lastEventMs: clock.nowMs(),
@@ -259,7 +259,7 @@ export class Exchange {
       watch.lastEventMs = clock.nowMs();
     });
     this.#watch = watch;
-    this.#core.watchBegan(watch);
+    this.#context.watchBegan(watch);
   }
 
   #failed(attempt: RequestAttempt, error: Error): void {
@@ -274,7 +274,7 @@ export class Exchange {
     // A kept connection that the endpoint closed just then says nothing of the endpoint.
     const wasKept = attempt.request?.reusedSocket === true;
     this.#over(attempt);
-    this.#core.failed(attempt.endpoint.id, { verb: this.#verb, kind: failure.kind, code: codeOf(error) });
+    this.#context.failed(attempt.endpoint.id, { verb: this.#verb, kind: failure.kind, code: codeOf(error) });
     if (isSent && wasKept && !this.#plan.hasMore) this.#plan.startRound();
     if (this.#mayRetry(failure) && (this.#plan.hasMore || failure.kind === 'unsent')) this.#retry(failure);
     else this.#giveUp(failure, attempt.endpoint.id);
@@ -291,13 +291,13 @@ export class Exchange {
       method: this.#request.method ?? '',
       isReplayable: this.#isReplayable,
       sends: this.#sends,
-      maxSends: this.#core.options.maxSends,
+      maxSends: this.#context.options.maxSends,
       hasMovedOn: this.#hasMovedOn,
     });
   }
 
   #retry({ kind }: Failure): void {
-    this.#core.counters.retries[kind] += 1;
+    this.#context.counters.retries[kind] += 1;
     this.#next();
   }
 
@@ -315,7 +315,7 @@ export class Exchange {
   #unfit(attempt: RequestAttempt, answer: IncomingMessage, error: Error): void {
     this.#over(attempt);
     answer.destroy();
-    this.#core.failed(attempt.endpoint.id, { verb: this.#verb, kind: 'unfit', code: codeOf(error) });
+    this.#context.failed(attempt.endpoint.id, { verb: this.#verb, kind: 'unfit', code: codeOf(error) });
     if (this.#response.headersSent) {
       (this.#response as { destroy(): void }).destroy();
       return;
@@ -338,7 +338,7 @@ export class Exchange {
   }
 
   #cut(attempt: RequestAttempt): void {
-    this.#core.counters.cut += 1;
+    this.#context.counters.cut += 1;
     this.#over(attempt);
     const response = this.#response as ClientResponse;
     if ('stream' in response) response.stream.close(http2.NGHTTP2_INTERNAL_ERROR);
@@ -348,15 +348,15 @@ export class Exchange {
   #over(attempt: RequestAttempt): void {
     if (attempt.isOver) return;
     attempt.isOver = true;
-    this.#core.upstreams.answered(attempt.endpoint.id, attempt);
-    this.#core.upstreams.ended(attempt.endpoint.id);
+    this.#context.upstreams.answered(attempt.endpoint.id, attempt);
+    this.#context.upstreams.ended(attempt.endpoint.id);
   }
 
   /** The client has its answer, or has gone. */
   #finish(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    const { counters, budget } = this.#core;
+    const { counters, budget } = this.#context;
     counters.inFlight -= 1;
     const attempt = this.#attempt;
     const endpoint =
@@ -368,7 +368,7 @@ export class Exchange {
       this.#over(attempt);
     }
     if (this.#body?.kind === 'whole') budget.give(this.#body.bytes.length);
-    if (this.#watch) this.#core.watchEnded(this.#watch);
-    this.#core.ended();
+    if (this.#watch) this.#context.watchEnded(this.#watch);
+    this.#context.ended();
   }
 }

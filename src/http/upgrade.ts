@@ -10,14 +10,14 @@ import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { codeOf } from '../model/error-text.ts';
 import type { RequestPlan } from './request-plan.ts';
-import type { ExchangeHome } from './exchange.ts';
+import type { ExchangeContext } from './exchange.ts';
 import { verbOf } from './request-check.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { cleanResponseHeaders } from './response-headers.ts';
 import { refuse } from './status-answer.ts';
 import { isConnected } from './upstreams.ts';
 
-export interface UpgradeSettings {
+export interface UpgradeOptions {
   readonly headers: RequestHeaders;
   readonly isFronted: boolean;
   readonly protocol: string;
@@ -37,11 +37,11 @@ export function answerOn(request: IncomingMessage, socket: Duplex): ServerRespon
 }
 
 export class Upgrade {
-  readonly #core: ExchangeHome;
+  readonly #context: ExchangeContext;
   readonly #request: IncomingMessage;
   readonly #client: Socket;
   readonly #head: Buffer;
-  readonly #settings: UpgradeSettings;
+  readonly #options: UpgradeOptions;
   readonly #plan: RequestPlan;
   readonly #startedMs: number;
   #upstreamRequest: ClientRequest | undefined;
@@ -52,23 +52,23 @@ export class Upgrade {
   #isDone = false;
 
   constructor(
-    core: ExchangeHome,
+    context: ExchangeContext,
     request: IncomingMessage,
     client: Socket,
     head: Buffer,
-    settings: UpgradeSettings,
+    options: UpgradeOptions,
   ) {
-    this.#core = core;
+    this.#context = context;
     this.#request = request;
     this.#client = client;
     this.#head = head;
-    this.#settings = settings;
-    this.#plan = core.plan();
-    this.#startedMs = core.clock.nowMs();
+    this.#options = options;
+    this.#plan = context.plan();
+    this.#startedMs = context.clock.nowMs();
   }
 
   start(): void {
-    const { clock, counters, options } = this.#core;
+    const { clock, counters, options } = this.#context;
     counters.inFlight += 1;
     this.#client.setTimeout(0);
     this.#client.setNoDelay(true);
@@ -92,8 +92,8 @@ export class Upgrade {
       return;
     }
     const { endpoint, isLast } = target;
-    const { headers, isFronted, protocol } = this.#settings;
-    const { upstreams } = this.#core;
+    const { headers, isFronted, protocol } = this.#options;
+    const { upstreams } = this.#context;
     this.#endpoint = endpoint.id;
     upstreams.started(endpoint.id);
     let isOver = false;
@@ -133,7 +133,7 @@ export class Upgrade {
       over();
       if (this.#isDone || this.#code !== 0) return;
       const kind = isSent ? 'unanswered' : 'unsent';
-      this.#core.failed(endpoint.id, { verb: 'CONNECT', kind, code: codeOf(error) });
+      this.#context.failed(endpoint.id, { verb: 'CONNECT', kind, code: codeOf(error) });
       if (isSent) {
         this.#answer(
           502,
@@ -142,14 +142,14 @@ export class Upgrade {
         );
         return;
       }
-      this.#core.counters.retries.unsent += 1;
+      this.#context.counters.retries.unsent += 1;
       this.#next();
     });
     request.end();
   }
 
   #nextRound(): void {
-    const { clock, options } = this.#core;
+    const { clock, options } = this.#context;
     const leftMs = this.#startedMs + options.allDownDeadlineMs - clock.nowMs() - options.retryRoundMs;
     if (leftMs <= 0) {
       this.#endpoint = '';
@@ -191,7 +191,7 @@ export class Upgrade {
     upstream.pipe(client);
     // One side has ended: the other may go on for as long as bytes come.
     const endOther = (other: Socket) => (): void => {
-      const { clock, options } = this.#core;
+      const { clock, options } = this.#context;
       const seen = client.bytesRead + upstream.bytesRead;
       this.#timer?.cancel();
       this.#timer = clock.schedule(options.halfCloseTimeoutMs, () => {
@@ -222,7 +222,7 @@ export class Upgrade {
       response.writeHead(this.#code, { ...cleanResponseHeaders(answer.rawHeaders), connection: 'close' });
     } catch (error) {
       // An answer that HTTP does not allow to be sent, such as a status of 099.
-      this.#core.failed(this.#endpoint, { verb: 'CONNECT', kind: 'unfit', code: codeOf(error) });
+      this.#context.failed(this.#endpoint, { verb: 'CONNECT', kind: 'unfit', code: codeOf(error) });
       answer.destroy();
       this.#client.destroy();
       return;
@@ -250,12 +250,12 @@ export class Upgrade {
   #clientGone(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    const { counters } = this.#core;
+    const { counters } = this.#context;
     this.#timer?.cancel();
     this.#upstreamRequest?.destroy();
     this.#upstream?.destroy();
     counters.inFlight -= 1;
     counters.count(verbOf(this.#request.method ?? '', '', true), this.#code, this.#endpoint);
-    this.#core.ended();
+    this.#context.ended();
   }
 }

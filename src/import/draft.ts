@@ -1,5 +1,5 @@
 // The Fairlead configuration that an import puts together, with the line that each setting comes from, and
-// the notes on everything that could not be taken over as it is.
+// the notes on everything that could not be applied as it is.
 import * as v from 'valibot';
 import { stringify } from 'yaml';
 import { formatDuration } from '../config/duration.ts';
@@ -8,7 +8,7 @@ import { type SettingKey, settingKeys, settingOf } from '../config/settings.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 
 /**
- * `covered`: Fairlead does it another way, or always; `changed`: taken over, with a difference; `dropped`: there
+ * `covered`: Fairlead does it another way, or always; `changed`: applied, with a difference; `dropped`: there
  * is no counterpart; `todo`: something has to be done by hand.
  */
 export type NoteKind = 'covered' | 'changed' | 'dropped' | 'todo';

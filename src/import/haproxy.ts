@@ -1,5 +1,5 @@
 // From an HAProxy in front of API servers (Kubespray's localhost proxy, the external one of its HA document,
-// and their like) to a Fairlead configuration. Every directive is taken over or named in a note. Pure.
+// and their like) to a Fairlead configuration. Every directive is applied or named in a note. Pure.
 import type { Parsed } from '../model/endpoint.ts';
 import { Draft, type Imported, type ImportOptions } from './draft.ts';
 import { importHttpCheck, shownLine } from './haproxy-check.ts';
@@ -251,7 +251,7 @@ class HaproxyImport {
     }
     if (intervalMs > ownIntervalMs) {
       const advice =
-        "is taken over; Fairlead's own interval finds a dead API server sooner and costs it less, as it keeps its " +
+        "is applied; Fairlead's own interval finds a dead API server sooner and costs it less, as it keeps its " +
         'connection: best remove health.interval and health.timeout';
       draft.note('changed', line, 'inter', advice);
     }
@@ -280,7 +280,7 @@ class HaproxyImport {
         'changed',
         shortest.line.line,
         shownLine(shortest.line),
-        'taken over as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
+        'applied as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
       );
     }
     for (const line of [client, server]) {

@@ -1,5 +1,5 @@
 // From an nginx stream proxy in front of API servers (Kubespray's nginx-proxy and its like) to a Fairlead
-// configuration. Every directive is taken over or named in a note. Pure.
+// configuration. Every directive is applied or named in a note. Pure.
 import type { Parsed } from '../model/endpoint.ts';
 import { Draft, type Imported, type ImportOptions } from './draft.ts';
 import { type Directive, parseNginx, parseNginxTime } from './nginx-syntax.ts';
@@ -196,7 +196,7 @@ class NginxImport {
         'changed',
         line,
         shown(directive),
-        'taken over as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
+        'applied as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
       );
     } else if (name === 'include')
       this.#drop(directive, 'is not followed: import the whole file (nginx -T prints it)');

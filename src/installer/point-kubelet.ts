@@ -98,7 +98,7 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
     await files.put(pointingPath, Buffer.from(`${turn}\n`));
     const problem = await pointAndConfirm(planned, options, deps);
     if (problem === stopped) return problem;
-    if (problem !== undefined) return await takeBack(problem, node, deps);
+    if (problem !== undefined) return await restoreAndHalt(problem, node, deps);
     await files.remove(pointingPath);
     log.info({}, "kubelet's Lease is renewed, and the agent has new connections");
     return 'pointed';
@@ -154,7 +154,7 @@ async function pointAndConfirm(
   return `${problem} within ${confirmWithinMs / 1000} s of the restart`;
 }
 
-async function takeBack(why: string, node: string, deps: PointKubeletDeps): Promise<string> {
+async function restoreAndHalt(why: string, node: string, deps: PointKubeletDeps): Promise<string> {
   await restoreKubelet(why, deps);
   const reason = `${node}: kubelet was pointed and put back: ${why}`;
   await deps.semaphore.halt(reason);

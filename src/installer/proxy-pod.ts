@@ -9,7 +9,7 @@ import type { NodeFiles } from './node-files.ts';
 /** Not below the directory of the static pods: kubelet reads every file there. */
 export const replacedDirectory = '/etc/kubernetes/fairlead-replaced';
 
-/** There while an agent that has taken a proxy's place has not served yet: who finds it gives the place back. */
+/** There while an agent that has taken a proxy's place has not served yet: whoever finds it restores the proxy. */
 export const takingOverPath = '/var/lib/fairlead/taking-over';
 
 /** As Kubespray names its pods. Others that run nginx or HAProxy may do anything, and stay. */
@@ -28,7 +28,7 @@ export async function setAside(files: NodeFiles, manifests: readonly string[]): 
 async function replacedNames({ root }: NodeFiles): Promise<string[]> {
   const names = await readdir(await resolveBelow(root, replacedDirectory)).catch(
     (error: NodeJS.ErrnoException) => {
-      // Unreadable is not empty: a proxy that was set aside would never be given back.
+      // Unreadable is not empty: a proxy that was set aside would never be restored.
       if (error.code === 'ENOENT') return [];
       throw error;
     },
@@ -41,8 +41,8 @@ export async function isProxyThere(files: NodeFiles): Promise<boolean> {
   return (await replacedNames(files)).length > 0 || (await proxyManifests(files.root)).length > 0;
 }
 
-/** The names of what was given back. */
-export async function giveBack(files: NodeFiles, podDirectory: string): Promise<string[]> {
+/** The names of the manifests that were restored. */
+export async function restoreProxies(files: NodeFiles, podDirectory: string): Promise<string[]> {
   const names = await replacedNames(files);
   for (const name of names) await files.move(join(replacedDirectory, name), join(podDirectory, name));
   await files.removeEmpty(replacedDirectory);

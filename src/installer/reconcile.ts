@@ -11,7 +11,7 @@ import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts
 import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
 import { restoreTcpMigrateReq, enableTcpMigrateReq } from './tcp-migrate-req.ts';
 import type { NodeFiles } from './node-files.ts';
-import { giveBack, proxyManifests, setAside, takingOverPath } from './proxy-pod.ts';
+import { restoreProxies, proxyManifests, setAside, takingOverPath } from './proxy-pod.ts';
 import {
   caPath,
   configPath,
@@ -255,7 +255,7 @@ class Pass {
       const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
       // What an earlier pass has set aside stays there: an outage of all API servers is no reason to go back.
       const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
-      const givenBack = isTakingOver ? await giveBack(files, this.#desired.podDirectory) : [];
+      const givenBack = isTakingOver ? await restoreProxies(files, this.#desired.podDirectory) : [];
       await files.remove(takingOverPath);
       const kept = hasOther
         ? await this.#compare(slot)

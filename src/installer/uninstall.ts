@@ -16,7 +16,7 @@ import { clientsOf, kubeconfigDirectories } from './agent-clients.ts';
 import { restoreTcpMigrateReq } from './tcp-migrate-req.ts';
 import type { NodeFiles } from './node-files.ts';
 import { pointingPath } from './point-kubelet.ts';
-import { giveBack, isProxyThere, takingOverPath } from './proxy-pod.ts';
+import { restoreProxies, isProxyThere, takingOverPath } from './proxy-pod.ts';
 import {
   caPath,
   configDirectory,
@@ -72,7 +72,7 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   for (const slot of slots) {
     if (await files.remove(join(options.podDirectory, manifestName(slot)))) say(`${slotName(slot)} removed`);
   }
-  for (const name of await giveBack(files, options.podDirectory)) say(`${name} given back`);
+  for (const name of await restoreProxies(files, options.podDirectory)) say(`${name} given back`);
   await until(async () => (await views()).every((one) => one === undefined), leaveWithinMs);
 
   await restoreTcpMigrateReq(files);

@@ -1,5 +1,5 @@
-// Time and chance as things that are passed in, so that the state machines run in tests and in the
-// simulator without sockets and without waiting.
+// Time and chance as things that are passed in, so that the state machines run in tests
+// without sockets and without waiting.
 
 /** A pending timer; `cancel` is idempotent and nothing fires after it. */
 export interface Timer {

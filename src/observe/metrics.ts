@@ -1,5 +1,6 @@
 // The metrics that /metrics serves. Everything is read from plain counters when it is scraped; prom-client
 // formats it and is loaded at the first scrape. docs/metrics.md lists these definitions; a test compares.
+// Over 400 lines because it is one table, in the order of that page.
 import type { EndpointId } from '../model/endpoint.ts';
 import { certificateMetrics, type CertificateNumbers } from './certificate-metrics.ts';
 import type { EndpointTraffic } from '../model/outcome.ts';

@@ -22,7 +22,7 @@ import { ReadBuffers } from './socket/read-buffers.ts';
 import { ReplayBudget } from './connect/replay-budget.ts';
 import { ResponseWatchdog } from './tunnel/response-watchdog.ts';
 import { TunnelAges } from './tunnel/tunnel-ages.ts';
-import { Tunnel, type TunnelHome, type TunnelRecord, type TunnelView, viewOf } from './tunnel/tunnel.ts';
+import { Tunnel, type TunnelContext, type TunnelRecord, type TunnelView, viewOf } from './tunnel/tunnel.ts';
 
 export type { DataPathLog };
 
@@ -50,8 +50,8 @@ export class TunnelTable implements TrafficReader {
   readonly #messages: DataPathMessages;
   readonly #connections: ConnectionFactory;
   readonly #watchdog: ResponseWatchdog;
-  readonly #home: TunnelHome;
-  readonly #context: DialContext;
+  readonly #tunnelContext: TunnelContext;
+  readonly #dialContext: DialContext;
   readonly #records = new Map<EndpointId, TunnelRecord>();
   readonly #tunnels = new Set<Tunnel>();
   readonly #load: ProcessLoad;
@@ -72,7 +72,7 @@ export class TunnelTable implements TrafficReader {
     this.#ages = new TunnelAges(clock, this.options, this.#tunnels);
     this.#drainer = new TunnelDrainer(clock, random, () => this.options.quietMs);
     const { counters } = this;
-    this.#home = {
+    this.#tunnelContext = {
       buffers,
       nowMs: () => clock.nowMs(),
       startWaiting: (tunnel, nowMs) => this.#watchdog.add(tunnel, nowMs),
@@ -84,7 +84,7 @@ export class TunnelTable implements TrafficReader {
         counters.closed[reason] += 1;
       },
     };
-    this.#context = {
+    this.#dialContext = {
       clock,
       random,
       outcomes,
@@ -117,7 +117,7 @@ export class TunnelTable implements TrafficReader {
   }
 
   get halfOpenDials(): number {
-    return this.#context.halfOpenDials;
+    return this.#dialContext.halfOpenDials;
   }
 
   /** Live numbers of an endpoint; the same object for as long as the endpoint is not forgotten. */
@@ -259,8 +259,8 @@ export class TunnelTable implements TrafficReader {
     }
     await this.#connections.allClosed();
     this.#watchdog.stop();
-    this.#context.raceDelays.stop();
-    this.#context.flightDelays.stop();
+    this.#dialContext.raceDelays.stop();
+    this.#dialContext.flightDelays.stop();
     this.#ages.stop();
     this.#drainer.stop();
   }
@@ -285,7 +285,7 @@ export class TunnelTable implements TrafficReader {
       return;
     }
     this.counters.accepted += 1;
-    const tunnel = new Tunnel(this.#home, client);
+    const tunnel = new Tunnel(this.#tunnelContext, client);
     if (this.#messages.isDebug) tunnel.shownClient = tunnel.clientText;
     this.#tunnels.add(tunnel);
     this.#load.tunnels += 1;
@@ -299,7 +299,7 @@ export class TunnelTable implements TrafficReader {
   }
 
   #connect(tunnel: Tunnel, options: ConnectorOptions): UpstreamConnector {
-    const connector = new UpstreamConnector(this.#context, options, tunnel);
+    const connector = new UpstreamConnector(this.#dialContext, options, tunnel);
     tunnel.connector = connector;
     tunnel.client.owner = connector;
     connector.start();

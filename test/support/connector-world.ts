@@ -10,7 +10,7 @@ import type { DialContext } from '../../src/passthrough/connect/dial-context.ts'
 import { defaultPassthroughOptions, type PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
 import { ReadBuffers } from '../../src/passthrough/socket/read-buffers.ts';
 import { ReplayBudget } from '../../src/passthrough/connect/replay-budget.ts';
-import { Tunnel, type TunnelHome } from '../../src/passthrough/tunnel/tunnel.ts';
+import { Tunnel, type TunnelContext } from '../../src/passthrough/tunnel/tunnel.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type EndpointScript, FakeConnection, FakeConnectionFactory } from './fake-connections.ts';
 
@@ -70,7 +70,7 @@ export class ConnectorWorld {
     const all = { ...defaultPassthroughOptions, ...options };
     const budget = new ReplayBudget({ ...all, replayBudgetPercent: 0 }, clock.nowMs());
     if (withoutBudget) while (budget.tryTake(clock.nowMs()));
-    const home: TunnelHome = {
+    const context: TunnelContext = {
       buffers: new ReadBuffers(),
       nowMs: () => clock.nowMs(),
       startWaiting() {},
@@ -114,7 +114,7 @@ export class ConnectorWorld {
       isConnectedToItself: () => false,
     };
     this.client = new FakeConnection(clock, nobody);
-    this.tunnel = new Tunnel(home, this.client);
+    this.tunnel = new Tunnel(context, this.client);
     const picker = (): EndpointPick => ({
       candidates: this.endpoints,
       usableCount: usableCount ?? this.endpoints.length,

@@ -157,7 +157,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     this.#hadCarrier = true;
     this.#report(attempt, 'connected', nowMs);
     this.#cancelDialTimers();
-    if (this.#attempts.length > 1) this.#putBackDials();
+    if (this.#attempts.length > 1) this.#requeueDials();
     context.carries(this.#tunnel, attempt.record);
     this.#tunnel.record = attempt.record;
     // In front of the flight and no part of it: a replay gets one of its own.
@@ -166,11 +166,11 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     if (this.#isClientEnded || this.#flight.isUnsafe) this.#settle(attempt);
   }
 
-  #putBackDials(): void {
+  #requeueDials(): void {
     for (const other of [...this.#attempts]) {
       if (other.isConnected) continue;
       this.#drop(other);
-      this.#plan.putBack(other.endpoint);
+      this.#plan.requeue(other.endpoint);
     }
   }
 

@@ -9,7 +9,7 @@ export class DialPlan {
   #pick = none;
   #index = 0;
   /** Dials that lost a race without having failed: worth another try. Made when needed. */
-  #putBack: Endpoint[] | undefined;
+  #requeued: Endpoint[] | undefined;
   /** Left out of this round: they are being tried already. */
   #underWay: ReadonlySet<EndpointId> | undefined;
 
@@ -21,7 +21,7 @@ export class DialPlan {
   startRound(pick: EndpointPick, underWay?: ReadonlySet<EndpointId>): void {
     this.#pick = pick;
     this.#index = 0;
-    this.#putBack = undefined;
+    this.#requeued = undefined;
     this.#underWay = underWay;
   }
 
@@ -36,17 +36,17 @@ export class DialPlan {
       const endpoint = candidates[this.#index];
       if (endpoint && !this.#underWay?.has(endpoint.id) && !this.#isOwnAddress(endpoint)) return endpoint;
     }
-    return this.#putBack?.[0];
+    return this.#requeued?.[0];
   }
 
   /** Takes what `peek` has returned. */
   take(endpoint: Endpoint): void {
     if (this.#pick.candidates[this.#index] === endpoint) this.#index += 1;
-    else this.#putBack?.shift();
+    else this.#requeued?.shift();
   }
 
-  putBack(endpoint: Endpoint): void {
-    this.#putBack ??= [];
-    this.#putBack.push(endpoint);
+  requeue(endpoint: Endpoint): void {
+    this.#requeued ??= [];
+    this.#requeued.push(endpoint);
   }
 }

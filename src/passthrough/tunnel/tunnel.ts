@@ -14,8 +14,8 @@ import type { Waiter } from './response-watchdog.ts';
 
 export type TunnelRecord = EndpointRecord<Tunnel>;
 
-/** What a tunnel needs of the tunnel table. */
-export interface TunnelHome {
+/** What the tunnels of a table share. The table makes it and owns it. */
+export interface TunnelContext {
   readonly buffers: ReadBuffers;
   nowMs(): number;
   /** The client has sent bytes that the endpoint has not answered yet. */
@@ -78,13 +78,13 @@ export class Tunnel implements ConnectionOwner, Waiter {
   isClosing = false;
   isClientEnded = false;
   isUpstreamEnded = false;
-  readonly #home: TunnelHome;
+  readonly #context: TunnelContext;
   #isFinished = false;
 
-  constructor(home: TunnelHome, client: Connection) {
-    this.#home = home;
+  constructor(context: TunnelContext, client: Connection) {
+    this.#context = context;
     this.client = client;
-    this.startedMs = home.nowMs();
+    this.startedMs = context.nowMs();
     this.lastByteMs = this.startedMs;
   }
 
@@ -120,21 +120,21 @@ export class Tunnel implements ConnectionOwner, Waiter {
   /** Called once, some time after the start. */
   startKeepAlive(): void {
     this.isKeptAlive = true;
-    this.#home.keepAlive(this.client);
-    if (this.upstream) this.#home.keepAlive(this.upstream);
+    this.#context.keepAlive(this.client);
+    if (this.upstream) this.#context.keepAlive(this.upstream);
     this.connector?.startKeepAlive();
   }
 
   /** The client has sent bytes to the endpoint of `record`, while it connects or afterwards. */
   noteUp(byteCount: number): void {
-    const nowMs = this.#home.nowMs();
+    const nowMs = this.#context.nowMs();
     this.bytesUp += byteCount;
     if (this.record) this.record.bytesUp += byteCount;
     this.lastByteMs = nowMs;
     this.lastUpMs = nowMs;
     if (this.unansweredSinceMs === Number.POSITIVE_INFINITY) this.unansweredSinceMs = nowMs;
     // Once reported the tunnel is off the list, and waits anew with the client's next bytes.
-    if (!this.isListed) this.#home.startWaiting(this, nowMs);
+    if (!this.isListed) this.#context.startWaiting(this, nowMs);
   }
 
   connectionRead(connection: Connection, buffer: Buffer, byteCount: number): boolean {
@@ -142,17 +142,17 @@ export class Tunnel implements ConnectionOwner, Waiter {
     if (this.isClosing || upstream === undefined) return true;
     // The bytes first, the bookkeeping when they are on their way.
     if (connection === client) {
-      const goesOn = relay(client, upstream, buffer, byteCount, this.#home.buffers);
+      const goesOn = relay(client, upstream, buffer, byteCount, this.#context.buffers);
       if (this.clientTls?.read(buffer, byteCount)) this.clientTls = undefined;
       this.noteUp(byteCount);
       return goesOn;
     }
-    const goesOn = relay(upstream, client, buffer, byteCount, this.#home.buffers);
+    const goesOn = relay(upstream, client, buffer, byteCount, this.#context.buffers);
     this.bytesDown += byteCount;
     if (this.record) this.record.bytesDown += byteCount;
-    this.lastByteMs = this.#home.nowMs();
+    this.lastByteMs = this.#context.nowMs();
     this.unansweredSinceMs = Number.POSITIVE_INFINITY;
-    if (this.isListed) this.#home.stopWaiting(this);
+    if (this.isListed) this.#context.stopWaiting(this);
     return goesOn;
   }
 
@@ -171,7 +171,7 @@ export class Tunnel implements ConnectionOwner, Waiter {
     else this.isUpstreamEnded = true;
     if (this.isClientEnded !== this.isUpstreamEnded) {
       other.end();
-      this.#home.halfClosed(this);
+      this.#context.halfClosed(this);
     } else {
       closeAfterWrites(other);
     }
@@ -203,7 +203,7 @@ export class Tunnel implements ConnectionOwner, Waiter {
     closeAfterWrites(this.client);
     if (this.upstream) closeAfterWrites(this.upstream);
     // A reader that never takes the rest meets the limit of half-closed tunnels.
-    this.#home.halfClosed(this);
+    this.#context.halfClosed(this);
   }
 
   /** The second step of a `close` that has not come to its end. */
@@ -232,8 +232,8 @@ export class Tunnel implements ConnectionOwner, Waiter {
     this.isClosing = true;
     this.closedBy = reason;
     this.clientTls = undefined;
-    this.#home.count(reason);
-    this.#home.stopWaiting(this);
+    this.#context.count(reason);
+    this.#context.stopWaiting(this);
     return true;
   }
 
@@ -241,15 +241,15 @@ export class Tunnel implements ConnectionOwner, Waiter {
     if (this.#isFinished) return;
     this.#isFinished = true;
     this.isClosing = true;
-    this.#home.stopWaiting(this);
+    this.#context.stopWaiting(this);
     // Not before both sockets are gone: what one connection has read may still be on its way out of the other.
     this.#releaseBuffer(this.client);
     if (this.upstream) this.#releaseBuffer(this.upstream);
-    this.#home.finished(this);
+    this.#context.finished(this);
   }
 
   #releaseBuffer(connection: Connection): void {
-    if (connection.ownBuffer) this.#home.buffers.release(connection.ownBuffer);
+    if (connection.ownBuffer) this.#context.buffers.release(connection.ownBuffer);
     connection.ownBuffer = undefined;
   }
 

@@ -1,4 +1,4 @@
-// A running agent takes over a changed configuration, without a tunnel noticing.
+// A running agent applies a changed configuration, without a tunnel noticing.
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -75,7 +75,7 @@ test('SIGHUP loads the configuration again', async () => {
   expect(reloads()[0]).toMatchObject({ trigger: 'SIGHUP', applied: [] });
 });
 
-test('a change of the file is taken over: endpoints, policy, health', async () => {
+test('a change of the file is applied: endpoints, policy, health', async () => {
   write(
     settings({
       endpoints: plane.endpoints,
@@ -154,7 +154,7 @@ test('what takes a restart is named and left as it is', async () => {
 
 test('the log level can be changed', async () => {
   write(settings({ log: { level: 'error' }, balance: { policy: 'round-robin' } }));
-  await eventually('it is taken over', async () => (await agent.status()).policy === 'round-robin');
+  await eventually('it is applied', async () => (await agent.status()).policy === 'round-robin');
   // Not even that it was.
   expect(reloads()).toEqual([]);
   write(settings({ log: { level: 'info' } }));

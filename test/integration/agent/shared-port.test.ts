@@ -143,7 +143,7 @@ test('--wait-for-port takes a port over as soon as its holder is gone, and is un
   const tunnel = await H2Tunnel.open(`127.0.0.1:${port}`, plane.pki);
   expect(await tunnel.ask()).toMatch(/^cp-/);
   tunnel.destroy();
-  expect(agent.log.map(({ msg }) => msg)).toContain('address taken over');
+  expect(agent.log.map(({ msg }) => msg)).toContain('address acquired');
 });
 
 test('a bounded wait that is in vain ends the agent with exit code 3; one that is told to stop goes at once', async () => {

@@ -202,7 +202,7 @@ if (installed.length > 0) {
           ],
           {
             onLog: ({ msg, address: at }) => {
-              if (msg === 'address taken over') takenOver.set(String(at), performance.now());
+              if (msg === 'address acquired') takenOver.set(String(at), performance.now());
             },
           },
         );

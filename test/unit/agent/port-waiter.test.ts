@@ -60,7 +60,7 @@ test('a port that comes free is taken within 50 ms, and the log says both', asyn
   expect(ports.waitingFor).toEqual([]);
   expect(log.lines.map(({ message }) => message)).toEqual([
     'address is in use: waiting for it',
-    'address taken over',
+    'address acquired',
   ]);
 });
 

@@ -70,20 +70,23 @@ test('a port that somebody else holds is an error that names him', () => {
   });
 });
 
-test.each([['nginx (pid 42)'], [undefined]])('a port that nginx-proxy holds (%s) can be taken over', (by) => {
-  const findings = judged({ pods: [nginxProxy], healthPort: held('nginx (pid 42)') }, held(by));
-  expect(findings).toContainEqual(
-    expect.objectContaining({
-      check: 'port',
-      severity: 'warning',
-      mend: expect.stringContaining('mv /etc/kubernetes/manifests/nginx-proxy.yml /root/'),
-    }),
-  );
-  expect(findings.filter(({ check }) => check === 'other-load-balancer')).toMatchObject([
-    { severity: 'warning' },
-    { severity: 'info', what: expect.stringContaining('8081 (nginx (pid 42))') },
-  ]);
-});
+test.each([['nginx (pid 42)'], [undefined]])(
+  'a port that nginx-proxy holds (%s) can be freed for the agent',
+  (by) => {
+    const findings = judged({ pods: [nginxProxy], healthPort: held('nginx (pid 42)') }, held(by));
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        check: 'port',
+        severity: 'warning',
+        mend: expect.stringContaining('mv /etc/kubernetes/manifests/nginx-proxy.yml /root/'),
+      }),
+    );
+    expect(findings.filter(({ check }) => check === 'other-load-balancer')).toMatchObject([
+      { severity: 'warning' },
+      { severity: 'info', what: expect.stringContaining('8081 (nginx (pid 42))') },
+    ]);
+  },
+);
 
 test('another holder is not excused by a proxy that lies about', () => {
   expect(judged({ pods: [nginxProxy] }, held('envoy (pid 42)'))).toContainEqual(

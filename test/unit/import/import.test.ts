@@ -90,7 +90,7 @@ test("the HA document's external HAProxy becomes a listener that other hosts can
   });
 });
 
-test('PROXY headers, from clients and to servers, are taken over', async () => {
+test('PROXY headers, from clients and to servers, are applied', async () => {
   const { yaml } = imported(
     'listen api\n bind 127.0.0.1:6443 accept-proxy\n mode tcp\n server a 10.0.0.1:6443 send-proxy-v2 check check-ssl verify none\n',
   );
@@ -116,7 +116,7 @@ const structure =
   /^\s*(#.*|\}|)$|\{\s*$|^(global|defaults|frontend|backend|listen)\b|^\s*(default_backend|proxy_pass)\b/;
 
 test.each(['nginx-proxy.conf', 'haproxy-proxy.cfg', 'haproxy-external.cfg'])(
-  '%s: every directive is taken over or named with its line',
+  '%s: every directive is applied or named with its line',
   (name) => {
     const text = fixture(name);
     const { yaml, notes } = imported(text);
