@@ -142,20 +142,22 @@ class Run {
   }
 
   /** What Fairlead logs of the API servers, from the beginning of the story on. */
-  #fairleadSays({ msg, endpoint, verdict, reason, tunnels, added, removed }: LogLine): void {
+  #fairleadSays({ msg, endpoint, verdict, reason, tunnels, ...sets }: LogLine): void {
     if (!this.#clients) return;
     const { servers = [] } = this.#stage ?? {};
     const teller = 'fairlead';
     const nameOf = (id: unknown) => servers.find(({ address }) => address === id)?.name;
     const server = nameOf(endpoint);
     if (msg === 'the endpoint set has changed') {
+      const { added, removed, remembered, listedAgain } = sets;
       const tell = (ids: unknown, what: string, verdict: string): void => {
         for (const name of Array.isArray(ids) ? ids.map(nameOf) : []) {
           if (name) this.#add({ teller, text: `${name} ${what}`, server: name, verdict });
         }
       };
-      tell(removed, 'has left the EndpointSlice', 'not listed');
-      tell(added, 'has come into the EndpointSlice', 'listed');
+      // Once verified, an API server stays known when it leaves the list.
+      for (const ids of [removed, remembered]) tell(ids, 'has left the EndpointSlice', 'not listed');
+      for (const ids of [added, listedAgain]) tell(ids, 'has come into the EndpointSlice', 'listed');
     } else if (server && typeof verdict === 'string' && typeof reason === 'string') {
       if (msg === 'endpoint reason changed') return;
       this.#add({ teller, text: `${server} is ${verdict}: ${reason}`, server, verdict, reason });

@@ -123,6 +123,7 @@ export class Monitor {
   #round: Round | undefined;
   #next: { timer: Timer; dueMs: number } | undefined;
   #badRounds = 0;
+  #isRemembered = false;
   #isAnswering = true;
   #roundMs = 0;
   #connectMs: number | undefined;
@@ -148,7 +149,15 @@ export class Monitor {
 
   /** The endpoint's use has changed: a probe that is far away may have to come sooner. */
   reschedule(): void {
-    if (this.#isStopped || this.#round || !this.#next) return;
+    if (this.#isStopped) return;
+    const wasRemembered = this.#isRemembered;
+    this.#isRemembered = this.#deps.memory?.() !== undefined;
+    if (wasRemembered && !this.#isRemembered) {
+      // It is listed again, most likely because it is well: as new as one that was never seen.
+      this.#badRounds = 0;
+      this.probeNow();
+    }
+    if (this.#round || !this.#next) return;
     const delayMs = this.#intervalMs();
     if (this.#deps.clock.nowMs() + delayMs < this.#next.dueMs) this.#scheduleIn(delayMs);
   }
@@ -405,9 +414,8 @@ export class Monitor {
       return;
     }
     const isGood = result.kind === 'answered' && (result.status ?? 0) < 500;
-    const memory = this.#deps.memory?.();
     // One that comes back answers badly for a moment; how long it was away says nothing of that.
-    const isComing = memory === 'needed' && !this.#isAnswering && result.kind === 'answered';
+    const isComing = !this.#isAnswering && result.kind === 'answered';
     this.#badRounds = isGood ? 0 : isComing ? 1 : this.#badRounds + 1;
     this.#isAnswering = result.kind === 'answered';
     if (result.kind === 'answered') {

@@ -298,6 +298,25 @@ test('after stop nothing runs and no timer is left', async () => {
   expect(world.clock.pendingTimers).toBe(0);
 });
 
+test('an endpoint that answers after it was away is starting: it is asked again soon', async () => {
+  const world = new World();
+  world.isInUse = false;
+  world.answer = { kind: 'refused' };
+  world.verdict = 'unready';
+  await world.start();
+  await world.clock.advance(600_000);
+  world.answer = { kind: 'answered', isExpected: false, status: 500 };
+  world.results = [];
+  while (world.results.length === 0) await world.clock.advance(100);
+  await world.clock.advance(4_000);
+  expect(world.results.length).toBeGreaterThanOrEqual(3);
+  // One that goes on failing is spared again.
+  await world.clock.advance(600_000);
+  world.results = [];
+  await world.clock.advance(60_000);
+  expect(world.results.length).toBeLessThanOrEqual(5);
+});
+
 describe('a remembered endpoint', () => {
   const hour = 3_600_000;
 
@@ -355,5 +374,28 @@ describe('a remembered endpoint', () => {
     world.results = [];
     await world.clock.advance(3_000);
     expect(world.results.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test('that is listed again is asked at once, and as often as a new one', async () => {
+    const world = new World();
+    world.isInUse = false;
+    world.answer = { kind: 'refused' };
+    world.verdict = 'unready';
+    await world.start();
+    world.memory = 'resting';
+    world.monitor.reschedule();
+    await world.clock.advance(20 * 60_000);
+    world.memory = undefined;
+    world.results = [];
+    world.monitor.reschedule();
+    await world.clock.advance(1);
+    expect(world.results).toHaveLength(1);
+    // It has come back by its address, and answers a moment later.
+    await world.clock.advance(5_000);
+    expect(world.results.length).toBeGreaterThanOrEqual(4);
+    world.monitor.reschedule();
+    const before = world.results.length;
+    await world.clock.advance(1);
+    expect(world.results).toHaveLength(before);
   });
 });
