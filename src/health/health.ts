@@ -64,6 +64,8 @@ interface Watched {
   readonly expiry: Expiry;
   state: HealthState;
   lastSignalMs: number;
+  /** False from a full handshake until its result is in: what is told of it before that asks for the next one. */
+  isCertificateTold: boolean;
 }
 
 /** Least time between two probes that client traffic asks for, per endpoint. */
@@ -221,6 +223,7 @@ export class Health implements OutcomeReporter {
       expiry,
       state: initialHealth(clock.nowMs()),
       lastSignalMs: Number.NEGATIVE_INFINITY,
+      isCertificateTold: true,
     };
     this.#watched.set(id, watched);
     monitor.probeNow();
@@ -246,7 +249,7 @@ export class Health implements OutcomeReporter {
     }
     if (serverName === undefined && certificates.usual) watched.expiry.follow(certificates.usual);
     prover.ended({ isGood, isNew });
-    this.#deps.observer.onCertificate(endpoint);
+    watched.isCertificateTold = false;
     if (isGood && running?.cause === 'sign') {
       this.#deps.log.info({ endpoint, serverName }, 'a client refuses a certificate that verifies');
     }
@@ -278,6 +281,10 @@ export class Health implements OutcomeReporter {
     const nowMs = clock.nowMs();
     const askedMs = nowMs - durationMs;
     this.#apply(watched, { type: 'probed', nowMs, askedMs, bytesDown, result, isFresh });
+    if (!watched.isCertificateTold) {
+      watched.isCertificateTold = true;
+      observer.onCertificate(id);
+    }
     if (result.kind === 'answered' && result.status === 401) observer.onStaleCredentials();
   }
 

@@ -6,6 +6,7 @@ import type { CheckResult } from '../../../src/health/probe.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { ClientTlsOutcome } from '../../../src/model/outcome.ts';
 import { formatReason } from '../../../src/model/snapshot.ts';
+import { isUnproven } from '../../../src/health/verdict.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const endpoint = makeEndpoint('10.0.0.1', 6443);
@@ -21,12 +22,14 @@ const options = {
 const good: CheckResult = { kind: 'answered', isExpected: true, status: 200 };
 const expired: CheckResult = { kind: 'broken', layer: 6, fault: 'time', text: 'certificate has expired' };
 
-/** One endpoint in use; a fresh connection gets `fresh`, the kept one always a good answer. */
+/** One endpoint in use; a fresh connection gets `fresh`, the kept one `kept`: a good answer at first. */
 function world(random = () => 0.5) {
   const clock = new FakeClock();
   const handshakes: { atMs: number; serverName?: string }[] = [];
   let checks = 0;
   let fresh = (_serverName?: string): CheckResult => good;
+  let kept = good;
+  let look = (): void => {};
   let notAfterMs = clock.wallMs() + 1e9;
   const certificate = (): ServingCertificate => ({
     fingerprint: String(notAfterMs),
@@ -47,7 +50,7 @@ function world(random = () => 0.5) {
       onLost: undefined,
       run(done) {
         checks += 1;
-        const result = isUsed ? good : fresh(serverName);
+        const result = isUsed ? kept : fresh(serverName);
         isUsed = result.kind === 'answered';
         queueMicrotask(() => {
           if (!isClosed) done(result);
@@ -74,9 +77,12 @@ function world(random = () => 0.5) {
     isPreferred: () => true,
     connect: (_, serverName) => connect(serverName),
     observer: {
-      onChange: () => {},
+      onChange: () => look(),
       onProbe: () => {},
-      onCertificate: () => void told.push('certificate'),
+      onCertificate: () => {
+        told.push('certificate');
+        look();
+      },
       onStaleCredentials: () => void told.push('stale credentials'),
     },
   });
@@ -89,6 +95,13 @@ function world(random = () => 0.5) {
     checks: () => checks,
     answer: (next: typeof fresh) => {
       fresh = next;
+    },
+    answerOnKept: (next: CheckResult) => {
+      kept = next;
+    },
+    /** Called whenever the observer is told of a change, as an agent looks at all there is to know. */
+    onEachLook: (next: () => void) => {
+      look = next;
     },
     expiresIn: (ms: number) => {
       notAfterMs = clock.wallMs() + ms;
@@ -174,6 +187,35 @@ test('only a full handshake proves: answers on the kept connection do not', asyn
   await clock.advance(0);
   expect(health.state(endpoint.id)?.provedMs).toBe(clock.nowMs());
   health.stop();
+});
+
+test('an endpoint that comes back costs one handshake, however often its proof is asked for', async () => {
+  const { clock, health, handshakes, answerOnKept, onEachLook, shown } = world();
+  onEachLook(() => {
+    const state = health.state(endpoint.id);
+    if (state?.verdict === 'ready' && isUnproven(state)) health.prove(endpoint.id, { cause: 'return' });
+  });
+  await clock.advance(10_000);
+  answerOnKept({ kind: 'answered', isExpected: false, status: 500 });
+  await clock.advance(10_000);
+  expect(shown()).toMatch(/^unready/);
+  const before = handshakes.length;
+  answerOnKept(good);
+  await clock.advance(60_000);
+  expect(shown()).toMatch(/^ready/);
+  expect(handshakes.length).toBe(before + 1);
+});
+
+test('a full handshake is told once its result is in', async () => {
+  const { clock, health, told, onEachLook } = world();
+  const provedMs: (number | undefined)[] = [];
+  onEachLook(() => void provedMs.push(health.state(endpoint.id)?.provedMs));
+  await clock.advance(10_000);
+  expect(told).toEqual(['certificate']);
+  expect(provedMs).not.toContain(undefined);
+  health.prove(endpoint.id, { cause: 'move' });
+  await clock.advance(0);
+  expect(told).toEqual(['certificate', 'certificate']);
 });
 
 test('a new token opens no connection', async () => {
