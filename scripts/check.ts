@@ -1,5 +1,5 @@
 // Runs all checks and test suites in turn and ends with one line: N passed, N failed. A check counts as one.
-// Usage: node scripts/check.ts [NAME ...]   (names as printed; none: all)
+// Usage: node scripts/check.ts [--full] [NAME ...]   (names as printed; none: all; --full: with the long variants)
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -63,10 +63,12 @@ const stages: Readonly<Record<string, () => Counts>> = {
   faults: suite('faults'),
 };
 
-const wanted = process.argv.slice(2);
+const args = process.argv.slice(2);
+if (args.includes('--full')) process.env.FAIRLEAD_TEST_FULL = '1';
+const wanted = args.filter((arg) => arg !== '--full');
 const unknown = wanted.filter((name) => !(name in stages));
 if (unknown.length > 0) {
-  console.error(`unknown check: ${unknown.join(', ')}; known: ${Object.keys(stages).join(', ')}`);
+  console.error(`unknown check: ${unknown.join(', ')}; known: ${Object.keys(stages).join(', ')}, --full`);
   process.exit(2);
 }
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };

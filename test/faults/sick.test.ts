@@ -14,6 +14,7 @@ import { isGood } from '../support/faults/clients/target.ts';
 import { Fairlead } from '../support/faults/fairlead.ts';
 import { failed } from '../support/faults/measures.ts';
 import * as scenarios from '../support/faults/scenarios.ts';
+import { casesOfTier, longTest } from '../support/full-tier.ts';
 import { describeFaults } from '../support/faults/suite.ts';
 import { type Observation, runTrial } from '../support/faults/trial.ts';
 
@@ -35,17 +36,18 @@ describeFaults('an API server is sick but answers', {}, (lab) => {
     return [noneFailed('failed new connections after one interval', late), ...gapsWithin(seen, gapMs)];
   };
 
-  test.each([
+  const kinds = [
     ['whose etcd is lost', 'etcd'],
     ['whose /readyz hangs, as etcd is a black hole to it', 'hanging'],
     ['that answers everything with 500', 'errors'],
-  ] as const)(
+  ] as const;
+  test.each(casesOfTier(kinds, ([, kind]) => kind === 'hanging'))(
     '%s takes no new connection after one check interval and loses established ones within 1.5 s more',
     (_, kind) => holds(`sick: ${kind}`, () => trial(scenarios.sick(kind)), isLeft),
     timeoutMs,
   );
 
-  test(
+  longTest(
     'etcd away for all of them, who recover one after the other, closes no tunnel',
     () =>
       holds(
@@ -65,10 +67,11 @@ describeFaults('an API server is sick but answers', {}, (lab) => {
 const drainMs = 12_000;
 
 describeFaults('an API server stops while the others are well', { timings: { drainMs } }, (lab) => {
-  test.each([
+  const delays: [string, number][] = [
     ['without a shutdown delay', 0],
     ['with a shutdown delay', 8_000],
-  ])(
+  ];
+  test.each(casesOfTier(delays, ([, delayMs]) => delayMs === 0))(
     '%s its watches end with it, and no request fails',
     (name, delayMs) =>
       holds(

@@ -3,6 +3,7 @@ import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/eventually.ts';
+import { casesOfTier } from '../../support/full-tier.ts';
 import { H2Tunnel } from '../../support/h2-tunnel.ts';
 import { findKubectl, Kubectl } from '../../support/kubectl.ts';
 import { watchForLeaks } from '../../support/leaks.ts';
@@ -22,13 +23,12 @@ const leftNothing = watchForLeaks();
 const directory = tempDir();
 const program = findKubectl();
 const agents: AgentProcess[] = [];
-const tunnels: H2Tunnel[] = [];
 let plane: ControlPlane;
 
-async function startAgent(env: Record<string, string> = {}): Promise<AgentProcess> {
+async function startAgent(): Promise<AgentProcess> {
   const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
   const args = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--node-name', 'node-1'];
-  const agent = new AgentProcess([...args, '--kubeconfig', kubeconfig], { env });
+  const agent = new AgentProcess([...args, '--kubeconfig', kubeconfig]);
   agents.push(agent);
   await agent.listening();
   await eventually('three endpoints are ready', async () => {
@@ -38,15 +38,9 @@ async function startAgent(env: Record<string, string> = {}): Promise<AgentProces
   return agent;
 }
 
-async function open(agent: AgentProcess): Promise<H2Tunnel> {
-  const tunnel = await H2Tunnel.open(agent.address, plane.pki);
-  tunnels.push(tunnel);
-  return tunnel;
-}
-
 /** The API server that new clients get. */
 async function first(agent: AgentProcess): Promise<ApiServer> {
-  const tunnel = await open(agent);
+  const tunnel = await H2Tunnel.open(agent.address, plane.pki);
   const name = await tunnel.ask();
   await tunnel.close();
   const server = plane.servers.find((candidate) => candidate.name === name);
@@ -60,29 +54,12 @@ async function endpoint(agent: AgentProcess, server: ApiServer) {
   return found;
 }
 
-async function untilRefused(agent: AgentProcess, ...servers: readonly ApiServer[]): Promise<void> {
-  for (const server of servers) {
-    await eventually(
-      `the certificate of ${server.name} is found to have expired`,
-      async () => /^L6\w+ .*expired/.test((await endpoint(agent, server)).reason),
-      60_000,
-    );
-  }
-}
-
-/** The API servers in this agent's order. */
-async function inOrder(agent: AgentProcess): Promise<ApiServer[]> {
-  const { endpoints } = await agent.status();
-  return endpoints.flatMap(({ id }) => plane.servers.filter(({ address }) => address === id));
-}
-
 beforeAll(async () => {
   buildAgent();
   plane = await startControlPlane({ servers: 3, anonymous: 'off' });
 });
 
 afterEach(async () => {
-  for (const tunnel of tunnels.splice(0)) tunnel.destroy();
   await Promise.all(agents.splice(0).map((agent) => agent.kill()));
   for (const server of plane.servers) await server.behave();
 });
@@ -163,8 +140,10 @@ function theMusts(
   name: string,
   makeClient: (agent: AgentProcess) => OneShot | Promise<OneShot>,
   signs: number,
+  quick: readonly (keyof typeof faults)[],
 ) {
-  test.each(Object.keys(faults) as (keyof typeof faults)[])(
+  const all = Object.keys(faults) as (keyof typeof faults)[];
+  test.each(casesOfTier(all, (fault) => quick.includes(fault)))(
     `${name}: a certificate %s costs few clients and nobody who comes later`,
     async (fault) => {
       const pids = () => agents.map(({ pid }) => pid);
@@ -190,90 +169,9 @@ else {
     const kubeconfig = await plane.writeKubeconfig({ user: 'admin', server: `https://${agent.address}` });
     return kubectlClient(new Kubectl({ program, kubeconfig, home: directory }));
   };
-  theMusts('kubectl', makeClient, 1);
+  theMusts('kubectl', makeClient, 1, ['expired', 'for another name']);
 }
-theMusts('Node', (agent) => nodeClient(agent.address, plane.pki, () => plane.pki.ca.cert), 2);
-
-describe('nothing is moved onto an endpoint whose certificate clients refuse', () => {
-  /** Drains soon, and needs no long good time of others. */
-  const soon = {
-    FAIRLEAD_HEALTH_INTERVAL: '1s',
-    FAIRLEAD_DRAIN_UNREADY_AFTER: '1s',
-    FAIRLEAD_DRAIN_BETTER_READY_FOR: '1s',
-    FAIRLEAD_DRAIN_WINDOW: '1s',
-    FAIRLEAD_BALANCE_REBALANCE_OVER: '1s',
-  };
-
-  test('a tunnel stays where it is, when the first endpoint is ready again on its kept connection only', async () => {
-    const agent = await startAgent({ ...soon, FAIRLEAD_DRAIN_UNREADY_AFTER: '10m' });
-    const server = await first(agent);
-    await server.misbehave({ failReadyz: ['etcd'] });
-    await eventually('it is not used', async () => (await endpoint(agent, server)).verdict === 'unready');
-    const tunnel = await open(agent);
-    expect(await tunnel.ask()).not.toBe(server.name);
-    await server.misbehave({ tls: 'expired', failReadyz: [] });
-    await untilRefused(agent, server);
-    expect(tunnel.isOpen).toBe(true);
-    expect((await endpoint(agent, server)).tunnels).toBe(0);
-  }, 120_000);
-
-  test('a tunnel is not rebalanced to the first endpoint when its certificate has changed since it came back', async () => {
-    const agent = await startAgent({ ...soon, FAIRLEAD_DRAIN_UNREADY_AFTER: '10m' });
-    const server = await first(agent);
-    await server.misbehave({ failReadyz: ['etcd'] });
-    await eventually('it is not used', async () => (await endpoint(agent, server)).verdict === 'unready');
-    const tunnel = await open(agent);
-    const name = await tunnel.ask();
-    await server.behave();
-    // Half a minute after it came back tunnels move; every proof that its return has asked for is behind it by then.
-    const backMs = () =>
-      agent.log
-        .filter(({ msg, endpoint: id }) => msg === 'endpoint is ready' && id === server.address)
-        .map(({ time }) => Date.parse(String(time)))
-        .at(-1);
-    await eventually('it is back for long', () => Date.now() - (backMs() ?? Date.now()) > 22_000, 60_000);
-    expect(await first(agent)).toBe(server);
-    expect(tunnel.isOpen).toBe(true);
-    await server.misbehave({ tls: 'expired' });
-    await untilRefused(agent, server);
-    expect(tunnel.isOpen).toBe(true);
-    expect(await tunnel.ask()).toBe(name);
-    expect(agent.log.map(({ msg }) => msg)).not.toContain('a tunnel is closed to rebalance');
-  }, 120_000);
-
-  test('a drain leads past it: the clients that are sent away are served at once', async () => {
-    const agent = await startAgent(soon);
-    const [server, second] = await inOrder(agent);
-    if (server === undefined || second === undefined) throw new Error('three API servers are needed');
-    const waiting = await Promise.all(Array.from({ length: 5 }, () => open(agent)));
-    for (const tunnel of waiting) expect(await tunnel.ask()).toBe(server.name);
-    await second.misbehave({ tls: 'expired' });
-    await server.misbehave({ failReadyz: ['etcd'] });
-    for (const tunnel of waiting) {
-      await tunnel.ended;
-      const name = await (await open(agent)).ask();
-      expect([server.name, second.name]).not.toContain(name);
-    }
-    await untilRefused(agent, second);
-  }, 120_000);
-
-  test('a sick API server keeps its tunnels when all others are refused', async () => {
-    const agent = await startAgent(soon);
-    const server = await first(agent);
-    const tunnel = await open(agent);
-    expect(await tunnel.ask()).toBe(server.name);
-    const others = plane.servers.filter((other) => other !== server);
-    for (const other of others) await other.misbehave({ tls: 'expired' });
-    await server.misbehave({ failReadyz: ['etcd'] });
-    await untilRefused(agent, ...others);
-    // Some rounds of what would close it.
-    const before = (await server.stats()).requestsByPath['/readyz'] ?? 0;
-    await eventually(
-      'five more checks',
-      async () => ((await server.stats()).requestsByPath['/readyz'] ?? 0) > before + 5,
-      60_000,
-    );
-    expect(tunnel.isOpen).toBe(true);
-    expect(await tunnel.ask()).toBe(server.name);
-  }, 120_000);
-});
+theMusts('Node', (agent) => nodeClient(agent.address, plane.pki, () => plane.pki.ca.cert), 2, [
+  'of another CA',
+  'that expires in five seconds',
+]);

@@ -4,6 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from 'node:path';
 import { decodeCache } from '../../../src/discovery/cache-format.ts';
 import { renderStaticPod, type Slot } from '../../../src/installer/static-pod.ts';
+import { isFullTier } from '../../support/full-tier.ts';
 import { cacheFile, type Change, change, desiredState } from '../../support/install-child.ts';
 import { makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
 import { tempDir } from '../../support/temp-dir.ts';
@@ -29,6 +30,14 @@ beforeAll(() => {
   );
   if (status !== 0) throw new Error(stderr);
 });
+
+/** From one step that is cut to the next. */
+const stride = isFullTier ? 1 : 3;
+
+/** Each step is a process, a copied node and a second change: half a minute in all on a quiet machine. */
+function cut(name: string, run: () => Promise<void>): void {
+  test(name, run, 180_000);
+}
 
 /** Runs the child; true when it killed itself before `step`. */
 function run(root: string, what: Change, step: number): boolean {
@@ -78,7 +87,7 @@ async function everyStep(
   makeNode(from);
   await prepare(from);
   let steps = 0;
-  for (let isKilled = true; isKilled; steps += 1) {
+  for (let isKilled = true; isKilled; steps += stride) {
     const root = join(scratch, what, String(steps));
     cpSync(from, root, { recursive: true, preserveTimestamps: true });
     isKilled = run(root, what, steps);
@@ -86,10 +95,10 @@ async function everyStep(
     await change(root, what);
     check(root, false);
   }
-  return steps - 1;
+  return steps - stride;
 }
 
-test('of an installation: no pod, or one that has everything', async () => {
+cut('of an installation: no pod, or one that has everything', async () => {
   const steps = await everyStep(
     'install',
     async () => {},
@@ -101,7 +110,7 @@ test('of an installation: no pod, or one that has everything', async () => {
   expect(steps).toBeGreaterThan(15);
 });
 
-test('of an update: there is always a whole pod, of the old version or the new one', async () => {
+cut('of an update: there is always a whole pod, of the old version or the new one', async () => {
   const steps = await everyStep(
     'update',
     (root) => change(root, 'install'),
@@ -116,51 +125,58 @@ test('of an update: there is always a whole pod, of the old version or the new o
   expect(steps).toBeGreaterThan(15);
 });
 
-test('of taking over from nginx-proxy: its pod or the agent is there, and its manifest is never lost', async () => {
-  const steps = await everyStep(
-    'take-over',
-    async (root) => writeFileSync(join(root, podDirectory, 'nginx-proxy.yml'), proxy),
-    (root, isKilled) => {
-      const found = pods(root);
-      expect(found).not.toEqual([]);
-      const aside = read(root, '/etc/kubernetes/fairlead-replaced/nginx-proxy.yml');
-      expect(found.includes('nginx-proxy.yml')).toBe(aside === undefined);
-      if (aside !== undefined) expect(aside).toBe(proxy);
-      if (!isKilled) expect(found).toEqual(['fairlead-a.yaml']);
-    },
-  );
-  expect(steps).toBeGreaterThan(15);
-});
+cut(
+  'of taking over from nginx-proxy: its pod or the agent is there, and its manifest is never lost',
+  async () => {
+    const steps = await everyStep(
+      'take-over',
+      async (root) => writeFileSync(join(root, podDirectory, 'nginx-proxy.yml'), proxy),
+      (root, isKilled) => {
+        const found = pods(root);
+        expect(found).not.toEqual([]);
+        const aside = read(root, '/etc/kubernetes/fairlead-replaced/nginx-proxy.yml');
+        expect(found.includes('nginx-proxy.yml')).toBe(aside === undefined);
+        if (aside !== undefined) expect(aside).toBe(proxy);
+        if (!isKilled) expect(found).toEqual(['fairlead-a.yaml']);
+      },
+    );
+    expect(steps).toBeGreaterThan(15);
+  },
+);
 
-test('of a removal: while a kubeconfig points at the agent, the agent is there; in the end nothing is', async () => {
-  const steps = await everyStep(
-    'uninstall',
-    async (root) => {
-      writeFileSync(join(root, podDirectory, 'nginx-proxy.yml'), proxy);
-      await change(root, 'take-over');
-      writeFileSync(join(root, '/etc/kubernetes/kubelet.conf'), pointed);
-      writeFileSync(join(root, '/etc/kubernetes/kubelet.conf.fairlead-backup'), original);
-      writeFileSync(
-        join(root, '/etc/hosts'),
-        `# fairlead hosts, instead of [${ownHosts.trim()}]\n127.0.0.1 lb-apiserver.kubernetes.local # fairlead hosts\n`,
-      );
-    },
-    (root, isKilled) => {
-      const found = pods(root);
-      const conf = read(root, '/etc/kubernetes/kubelet.conf');
-      expect([original, pointed]).toContain(conf);
-      if (conf === pointed) expect(found).toEqual(['fairlead-a.yaml']);
-      // A kubelet that was not restarted still goes through the agent.
-      if (!found.includes('fairlead-a.yaml')) expect(existsSync(join(root, 'kubelet-restarted'))).toBe(true);
-      if (isKilled) return;
-      expect(conf).toBe(original);
-      expect(found).toEqual(['nginx-proxy.yml']);
-      expect(read(root, '/etc/hosts')).toBe(ownHosts);
-      expect([existsSync(join(root, '/etc/fairlead')), existsSync(join(root, '/var/lib/fairlead'))]).toEqual([
-        false,
-        false,
-      ]);
-    },
-  );
-  expect(steps).toBeGreaterThan(5);
-});
+cut(
+  'of a removal: while a kubeconfig points at the agent, the agent is there; in the end nothing is',
+  async () => {
+    const steps = await everyStep(
+      'uninstall',
+      async (root) => {
+        writeFileSync(join(root, podDirectory, 'nginx-proxy.yml'), proxy);
+        await change(root, 'take-over');
+        writeFileSync(join(root, '/etc/kubernetes/kubelet.conf'), pointed);
+        writeFileSync(join(root, '/etc/kubernetes/kubelet.conf.fairlead-backup'), original);
+        writeFileSync(
+          join(root, '/etc/hosts'),
+          `# fairlead hosts, instead of [${ownHosts.trim()}]\n127.0.0.1 lb-apiserver.kubernetes.local # fairlead hosts\n`,
+        );
+      },
+      (root, isKilled) => {
+        const found = pods(root);
+        const conf = read(root, '/etc/kubernetes/kubelet.conf');
+        expect([original, pointed]).toContain(conf);
+        if (conf === pointed) expect(found).toEqual(['fairlead-a.yaml']);
+        // A kubelet that was not restarted still goes through the agent.
+        if (!found.includes('fairlead-a.yaml'))
+          expect(existsSync(join(root, 'kubelet-restarted'))).toBe(true);
+        if (isKilled) return;
+        expect(conf).toBe(original);
+        expect(found).toEqual(['nginx-proxy.yml']);
+        expect(read(root, '/etc/hosts')).toBe(ownHosts);
+        expect([
+          existsSync(join(root, '/etc/fairlead')),
+          existsSync(join(root, '/var/lib/fairlead')),
+        ]).toEqual([false, false]);
+      },
+    );
+    expect(steps).toBeGreaterThan(5);
+  },
+);
