@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Logger } from 'pino';
-import { SeenClientNames } from '../balance/client-names.ts';
+import { SeenClientNames } from '../balance/seen-client-names.ts';
 import { type ClientName, type Demotions, demotionsOf } from '../balance/demotion.ts';
 import { sniName } from '../health/certificate.ts';
 import { isOutOfTime } from '../health/expiry.ts';

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { credentialOptions } from './options.ts';
 import type { PoolConfig } from '../config/config.ts';
-import { KeptCaFile } from '../discovery/kept-ca.ts';
+import { KeptCaFile } from '../discovery/kept-ca-file.ts';
 import type { ProbeTarget } from '../health/probe.ts';
 import { canVerify, type Credentials, noCredentials } from '../kubernetes/credentials.ts';
 import {

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { ClosableTunnels } from '../balance/tunnel-closer.ts';
 import { makePicker } from '../balance/picker.ts';
 import type { PoolConfig, ListenerConfig, ListenerTls, RequestHeaderConfig } from '../config/config.ts';
-import type { ProxyCore } from '../http/core.ts';
+import type { ProxyCore } from '../http/proxy-core.ts';
 import type { HttpListener } from '../http/listener.ts';
 import type { HttpOptions } from '../http/options.ts';
 import type { FrontProxyPair, UpstreamTrust } from '../http/upstreams.ts';
@@ -44,7 +44,7 @@ export class PoolHttp implements TrafficReader {
   }
 
   async #load(): Promise<ProxyCore> {
-    const { ProxyCore: Core } = await import('../http/core.ts');
+    const { ProxyCore: Core } = await import('../http/proxy-core.ts');
     const { log, outcomes, snapshots, table, trust } = this.#deps;
     const core = new Core({
       clock: systemClock,
@@ -96,7 +96,7 @@ export class PoolHttp implements TrafficReader {
     for (const id of upstreams.ids()) if (!isUsable(this.#deps.snapshots, id)) upstreams.closeIdle(id);
   }
 
-  // --- for health, status and the closer ------------------------------------------------------------------
+  // --- for health, status and the tunnel closer ----------------------------------------------------------
 
   /** Tunnels and requests together. */
   traffic(id: EndpointId): EndpointTraffic {
@@ -230,7 +230,7 @@ export async function startPoolHttpListener(
     const address = formatHostPort({ host, port });
     const fields = { address, code: error.code, error: error.message, mend: error.mend };
     log.error(fields, 'http listener waits for its certificate');
-    const look = (): void => {
+    const retryLater = (): void => {
       timer = systemClock.schedule(retryMs, () => {
         readPair(tls)
           .then(async () => {
@@ -242,11 +242,11 @@ export async function startPoolHttpListener(
                 { address, code: reason.code, error: reason.message },
                 'http listener cannot be started yet',
               );
-            if (!isStopped) look();
+            if (!isStopped) retryLater();
           });
       });
     };
-    look();
+    retryLater();
   };
   await start().catch(tryLater);
   return () => {

@@ -81,7 +81,7 @@ export class PoolPreference {
     const zone = configuredZone() ?? zones?.own;
     const zoneOf = (endpoint: Endpoint) => endpoint.zone ?? zones?.zoneOf(endpoint.host);
     const listed = endpoints.filter(({ tier }) => tier !== 'remembered');
-    if (listed.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.evaluate();
+    if (listed.some((endpoint) => zoneOf(endpoint) === undefined)) zones?.refresh();
     return endpoints
       .filter((endpoint) => zone !== undefined && zoneOf(endpoint) === zone)
       .map(({ id }) => id);

@@ -39,7 +39,7 @@ export function watchFile({
   let isStopped = false;
   let reported: string | undefined;
   let latest: string | undefined;
-  const look = async () => {
+  const check = async () => {
     const seen = await fingerprint(path);
     if (isStopped) return;
     reported ??= seen;
@@ -48,9 +48,9 @@ export function watchFile({
       onChange();
     }
     latest = seen;
-    timer = clock.schedule(watchIntervalMs, () => void look());
+    timer = clock.schedule(watchIntervalMs, () => void check());
   };
-  void look();
+  void check();
   return {
     stop() {
       isStopped = true;

@@ -15,7 +15,7 @@ export function kubeconfigSource({ credentials, ...options }: Options): NameSour
   let seen = '';
   let unsubscribe: (() => void) | undefined;
 
-  function look(propose: Propose): void {
+  function readServer(propose: Propose): void {
     const { server } = credentials;
     const id = server ? formatHostPort(server) : '';
     if (!server || id === seen) return;
@@ -32,8 +32,8 @@ export function kubeconfigSource({ credentials, ...options }: Options): NameSour
 
   return {
     start(propose) {
-      unsubscribe = credentials.subscribe(() => look(propose));
-      look(propose);
+      unsubscribe = credentials.subscribe(() => readServer(propose));
+      readServer(propose);
     },
     setUrgent(next) {
       isUrgent = next;

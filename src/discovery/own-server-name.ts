@@ -36,11 +36,11 @@ export class OwnServerName {
       this.#lookedMs = Number.NEGATIVE_INFINITY;
     }
     const isOld = this.#deps.clock.nowMs() - this.#lookedMs >= lookAgainMs;
-    if (isOld && !this.#isLooking) void this.#look(host, port);
+    if (isOld && !this.#isLooking) void this.#lookUp(host, port);
     return this.#isOwn ? host : undefined;
   }
 
-  async #look(host: string, port: number): Promise<void> {
+  async #lookUp(host: string, port: number): Promise<void> {
     const lookup = this.#deps.lookup ?? ((name: string) => systemLookup(name, { all: true }));
     this.#isLooking = true;
     this.#lookedMs = this.#deps.clock.nowMs();

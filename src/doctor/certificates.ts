@@ -40,13 +40,13 @@ const blocks = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 /** The credentials' own certificates; PEM that does not parse has been refused before. */
 export function judgeCredentialCertificates({ ca, cert }: Credentials, nowMs: number): Finding[] {
   const findings: Finding[] = [];
-  const look = (pem: string, what: string, mend: string) => {
+  const judge = (pem: string, what: string, mend: string) => {
     const { validFromDate, validToDate, subject } = new X509Certificate(pem);
     const name = `${what} (${subject.replaceAll('\n', ', ')})`;
     findings.push(...expiry(name, validToDate.getTime(), { fromMs: validFromDate.getTime(), nowMs, mend }));
   };
   for (const pem of ca?.match(blocks) ?? []) {
-    look(
+    judge(
       pem,
       'a CA certificate',
       'Renew the CA of the cluster: every certificate and kubeconfig that it signed goes with it.',
@@ -54,7 +54,7 @@ export function judgeCredentialCertificates({ ca, cert }: Credentials, nowMs: nu
   }
   const [leaf] = cert?.match(blocks) ?? [];
   if (leaf !== undefined) {
-    look(
+    judge(
       leaf,
       'the client certificate',
       'kubelet renews its own while it reaches an API server (rotateCertificates); others: kubeadm certs renew, or issue a new one.',

@@ -16,7 +16,7 @@ const maxKnownNames = 64;
 
 export function servingCertificate(certificate: X509Certificate): ServingCertificate {
   const known = new Map<string, boolean>();
-  const look = (name: string): boolean =>
+  const isNamed = (name: string): boolean =>
     isIP(name)
       ? certificate.checkIP(name) !== undefined
       : certificate.checkHost(name, { subject: 'never', partialWildcards: false }) !== undefined;
@@ -28,7 +28,7 @@ export function servingCertificate(certificate: X509Certificate): ServingCertifi
       const before = known.get(name);
       if (before !== undefined) return before;
       if (known.size >= maxKnownNames) known.clear();
-      const isCovered = look(name);
+      const isCovered = isNamed(name);
       known.set(name, isCovered);
       return isCovered;
     },

@@ -21,7 +21,7 @@ import {
   type ClientCertificate,
   type FrontProxyHeaders,
 } from './client-identity.ts';
-import type { HttpLog, ProxyCore } from './core.ts';
+import type { HttpLog, ProxyCore } from './proxy-core.ts';
 import type { ClientRequestMessage, ClientResponse } from './exchange.ts';
 import { maxHeaderBytes } from './options.ts';
 import { checkRequest, hasBody, upgradeOf } from './request-check.ts';

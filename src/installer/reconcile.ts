@@ -255,16 +255,16 @@ class Pass {
       const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
       // What an earlier pass has set aside stays there: an outage of all API servers is no reason to go back.
       const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
-      const givenBack = isTakingOver ? await restoreProxies(files, this.#desired.podDirectory) : [];
+      const restored = isTakingOver ? await restoreProxies(files, this.#desired.podDirectory) : [];
       await files.remove(takingOverPath);
       const kept = hasOther
         ? await this.#compare(slot)
-        : { name: givenBack.join(', '), isBetter: true, note: '' };
+        : { name: restored.join(', '), isBetter: true, note: '' };
       if (hasOther && !kept.isBetter) {
         const both = `${message}; ${kept.name} does not serve either: both stay`;
         return { state: 'failed', slot, changed: this.#changed, message: both };
       }
-      if (hasOther || givenBack.length > 0) {
+      if (hasOther || restored.length > 0) {
         await files.remove(this.#manifest(slot));
         await files.remove(configPath(slot));
         const whole = `${message}; ${kept.name} stays${kept.note}`;

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { memoryFile } from '../discovery/cache-file.ts';
-import { keptCaPath } from '../discovery/kept-ca.ts';
+import { keptCaPath } from '../discovery/kept-ca-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { resolveBelow } from '../lib/below-root.ts';
 import { applyHosts, planHosts } from '../adopt/hosts.ts';

@@ -64,7 +64,7 @@ export class NodeZones {
 
   constructor(options: NodeZonesOptions) {
     this.#options = options;
-    void options.credentials.started.then(() => this.evaluate());
+    void options.credentials.started.then(() => this.refresh());
   }
 
   /** The zone of this node by its own Node object. */
@@ -77,7 +77,7 @@ export class NodeZones {
   }
 
   /** An endpoint is there whose zone is not known: reads again, but not all the time. */
-  evaluate(): void {
+  refresh(): void {
     const { clock } = this.#options;
     if (this.#isStopped || this.#running || clock.nowMs() - this.#lookedMs < retryMs) return;
     if (this.#options.credentials.current.kind === 'none' || this.#options.order().length === 0) {
@@ -101,7 +101,7 @@ export class NodeZones {
     this.#timer?.cancel();
     if (this.#isStopped) return;
     const { clock, random } = this.#options;
-    this.#timer = clock.schedule(jittered(delayMs, 0.2, random), () => this.evaluate());
+    this.#timer = clock.schedule(jittered(delayMs, 0.2, random), () => this.refresh());
   }
 
   /** The first endpoint that answers is believed. */

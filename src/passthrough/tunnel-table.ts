@@ -12,7 +12,7 @@ import { ConnectionFactory } from './socket/connection-factory.ts';
 import type { ClientHandle, NodeHandles } from './socket/node-handles.ts';
 import { DeadlineQueue } from './connect/deadline-queue.ts';
 import { TunnelDrainer } from './tunnel/tunnel-drainer.ts';
-import { type DataPathLog, DataPathMessages } from './messages.ts';
+import { type DataPathLog, DataPathMessages } from './data-path-messages.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connect/connector.ts';
 import type { DialContext } from './connect/dial-context.ts';
 import { defaultPassthroughOptions, type PassthroughOptions } from './tunnel/options.ts';

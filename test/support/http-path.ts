@@ -1,7 +1,7 @@
 // An http listener with everything behind it but discovery and health: what a test gives as endpoints is used.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ProxyCore } from '../../src/http/core.ts';
+import { ProxyCore } from '../../src/http/proxy-core.ts';
 import { type HttpListener, startHttpListener } from '../../src/http/listener.ts';
 import type { HttpOptions } from '../../src/http/options.ts';
 import type { FrontProxyHeaders } from '../../src/http/client-identity.ts';

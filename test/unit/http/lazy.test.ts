@@ -15,5 +15,5 @@ test('nothing outside src/http loads it with an import of its own', () => {
     return [...imports].some(([, from]) => from === 'http-proxy-3' || from?.includes('/http/'));
   });
   expect(eager).toEqual([]);
-  expect(readFileSync('src/agent/pool-http.ts', 'utf8')).toContain("await import('../http/core.ts')");
+  expect(readFileSync('src/agent/pool-http.ts', 'utf8')).toContain("await import('../http/proxy-core.ts')");
 });

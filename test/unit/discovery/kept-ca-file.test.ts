@@ -1,7 +1,7 @@
 // The CA on disk: real files in a scratch directory, a write that can fail, a clock that is moved.
 import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KeptCaFile, keptCaPath } from '../../../src/discovery/kept-ca.ts';
+import { KeptCaFile, keptCaPath } from '../../../src/discovery/kept-ca-file.ts';
 import { makeCa } from '../../support/pki.ts';
 import { recordingLog } from '../../support/recording-log.ts';
 import { tempDir } from '../../support/temp-dir.ts';

@@ -1,4 +1,4 @@
-import { clientNameMs, maxClientNames, SeenClientNames } from '../../../src/balance/client-names.ts';
+import { clientNameMs, maxClientNames, SeenClientNames } from '../../../src/balance/seen-client-names.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 test('names that clients send are kept for a day after they were seen last', async () => {
