@@ -120,7 +120,7 @@ export class PoolHttp implements TrafficReader {
   }
 
   /** The tunnel table's view, with requests in it: a dead endpoint ends both. */
-  get closer(): ClosableTunnels {
+  get closable(): ClosableTunnels {
     const { table } = this.#deps;
     return {
       traffic: (id) => this.traffic(id),

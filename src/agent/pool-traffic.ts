@@ -53,7 +53,7 @@ export class PoolTraffic {
     this.#pick = this.#makePicker();
     this.#closer = new TunnelCloser({
       ...{ clock, random, log, snapshots, state, prove, ask },
-      table: this.http.closer,
+      table: this.http.closable,
       options: () => ({
         ...config().drain,
         fall: config().health.fall,

@@ -105,7 +105,7 @@ export async function examine(input: DoctorInput): Promise<Examination> {
   const { credentials, server, findings: credentialFindings } = await examineCredentials(input);
   const originals = await findOriginals(root, kubeconfigs);
   const known = knownEndpoints(input, [...kubeconfigs, ...originals], server);
-  const { facts, findings: access } = await lookAtEndpoints(input, credentials, known);
+  const { facts, findings: access } = await examineEndpoints(input, credentials, known);
   const listenerHost = listeners.find(({ host }) => isLoopback(host))?.host ?? '127.0.0.1';
   const [step] = config.health.steps;
   const judged = judgeEndpoints(facts, {
@@ -204,13 +204,13 @@ function unique(endpoints: readonly HostPort[]): HostPort[] {
   return [...new Map(endpoints.map((endpoint) => [formatHostPort(endpoint), endpoint])).values()];
 }
 
-async function lookAtEndpoints(
+async function examineEndpoints(
   input: DoctorInput,
   credentials: Credentials,
   known: readonly HostPort[],
 ): Promise<{ readonly facts: readonly EndpointFacts[]; readonly findings: readonly Finding[] }> {
-  const look = (endpoint: HostPort) => lookAt(endpoint, input, credentials);
-  const facts = await Promise.all(known.map(look));
+  const factsOf = (endpoint: HostPort) => examineEndpoint(endpoint, input, credentials);
+  const facts = await Promise.all(known.map(factsOf));
   const first = facts.find(({ health }) => health?.ok && health.status !== 401);
   if (!first || credentials.kind === 'none' || !input.config.discovery.watch) return { facts, findings: [] };
 
@@ -226,7 +226,7 @@ async function lookAtEndpoints(
   const discovered = answer.ok && answer.status === 200 ? endpointsOf(answer.body, portName) : [];
   const seen = new Set(known.map(formatHostPort));
   const more = await Promise.all(
-    discovered.filter((endpoint) => !seen.has(formatHostPort(endpoint))).map(look),
+    discovered.filter((endpoint) => !seen.has(formatHostPort(endpoint))).map(factsOf),
   );
   return { facts: [...facts, ...more], findings };
 }
@@ -241,7 +241,7 @@ function endpointsOf(body: string, portName: string): readonly HostPort[] {
   }
 }
 
-async function lookAt(
+async function examineEndpoint(
   endpoint: HostPort,
   input: DoctorInput,
   credentials: Credentials,

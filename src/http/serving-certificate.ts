@@ -71,7 +71,7 @@ export function watchPair(
   }: { clock: Clock; log: Pick<Logger, 'info' | 'error'>; take: (pair: ServingPair) => void },
 ): CertificateWatch {
   let isStopped = false;
-  const look = async (): Promise<void> => {
+  const reread = async (): Promise<void> => {
     try {
       const pair = await readPair(files);
       if (isStopped) return;
@@ -84,7 +84,7 @@ export function watchPair(
     }
   };
   const paths = [files.certFile, files.keyFile, files.clientCaFile].filter((path) => path !== undefined);
-  const watches: FileWatch[] = paths.map((path) => watchFile({ path, clock, onChange: () => void look() }));
+  const watches: FileWatch[] = paths.map((path) => watchFile({ path, clock, onChange: () => void reread() }));
   return {
     stop() {
       isStopped = true;

@@ -7,7 +7,7 @@ import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import { type CloseReason, type DataPathCounters, zeroCounters } from './tunnel/counters.ts';
 import { EndpointRecord } from './tunnel/endpoint-record.ts';
-import { type Connection, nobody } from './socket/connection.ts';
+import { type Connection, noOwner } from './socket/connection.ts';
 import { ConnectionFactory } from './socket/connection-factory.ts';
 import type { ClientHandle, NodeHandles } from './socket/node-handles.ts';
 import { DeadlineQueue } from './connect/deadline-queue.ts';
@@ -271,8 +271,8 @@ export class TunnelTable implements TrafficReader {
   accept(connection: ClientHandle | Socket, options: ConnectorOptions): void {
     const isSocket = connection instanceof Socket;
     const client = isSocket
-      ? this.#connections.adopt(connection, nobody)
-      : this.#connections.accept(connection, nobody);
+      ? this.#connections.adopt(connection, noOwner)
+      : this.#connections.accept(connection, noOwner);
     const { policy } = options;
     if (this.#closing) {
       client.resetAndDestroy();

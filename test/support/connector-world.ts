@@ -2,7 +2,7 @@
 import { makeEndpoint, type Endpoint } from '../../src/model/endpoint.ts';
 import { zeroCounters } from '../../src/passthrough/tunnel/counters.ts';
 import { EndpointRecord } from '../../src/passthrough/tunnel/endpoint-record.ts';
-import { nobody } from '../../src/passthrough/socket/connection.ts';
+import { noOwner } from '../../src/passthrough/socket/connection.ts';
 import type { EndpointPick } from '../../src/model/snapshot.ts';
 import { DeadlineQueue } from '../../src/passthrough/connect/deadline-queue.ts';
 import { UpstreamConnector } from '../../src/passthrough/connect/connector.ts';
@@ -113,7 +113,7 @@ export class ConnectorWorld {
       keepAlive() {},
       isConnectedToItself: () => false,
     };
-    this.client = new FakeConnection(clock, nobody);
+    this.client = new FakeConnection(clock, noOwner);
     this.tunnel = new Tunnel(context, this.client);
     const picker = (): EndpointPick => ({
       candidates: this.endpoints,

@@ -1,7 +1,7 @@
 // Endpoints and a client without sockets, on a fake clock: what each endpoint does until its first byte is
 // scripted, and what everybody has received is kept.
 import type { Endpoint } from '../../src/model/endpoint.ts';
-import { type Connection, type ConnectionOwner, nobody } from '../../src/passthrough/socket/connection.ts';
+import { type Connection, type ConnectionOwner, noOwner } from '../../src/passthrough/socket/connection.ts';
 import type { ConnectionFactory } from '../../src/passthrough/socket/connection-factory.ts';
 import type { FakeClock } from './fake-clock.ts';
 
@@ -67,7 +67,7 @@ export class FakeConnection implements Connection {
     this.destroyed = true;
     this.#clock.schedule(0, () => {
       const { owner } = this;
-      this.owner = nobody;
+      this.owner = noOwner;
       owner.connectionClosed(this);
     });
   }
@@ -89,7 +89,7 @@ export class FakeConnection implements Connection {
     this.owner.connectionFailed(this, Object.assign(new Error(code), { code }));
     this.#clock.schedule(0, () => {
       const { owner } = this;
-      this.owner = nobody;
+      this.owner = noOwner;
       owner.connectionClosed(this);
     });
   }

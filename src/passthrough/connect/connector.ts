@@ -298,7 +298,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     this.#moveOn();
   }
 
-  /** A connection has been lost or left; somebody else must carry the client, if nobody does already. */
+  /** A connection has been lost or left: another one must carry the client, unless one does already. */
   #moveOn(): void {
     if (this.#carrier) this.#armLastCandidate();
     else {

@@ -4,7 +4,7 @@ import type { Endpoint } from '../../model/endpoint.ts';
 import type { DialResult } from '../../model/outcome.ts';
 import type { Deadline } from './deadline-queue.ts';
 import type { DialContext } from './dial-context.ts';
-import { type Connection, type ConnectionOwner, nobody } from '../socket/connection.ts';
+import { type Connection, type ConnectionOwner, noOwner } from '../socket/connection.ts';
 import type { TunnelRecord } from '../tunnel/tunnel.ts';
 
 export interface DialAttemptOwner {
@@ -72,7 +72,7 @@ export class DialAttempt implements ConnectionOwner, Deadline {
   letGo(): Connection {
     this.#dialEnded();
     this.#context.flightDelays.cancel(this);
-    this.connection.owner = nobody;
+    this.connection.owner = noOwner;
     return this.connection;
   }
 

@@ -48,7 +48,7 @@ export interface Connection {
 }
 
 /** Owns connections that are of no interest any more. */
-export const nobody: ConnectionOwner = {
+export const noOwner: ConnectionOwner = {
   connectionOpened() {},
   connectionRead: () => true,
   connectionDrained() {},

@@ -76,7 +76,7 @@ export function inheritedSockets({ env, pid, procDir = '/proc' }: InheritedInput
   });
 }
 
-/** The descriptor for each of the addresses. Throws LISTEN_FAILED when one is left that nobody would serve. */
+/** The descriptor for each of the addresses. Throws LISTEN_FAILED when one is left without a listener. */
 export function assignSockets(
   sockets: readonly InheritedSocket[],
   listeners: readonly HostPort[],

@@ -2,7 +2,7 @@
 // costs no closures. tcp-handle-connection.ts does the same for less, where Node's internals pass handle-check.ts.
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Endpoint } from '../../model/endpoint.ts';
-import { type Connection, type ConnectionOwner, nobody } from './connection.ts';
+import { type Connection, type ConnectionOwner, noOwner } from './connection.ts';
 import type { ClientHandle } from './node-handles.ts';
 import type { ReadBuffers } from './read-buffers.ts';
 
@@ -63,7 +63,7 @@ class NetSocketConnection extends Socket implements Connection {
 
   #closed(): void {
     const { owner } = this;
-    this.owner = nobody;
+    this.owner = noOwner;
     this.#forget();
     owner.connectionClosed(this);
   }
@@ -146,7 +146,7 @@ export class NetSocketConnections {
     socket.on('error', (error) => connection.owner.connectionFailed(connection, error));
     socket.on('close', () => {
       const { owner: last } = connection;
-      connection.owner = nobody;
+      connection.owner = noOwner;
       this.#forget();
       last.connectionClosed(connection);
     });

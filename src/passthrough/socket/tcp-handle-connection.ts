@@ -4,7 +4,7 @@
 // writes that wait is done here as well; every suite of the data path runs over both kinds.
 import { getSystemErrorName } from 'node:util';
 import type { Endpoint } from '../../model/endpoint.ts';
-import { type Connection, type ConnectionOwner, nobody } from './connection.ts';
+import { type Connection, type ConnectionOwner, noOwner } from './connection.ts';
 import {
   type ClientHandle,
   endOfStream,
@@ -244,7 +244,7 @@ export class TcpHandleConnection implements Connection {
 
   closed(): void {
     const { owner } = this;
-    this.owner = nobody;
+    this.owner = noOwner;
     this.#context.forget();
     owner.connectionClosed(this);
   }

@@ -1,5 +1,5 @@
 // What time does to tunnels: keepalive after a while, an end for half-closed ones on which nothing moves, and for
-// idle ones where a limit is set. Coarse timers over sets; none runs while nobody needs it.
+// idle ones where a limit is set. Coarse timers over sets; none runs while it is not needed.
 import { type Clock, judgeAfter, type Timer } from '../../model/clock.ts';
 import type { PassthroughOptions } from './options.ts';
 import type { Tunnel } from './tunnel.ts';

@@ -3,7 +3,11 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { type Endpoint, makeEndpoint } from '../../../src/model/endpoint.ts';
 import { checkNodeHandles } from '../../../src/passthrough/socket/handle-check.ts';
 import { TcpHandleConnection } from '../../../src/passthrough/socket/tcp-handle-connection.ts';
-import { type Connection, type ConnectionOwner, nobody } from '../../../src/passthrough/socket/connection.ts';
+import {
+  type Connection,
+  type ConnectionOwner,
+  noOwner,
+} from '../../../src/passthrough/socket/connection.ts';
 import { ConnectionFactory } from '../../../src/passthrough/socket/connection-factory.ts';
 import { findNodeHandles, type TcpHandle } from '../../../src/passthrough/socket/node-handles.ts';
 import { ReadBuffers } from '../../../src/passthrough/socket/read-buffers.ts';
@@ -144,7 +148,7 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
     await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port: 0 }, resolve));
     const { _handle: handle } = server as unknown as { _handle: { onconnection: unknown } };
     const accepted = new Promise<Connection>((resolve) => {
-      handle.onconnection = (_status: number, client: object) => resolve(factory.accept(client, nobody));
+      handle.onconnection = (_status: number, client: object) => resolve(factory.accept(client, noOwner));
     });
     const owner = new Listening();
     const port = (server.address() as AddressInfo).port;
@@ -355,7 +359,7 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
 
   test('a connection that nobody owns any more tells nobody', async () => {
     const { connection, owner, peer } = await pair();
-    connection.owner = nobody;
+    connection.owner = noOwner;
     peer.write('x');
     peer.resetAndDestroy();
     await eventually('gone', () => factory.openConnections === 0);

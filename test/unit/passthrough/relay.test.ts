@@ -1,6 +1,6 @@
 // Who may use which read buffer when: a buffer is free again only when the kernel has taken every byte of it.
 import { zeroCounters } from '../../../src/passthrough/tunnel/counters.ts';
-import { nobody } from '../../../src/passthrough/socket/connection.ts';
+import { noOwner } from '../../../src/passthrough/socket/connection.ts';
 import {
   ReadBuffers,
   readBufferBytes,
@@ -35,8 +35,8 @@ function joined() {
   const clock = new FakeClock();
   const buffers = new ReadBuffers();
   const counters = zeroCounters();
-  const client = new StuckConnection(clock, nobody);
-  const upstream = new StuckConnection(clock, nobody);
+  const client = new StuckConnection(clock, noOwner);
+  const upstream = new StuckConnection(clock, noOwner);
   const tunnel = new Tunnel(
     {
       buffers,
