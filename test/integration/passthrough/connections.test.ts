@@ -357,7 +357,7 @@ describe.each(connectionKinds)('a connection over %s', (kind) => {
     peer.destroy();
   });
 
-  test('a connection that nobody owns any more tells nobody', async () => {
+  test('a connection without an owner calls no one', async () => {
     const { connection, owner, peer } = await pair();
     connection.owner = noOwner;
     peer.write('x');

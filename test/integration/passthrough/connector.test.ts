@@ -173,7 +173,7 @@ overBothKindsOfConnections(() => {
     expect(path.table.counters.closed.dead).toBe(1);
   });
 
-  test('a client that leaves during the connector leaves nothing behind', async () => {
+  test('a client that leaves while it connects leaves nothing behind', async () => {
     const frozen = await silent();
     path = await startDataPath([frozen.endpoint]);
     const client = await path.client();

@@ -320,7 +320,7 @@ test('a client that leaves takes every dial and attempt with it', async () => {
   expect(world.clock.pendingTimers).toBe(0);
 });
 
-test("a client's FIN during the connector reaches the endpoint after its bytes", async () => {
+test("a client's FIN while it connects reaches the endpoint after its bytes", async () => {
   const world = new ConnectorWorld({ scripts: [good] });
   world.client.feed(hello);
   world.client.feedFin();
