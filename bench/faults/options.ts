@@ -28,6 +28,7 @@ export const scenarioNames = [
   'etcd-away',
   'all-down',
   'unlisted',
+  'unlisted-restart',
   'unlisted-reboot',
   'at-rest',
 ] as const;

@@ -65,9 +65,10 @@ const unlistedAfterMs = 27_000;
 
 /**
  * Two die and leave the EndpointSlice, the third dies, the two come back. Who finds API servers by itself is told of the
- * third only; the others have all three in their file.
+ * third only; the others have all three in their file. The balancer goes on, or starts anew while all are away, or when they
+ * are back.
  */
-const unlisted = (isRebooted: boolean): faults.Scenario => ({
+const unlisted = (restarts: 'never' | 'meanwhile' | 'afterwards'): faults.Scenario => ({
   beforeStart: ({ lab }) => Promise.resolve({ toldOf: [threeOf(lab)[2].address] }),
   async script({ lab, mark, restart }) {
     const [first, second, third] = threeOf(lab);
@@ -78,10 +79,11 @@ const unlisted = (isRebooted: boolean): faults.Scenario => ({
     await sleep(unlistedAfterMs);
     await lab.kill(third);
     mark('struck');
+    if (restarts === 'meanwhile') await restart();
     await sleep(2_000);
     await Promise.all([lab.startServer(first), lab.startServer(second)]);
     await Promise.race([first.ready(), second.ready()]);
-    if (isRebooted) await restart();
+    if (restarts === 'afterwards') await restart();
     mark('back');
     await sleep(returnMs);
   },
@@ -198,13 +200,19 @@ export const trialScenarios: Readonly<Record<Exclude<ScenarioName, 'at-rest'>, B
     metrics: [...usual, 'firstAnswer', 'held'],
   },
   unlisted: {
-    ...unlisted(false),
+    ...unlisted('never'),
     title: 'two are lost, the third is lost 27 s later, and the two come back',
     since: 'back',
     metrics: [...usual, 'firstAnswer'],
   },
+  'unlisted-restart': {
+    ...unlisted('meanwhile'),
+    title: 'the same, and the balancer is restarted while all are away',
+    since: 'back',
+    metrics: [...usual, 'firstAnswer'],
+  },
   'unlisted-reboot': {
-    ...unlisted(true),
+    ...unlisted('afterwards'),
     title: 'the same, and the balancer is killed and starts when they are back',
     since: 'back',
     metrics: [...usual, 'firstAnswer'],
