@@ -9,7 +9,7 @@ import type { Clock } from '../model/clock.ts';
 import { codeOf, messageOf } from '../model/error-text.ts';
 import { writeAtomically } from './cache-file.ts';
 
-/** Where the CA of a group is kept, whose endpoints are kept in `cacheFile`. */
+/** Where the CA of the pool with this cache file is kept. */
 export const keptCaPath = (cacheFile: string): string => `${cacheFile}.ca.pem`;
 
 /** A full disk is not asked often. */

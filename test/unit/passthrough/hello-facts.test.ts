@@ -1,3 +1,5 @@
+import fc from 'fast-check';
+import { judgeFirstFlight } from '../../../src/passthrough/tls/client-hello.ts';
 import { readHelloFacts } from '../../../src/passthrough/tls/hello-facts.ts';
 import { clientHello } from '../../support/client-hello.ts';
 
@@ -45,4 +47,21 @@ test('a name whose length lies is not read', () => {
   const at = hello.indexOf('api');
   hello[at - 1] = 200;
   expect(readHelloFacts(hello).serverName).toBeUndefined();
+});
+
+test('no flight that is judged to be a complete hello makes it throw', () => {
+  const good = clientHello();
+  let completed = 0;
+  const change = fc.tuple(fc.nat(good.length - 1), fc.nat(255));
+  fc.assert(
+    fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+      const flight = Buffer.from(good);
+      for (const [at, byte] of changes) flight[at] = byte;
+      if (judgeFirstFlight(flight).kind !== 'complete') return;
+      completed += 1;
+      expect(() => readHelloFacts(flight)).not.toThrow();
+    }),
+    { numRuns: 5_000 },
+  );
+  expect(completed).toBeGreaterThan(500);
 });
