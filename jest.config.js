@@ -1,7 +1,7 @@
 const common = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
-  setupFiles: ['<rootDir>/test/support/property-seed.ts'],
+  setupFiles: ['<rootDir>/test/support/jest/property-seed.ts'],
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

@@ -4,7 +4,7 @@ import type { HostPort } from '../src/model/endpoint.ts';
 import { ApiServer } from '../test/support/apiserver/api-server.ts';
 import { makeServerCertificates } from '../test/support/apiserver/pki-files.ts';
 import { Store } from '../test/support/apiserver/store.ts';
-import { makeCa, type TestCa } from '../test/support/pki.ts';
+import { makeCa, type TestCa } from '../test/support/credentials/pki.ts';
 
 /** Whom the stand-ins let read EndpointSlices. */
 export const discoveryUser = 'system:serviceaccount:kube-system:fairlead';

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Leaf, makeCa, type TestCa } from '../test/support/pki.ts';
+import { type Leaf, makeCa, type TestCa } from '../test/support/credentials/pki.ts';
 import { discoveryUser } from './control-plane.ts';
 
 /** The addresses of the backend, which its certificate names: three API servers as far as a proxy knows. */

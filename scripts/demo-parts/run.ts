@@ -2,7 +2,7 @@
 // whatever happens.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Status } from '../../src/model/status.ts';
-import type { LogLine } from '../../test/support/agent-process.ts';
+import type { LogLine } from '../../test/support/agent/agent-process.ts';
 import { keepInstructions } from './keep.ts';
 import { LongConnection } from './long-connection.ts';
 import { NewConnections, whoAmI } from './new-connections.ts';

@@ -3,7 +3,7 @@
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AgentProcess, freePort, type LogLine } from '../../test/support/agent-process.ts';
+import { AgentProcess, freePort, type LogLine } from '../../test/support/agent/agent-process.ts';
 import type { ApiServerProcess } from '../../test/support/apiserver/api-server-process.ts';
 import {
   type ProcessControlPlane,

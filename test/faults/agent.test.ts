@@ -1,6 +1,6 @@
 // The agent and its clients are in trouble themselves: clients that vanish by the thousand, an agent that stands still.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually } from '../support/eventually.ts';
+import { eventually } from '../support/jest/eventually.ts';
 import { counted, holds, noNewFailed, nothingClosed } from '../support/faults/bounds.ts';
 import { Fairlead, type RunningFairlead } from '../support/faults/fairlead.ts';
 import { describeFaults } from '../support/faults/suite.ts';

@@ -1,6 +1,6 @@
 // API servers are added and removed while clients are served; nobody configures anything.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually } from '../support/eventually.ts';
+import { eventually } from '../support/jest/eventually.ts';
 import { counted, holds, noNewFailed } from '../support/faults/bounds.ts';
 import { Fairlead, type RunningFairlead } from '../support/faults/fairlead.ts';
 import { failed } from '../support/faults/measures.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { realisticTimings } from '../support/apiserver/timings.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually } from '../support/jest/eventually.ts';
 import { monotonicMs } from '../support/faults/clients/monotonic.ts';
 import { isGood } from '../support/faults/clients/target.ts';
 import { Fairlead, type RunningFairlead } from '../support/faults/fairlead.ts';

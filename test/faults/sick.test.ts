@@ -14,7 +14,7 @@ import { isGood } from '../support/faults/clients/target.ts';
 import { Fairlead } from '../support/faults/fairlead.ts';
 import { failed } from '../support/faults/measures.ts';
 import * as scenarios from '../support/faults/scenarios.ts';
-import { casesOfTier, longTest } from '../support/full-tier.ts';
+import { casesOfTier, longTest } from '../support/jest/full-tier.ts';
 import { describeFaults } from '../support/faults/suite.ts';
 import { type Observation, runTrial } from '../support/faults/trial.ts';
 

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import type { Status } from '../../src/model/status.ts';
-import { buildAgent, builtProgram } from '../support/agent-process.ts';
-import { eventually } from '../support/eventually.ts';
+import { buildAgent, builtProgram } from '../support/agent/agent-process.ts';
+import { eventually } from '../support/jest/eventually.ts';
 import { namespacesUnavailable, removeLeftovers, Wire, type WireHost } from '../support/faults/netns.ts';
-import { skipLoudly } from '../support/skip-loudly.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { skipLoudly } from '../support/jest/skip-loudly.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const run = promisify(execFile);
 const whyNot = namespacesUnavailable();

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rendezvousOrder } from '../../src/balance/pick-order.ts';
 import { encodeCache } from '../../src/discovery/cache-format.ts';
 import { makeEndpoint } from '../../src/model/endpoint.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually } from '../support/jest/eventually.ts';
 import {
   counted,
   firstSuccessWithin,

@@ -26,9 +26,9 @@ import {
   builtProgram,
   freePort,
   runFairlead,
-} from '../support/agent-process.ts';
-import { eventually } from '../support/eventually.ts';
-import { tempDir } from '../support/temp-dir.ts';
+} from '../support/agent/agent-process.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const started: AgentProcess[] = [];

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { Agent } from 'node:https';
 import { networkInterfaces } from 'node:os';
-import { type ApiAnswer, ApiClient, type ApiRequest } from '../support/api-client.ts';
+import { type ApiAnswer, ApiClient, type ApiRequest } from '../support/clients/api-client.ts';
 import type { ApiServer } from '../support/apiserver/api-server.ts';
 import {
   type ControlPlane,
@@ -14,9 +14,9 @@ import {
 } from '../support/apiserver/control-plane.ts';
 import type { EndpointSlice } from '../support/apiserver/objects.ts';
 import { fastTimings, realisticTimings } from '../support/apiserver/timings.ts';
-import { switchedTest } from '../support/contract-target.ts';
-import { eventually } from '../support/eventually.ts';
-import { watchForLeaks } from '../support/leaks.ts';
+import { switchedTest } from '../support/apiserver/contract-target.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
 
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const sliceKey = '/registry/discovery.k8s.io/endpointslices/default/kubernetes';

@@ -6,11 +6,11 @@ import { Agent } from 'node:https';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { randomUUID } from 'node:crypto';
-import type { ApiClient } from '../support/api-client.ts';
-import { type ContractTarget, isReal, openTarget } from '../support/contract-target.ts';
-import { eventually } from '../support/eventually.ts';
-import { watchForLeaks } from '../support/leaks.ts';
-import { makeCa } from '../support/pki.ts';
+import type { ApiClient } from '../support/clients/api-client.ts';
+import { type ContractTarget, isReal, openTarget } from '../support/apiserver/contract-target.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
+import { makeCa } from '../support/credentials/pki.ts';
 
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const selector = 'labelSelector=kubernetes.io%2Fservice-name%3Dkubernetes';

@@ -6,16 +6,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, freePort } from '../support/agent-process.ts';
+import { AgentProcess, buildAgent, freePort } from '../support/agent/agent-process.ts';
 import type { ApiServerProcess } from '../support/apiserver/api-server-process.ts';
 import {
   type ProcessControlPlane,
   startProcessControlPlane,
 } from '../support/apiserver/control-plane-processes.ts';
 import { kubeconfig } from '../support/apiserver/pki-files.ts';
-import { eventually } from '../support/eventually.ts';
-import { findKubectl, Kubectl, type KubectlWatch } from '../support/kubectl.ts';
-import { watchForLeaks } from '../support/leaks.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { findKubectl, Kubectl, type KubectlWatch } from '../support/clients/kubectl.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
 
 const program = findKubectl();
 const realKubeconfig = process.env.FAIRLEAD_TEST_KUBECONFIG;

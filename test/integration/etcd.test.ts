@@ -4,12 +4,12 @@ import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { AgentProcess, buildAgent } from '../support/agent-process.ts';
-import { type EtcdCluster, type EtcdMember, hasEtcd, startEtcd } from '../support/etcd.ts';
-import { eventually } from '../support/eventually.ts';
-import { watchForLeaks } from '../support/leaks.ts';
-import { skipLoudly } from '../support/skip-loudly.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { AgentProcess, buildAgent } from '../support/agent/agent-process.ts';
+import { type EtcdCluster, type EtcdMember, hasEtcd, startEtcd } from '../support/apiserver/etcd.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
+import { skipLoudly } from '../support/jest/skip-loudly.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const leftNothing = watchForLeaks();
 const whenEtcd = hasEtcd ? describe : describe.skip;

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-const script = fileURLToPath(new URL('../support/allocate.ts', import.meta.url));
+const script = fileURLToPath(new URL('../support/children/allocate.ts', import.meta.url));
 
 async function heapOf(...flags: string[]): Promise<{ youngMiB: number; heapMiB: number }> {
   const { stdout } = await promisify(execFile)(process.execPath, ['--no-warnings', script, ...flags]);

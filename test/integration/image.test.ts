@@ -3,13 +3,13 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { AgentProcess } from '../support/agent-process.ts';
+import { AgentProcess } from '../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../support/apiserver/control-plane.ts';
-import { eventually } from '../support/eventually.ts';
-import { H2Tunnel } from '../support/h2-tunnel.ts';
-import { watchForLeaks } from '../support/leaks.ts';
-import { skipLoudly } from '../support/skip-loudly.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { H2Tunnel } from '../support/clients/h2-tunnel.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
+import { skipLoudly } from '../support/jest/skip-loudly.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 interface Descriptor {
   readonly digest: string;

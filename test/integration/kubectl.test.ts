@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type ControlPlane, startControlPlane } from '../support/apiserver/control-plane.ts';
-import { eventually } from '../support/eventually.ts';
-import { findKubectls } from '../support/kubectl.ts';
-import { watchForLeaks } from '../support/leaks.ts';
-import { skipLoudly } from '../support/skip-loudly.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { findKubectls } from '../support/clients/kubectl.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
+import { skipLoudly } from '../support/jest/skip-loudly.ts';
 
 const kubectls = findKubectls();
 const leftNothing = watchForLeaks();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { tempDir } from '../support/temp-dir.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const started: ChildProcess[] = [];

@@ -8,10 +8,10 @@ import { buildProgram } from '../../src/cli/program.ts';
 import type { CommandContext } from '../../src/cli/command-context.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { reportsNamespace } from '../../src/kubernetes/kube-api.ts';
-import { findKubectl } from '../support/kubectl.ts';
-import type { KubeObject } from '../support/kubernetes-schemas.ts';
-import { skipLoudly } from '../support/skip-loudly.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { findKubectl } from '../support/clients/kubectl.ts';
+import type { KubeObject } from '../support/apiserver/kubernetes-schemas.ts';
+import { skipLoudly } from '../support/jest/skip-loudly.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const kubectl = findKubectl();
 if (kubectl === undefined) skipLoudly("the installer's overlays", 'no kubectl on PATH');

@@ -8,10 +8,10 @@ import { loadConfig } from '../../src/config/load.ts';
 import { formatHostPort } from '../../src/model/endpoint.ts';
 import { renderStaticPod } from '../../src/installer/static-pod.ts';
 import { metricDefinitions } from '../../src/observe/metrics.ts';
-import { findKubectl } from '../support/kubectl.ts';
-import { type KubeObject, schemaProblems } from '../support/kubernetes-schemas.ts';
-import { skipLoudly } from '../support/skip-loudly.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { findKubectl } from '../support/clients/kubectl.ts';
+import { type KubeObject, schemaProblems } from '../support/apiserver/kubernetes-schemas.ts';
+import { skipLoudly } from '../support/jest/skip-loudly.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const read = (file: string) => readFileSync(file, 'utf8');

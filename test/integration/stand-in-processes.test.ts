@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import { ApiClient } from '../support/api-client.ts';
+import { ApiClient } from '../support/clients/api-client.ts';
 import {
   type ProcessControlPlane,
   startProcessControlPlane,
@@ -13,8 +13,8 @@ import {
 import { serveStore } from '../support/apiserver/store-server.ts';
 import { Store, type StoreEvent } from '../support/apiserver/store.ts';
 import { StoreClient } from '../support/apiserver/store-client.ts';
-import { eventually } from '../support/eventually.ts';
-import { watchForLeaks } from '../support/leaks.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
 
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const configMaps = '/api/v1/namespaces/default/configmaps';

@@ -2,12 +2,12 @@
 // the counters count.
 import { once } from 'node:events';
 import { Agent } from 'node:https';
-import { ApiClient } from '../support/api-client.ts';
+import { ApiClient } from '../support/clients/api-client.ts';
 import type { ApiServer } from '../support/apiserver/api-server.ts';
 import { type ControlPlane, startControlPlane } from '../support/apiserver/control-plane.ts';
 import type { Misbehaviour } from '../support/apiserver/misbehaviour.ts';
-import { eventually } from '../support/eventually.ts';
-import { watchForLeaks } from '../support/leaks.ts';
+import { eventually } from '../support/jest/eventually.ts';
+import { watchForLeaks } from '../support/jest/leaks.ts';
 
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const leftNothing = watchForLeaks();

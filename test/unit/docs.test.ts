@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { generatedParts, withPart } from '../../scripts/docs.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { traps } from '../../src/import/kubespray/access.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 

@@ -9,7 +9,7 @@ import {
   readLayers,
   sourceFiles,
 } from '../../scripts/layers.ts';
-import { tempDir } from '../support/temp-dir.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const layers = readLayers(readFileSync('docs/architecture.md', 'utf8'));
 const directory = tempDir();

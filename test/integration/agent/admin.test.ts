@@ -1,10 +1,10 @@
 // What a running agent shows: the admin server, and `fairlead status` that asks it.
 import { request } from 'node:http';
-import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
 
 const leftNothing = watchForLeaks();
 let plane: ControlPlane;

@@ -1,12 +1,12 @@
 // Serving certificates that go bad under running API servers, while checks stay on a connection that knows nothing of it.
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { casesOfTier } from '../../support/full-tier.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { findKubectl, Kubectl } from '../../support/kubectl.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { casesOfTier } from '../../support/jest/full-tier.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { findKubectl, Kubectl } from '../../support/clients/kubectl.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
 import {
   failed,
   kubectlClient,
@@ -15,9 +15,9 @@ import {
   type OneShot,
   type Visit,
   visitors,
-} from '../../support/one-shot-clients.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+} from '../../support/clients/one-shot-clients.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const leftNothing = watchForLeaks();
 const directory = tempDir();

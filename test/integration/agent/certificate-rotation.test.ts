@@ -5,17 +5,17 @@ import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
 import type { ApiServerProcess } from '../../support/apiserver/api-server-process.ts';
 import {
   type ProcessControlPlane,
   startProcessControlPlane,
 } from '../../support/apiserver/control-plane-processes.ts';
 import { kubeconfig } from '../../support/apiserver/pki-files.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 import { monotonicMs } from '../../support/faults/clients/monotonic.ts';
-import { findKubectl, Kubectl } from '../../support/kubectl.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
+import { findKubectl, Kubectl } from '../../support/clients/kubectl.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
 import {
   failed,
   kubectlClient,
@@ -23,9 +23,9 @@ import {
   type OneShot,
   type Visit,
   visitors,
-} from '../../support/one-shot-clients.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import type { Leaf, TestCa } from '../../support/pki.ts';
+} from '../../support/clients/one-shot-clients.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import type { Leaf, TestCa } from '../../support/credentials/pki.ts';
 
 const leftNothing = watchForLeaks();
 const program = findKubectl();

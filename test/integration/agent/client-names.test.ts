@@ -1,10 +1,10 @@
 // An API server whose certificate lacks a name that clients verify is used after those that have it.
 import { type AddressInfo, createServer } from 'node:net';
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
-import { eventually } from '../../support/eventually.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
 
 const leftNothing = watchForLeaks();
 const stops: (() => unknown)[] = [];

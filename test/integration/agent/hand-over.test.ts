@@ -1,8 +1,8 @@
 // The hand-over of a port between real agents, hundreds of new connections a second, in a network namespace where
 // tcp_migrate_req may be set without changing the machine.
 import { spawnSync } from 'node:child_process';
-import { buildAgent, builtProgram } from '../../support/agent-process.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
+import { buildAgent, builtProgram } from '../../support/agent/agent-process.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
 
 const mayUnshare =
   spawnSync('unshare', ['-n', 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/tcp_migrate_req']).status === 0;
@@ -13,7 +13,7 @@ if (!mayUnshare)
   'with tcp_migrate_req a port changes hands without losing one of hundreds of connections a second',
   () => {
     buildAgent();
-    const script = `ip link set lo up && exec ${process.execPath} test/support/hand-over-child.ts ${builtProgram} 5 migrate`;
+    const script = `ip link set lo up && exec ${process.execPath} test/support/children/hand-over-child.ts ${builtProgram} 5 migrate`;
     const { stdout, stderr } = spawnSync('unshare', ['-n', 'sh', '-c', script], {
       encoding: 'utf8',
       timeout: 60_000,

@@ -4,11 +4,11 @@ import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { startMetricsListener } from '../../../src/observe/metrics-listener.ts';
 import type { MetricSources } from '../../../src/observe/metrics.ts';
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
-import { eventually } from '../../support/eventually.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 const leftNothing = watchForLeaks();
 const base = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--endpoints', '127.0.0.1:1'];

@@ -5,12 +5,12 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, builtProgram, freePort } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, builtProgram, freePort } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const mayMount =
   process.getuid?.() === 0 &&

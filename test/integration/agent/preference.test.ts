@@ -1,12 +1,12 @@
 // Clients go to the API server of their own host or zone while it is ready, elsewhere when it is not, and back.
 import { rendezvousOrder } from '../../../src/balance/pick-order.ts';
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import type { KubeObject } from '../../support/apiserver/objects.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
 import type { UserName } from '../../support/apiserver/pki-files.ts';
 
 const leftNothing = watchForLeaks();

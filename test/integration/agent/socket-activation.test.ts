@@ -2,12 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
-import { AgentProcess, buildAgent, freePort } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, freePort } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
 
 const leftNothing = watchForLeaks();
 let plane: ControlPlane;

@@ -3,12 +3,12 @@ import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, runFairlead } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const leftNothing = watchForLeaks();
 const directory = tempDir();

@@ -6,12 +6,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AgentProcess, buildAgent, freePort } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, freePort } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 interface Ports {
   readonly port: number;

@@ -2,11 +2,11 @@
 // of credentials of which a part is gone.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, runFairlead } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { base64, writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const scratch = tempDir();
 let [ours, foreign]: [ControlPlane, ControlPlane] = [] as never;

@@ -1,12 +1,12 @@
 // Tunnels are not moved onto an API server whose certificate has gone bad while checks stay on a connection that knows
 // nothing of it. Each case has a control plane of its own, and all of them wait side by side.
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { realisticTimings } from '../../support/apiserver/timings.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
 
 const leftNothing = watchForLeaks();
 const timeoutMs = 240_000;

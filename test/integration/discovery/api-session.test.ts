@@ -5,8 +5,8 @@ import { ApiSession, type SessionTimings } from '../../../src/kubernetes/api-ses
 import type { Credentials } from '../../../src/kubernetes/credentials.ts';
 import { systemClock } from '../../../src/model/clock.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { eventually } from '../../support/eventually.ts';
-import { makeCa, type TestCa } from '../../support/pki.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { makeCa, type TestCa } from '../../support/credentials/pki.ts';
 
 const timings: SessionTimings = { connectMs: 2_000, tlsMs: 2_000, answerMs: 400, bodyMs: 600 };
 let ca: TestCa;

@@ -5,11 +5,11 @@ import type { Credentials } from '../../../src/kubernetes/credentials.ts';
 import type { CredentialOptions } from '../../../src/kubernetes/load-credentials.ts';
 import { type CredentialWatch, watchCredentials } from '../../../src/kubernetes/watch-credentials.ts';
 import { systemClock } from '../../../src/model/clock.ts';
-import { eventually } from '../../support/eventually.ts';
-import { writeKubeconfig } from '../../support/kubeconfig.ts';
-import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
-import { recordingLog } from '../../support/recording-log.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
+import { type Leaf, makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const root = tempDir();
 let counter = 0;

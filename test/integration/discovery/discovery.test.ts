@@ -6,8 +6,8 @@ import { type Endpoint, makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { KnownEndpoint } from '../../../src/model/snapshot.ts';
 import { decodeCache as decodePreviousCache } from '../../fixtures/previous-cache-format.ts';
 import type { ControlPlaneOptions } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 import { hostPort, putSlice, type Rig, sliceRequests, startRig } from './harness.ts';
 
 const directory = tempDir();

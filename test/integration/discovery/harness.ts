@@ -13,8 +13,8 @@ import {
 } from '../../support/apiserver/control-plane.ts';
 import { keyOf } from '../../support/apiserver/kinds.ts';
 import type { KubeObject } from '../../support/apiserver/objects.ts';
-import { eventually } from '../../support/eventually.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 /** Short enough for tests, long enough for a machine that is busy. */
 export const testTimings: SliceWatchTimings = {

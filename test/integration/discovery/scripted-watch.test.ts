@@ -7,9 +7,9 @@ import { SliceWatch } from '../../../src/kubernetes/slice-watch.ts';
 import type { SliceWatchTimings } from '../../../src/kubernetes/slice-watch-options.ts';
 import { systemClock } from '../../../src/model/clock.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { eventually } from '../../support/eventually.ts';
-import { makeCa } from '../../support/pki.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 import { testTimings } from './harness.ts';
 
 let server: Server | undefined;

@@ -1,6 +1,6 @@
 // What the watch survives, on the stand-in control plane. In every test the set must never shrink by error.
 import { randomInt } from 'node:crypto';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 import { hostPort, putSlice, type Rig, sliceKey, sliceRequests, startRig, testTimings } from './harness.ts';
 
 let rig: Rig;

@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import fc from 'fast-check';
 import { type CheckResult, ProbeConnection } from '../../../src/health/probe.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { makeCa } from '../../support/pki.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
 
 const heads = [
   '',

@@ -8,8 +8,8 @@ import { checkIdentity } from '../../../src/kubernetes/server-identity.ts';
 import { systemClock } from '../../../src/model/clock.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { formatReason } from '../../../src/model/snapshot.ts';
-import { eventually } from '../../support/eventually.ts';
-import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { type Leaf, makeCa, type TestCa } from '../../support/credentials/pki.ts';
 
 const options = {
   intervalMs: 300,

@@ -12,7 +12,7 @@ import {
   startControlPlane,
 } from '../../support/apiserver/control-plane.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 
 const steps: readonly CheckStep[] = [{ path: '/readyz', isExpected: (status) => status === 200 }];
 const options = {

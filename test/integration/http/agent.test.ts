@@ -2,13 +2,13 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { connect } from 'node:tls';
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, knownTokens, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { type HttpAgent, startHttpAgent } from '../../support/http-agent.ts';
-import { ask, http2Client } from '../../support/http-clients.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { type HttpAgent, startHttpAgent } from '../../support/agent/http-agent.ts';
+import { ask, http2Client } from '../../support/clients/http-clients.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const leftNothing = watchForLeaks();
 const directory = tempDir();

@@ -6,9 +6,9 @@ import { createServer, get } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { readPair } from '../../../src/http/serving-certificate.ts';
-import { makeCa } from '../../support/pki.ts';
-import { runCommand } from '../../support/command-context.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 let count = 0;

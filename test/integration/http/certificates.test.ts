@@ -1,10 +1,10 @@
 // Client certificates at the http listener: refused with the way out, or handed on by a front proxy.
-import { type Backend, lines, startBackend } from '../../support/https-backend.ts';
-import { ask, http2Client, rawClient } from '../../support/http-clients.ts';
-import { type HttpPath, startHttpPath } from '../../support/http-path.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { type Backend, lines, startBackend } from '../../support/apiserver/https-backend.ts';
+import { ask, http2Client, rawClient } from '../../support/clients/http-clients.ts';
+import { type HttpPath, startHttpPath } from '../../support/agent/http-path.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { type Leaf, makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 import { connect } from 'node:tls';
 
 const directory = tempDir();

@@ -1,12 +1,12 @@
 // What the http listener does with requests and answers, and every gap of http-proxy-3 that it closes.
 import { Agent } from 'node:https';
-import { type Backend, lines, startBackend, startRawBackend } from '../../support/https-backend.ts';
-import { ask, http2Client, rawClient } from '../../support/http-clients.ts';
-import { type HttpPath, startHttpPath } from '../../support/http-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { makeCa, type TestCa } from '../../support/pki.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { type Backend, lines, startBackend, startRawBackend } from '../../support/apiserver/https-backend.ts';
+import { ask, http2Client, rawClient } from '../../support/clients/http-clients.ts';
+import { type HttpPath, startHttpPath } from '../../support/agent/http-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const leftNothing = watchForLeaks();

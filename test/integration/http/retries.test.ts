@@ -1,14 +1,14 @@
 // What happens to a request whose endpoint fails: tried elsewhere where that is safe, told plainly where it is not.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Socket } from 'node:net';
-import { type Backend, startBackend } from '../../support/https-backend.ts';
-import { ask, http2Client, rawClient } from '../../support/http-clients.ts';
-import { endpointOf, type HttpPath, startHttpPath } from '../../support/http-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { makeCa, type TestCa } from '../../support/pki.ts';
-import { tempDir } from '../../support/temp-dir.ts';
-import { freePort } from '../../support/agent-process.ts';
+import { type Backend, startBackend } from '../../support/apiserver/https-backend.ts';
+import { ask, http2Client, rawClient } from '../../support/clients/http-clients.ts';
+import { endpointOf, type HttpPath, startHttpPath } from '../../support/agent/http-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
+import { freePort } from '../../support/agent/agent-process.ts';
 
 const directory = tempDir();
 const leftNothing = watchForLeaks();

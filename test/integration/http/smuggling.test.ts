@@ -1,12 +1,12 @@
 // Requests that two readers could take apart differently. The endpoint keeps the raw bytes: whatever comes in,
 // what arrives is nothing at all, or one request that can be read in one way only.
-import { type RawBackend, startRawBackend } from '../../support/https-backend.ts';
-import { http2Client, rawClient } from '../../support/http-clients.ts';
-import { type HttpPath, startHttpPath } from '../../support/http-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { makeCa } from '../../support/pki.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { type RawBackend, startRawBackend } from '../../support/apiserver/https-backend.ts';
+import { http2Client, rawClient } from '../../support/clients/http-clients.ts';
+import { type HttpPath, startHttpPath } from '../../support/agent/http-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const leftNothing = watchForLeaks();

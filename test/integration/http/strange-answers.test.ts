@@ -1,13 +1,13 @@
 // Answers that Node's HTTP refuses to send on, or that end early. Whoever an API server proxies to may give them.
 import type { EventEmitter } from 'node:events';
-import { ask, http2Client, rawClient } from '../../support/http-clients.ts';
-import { type Backend, startBackend, startRawBackend } from '../../support/https-backend.ts';
-import { eventually } from '../../support/eventually.ts';
-import { freePort } from '../../support/agent-process.ts';
-import { endpointOf, type HttpPath, startHttpPath } from '../../support/http-path.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { ask, http2Client, rawClient } from '../../support/clients/http-clients.ts';
+import { type Backend, startBackend, startRawBackend } from '../../support/apiserver/https-backend.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { freePort } from '../../support/agent/agent-process.ts';
+import { endpointOf, type HttpPath, startHttpPath } from '../../support/agent/http-path.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { type Leaf, makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const leftNothing = watchForLeaks();

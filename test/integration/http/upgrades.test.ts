@@ -1,13 +1,13 @@
 // exec, attach and port-forward as bytes: requests for an upgrade, and what flows after the 101.
 import type { Socket } from 'node:net';
-import { type Backend, lines, startBackend } from '../../support/https-backend.ts';
-import { rawClient } from '../../support/http-clients.ts';
-import { endpointOf, type HttpPath, startHttpPath } from '../../support/http-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { makeCa, type TestCa } from '../../support/pki.ts';
-import { tempDir } from '../../support/temp-dir.ts';
-import { freePort } from '../../support/agent-process.ts';
+import { type Backend, lines, startBackend } from '../../support/apiserver/https-backend.ts';
+import { rawClient } from '../../support/clients/http-clients.ts';
+import { endpointOf, type HttpPath, startHttpPath } from '../../support/agent/http-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
+import { freePort } from '../../support/agent/agent-process.ts';
 
 const directory = tempDir();
 const leftNothing = watchForLeaks();

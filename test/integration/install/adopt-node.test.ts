@@ -4,11 +4,11 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
-import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { defaultGrants } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const root = tempDir();
 const conf = join(root, 'etc/kubernetes/kubelet.conf');

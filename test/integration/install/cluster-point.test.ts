@@ -8,7 +8,7 @@ import { writeReport } from '../../../src/installer/report.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import type { Grant } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { runCommand } from '../../support/command-context.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
 
 let plane: ControlPlane;
 let api: KubeApi;

@@ -2,16 +2,16 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import type { Finding } from '../../../src/doctor/finding.ts';
-import { freePort } from '../../support/agent-process.ts';
+import { freePort } from '../../support/agent/agent-process.ts';
 import {
   type ControlPlane,
   type ControlPlaneOptions,
   startControlPlane,
 } from '../../support/apiserver/control-plane.ts';
 import type { UserName } from '../../support/apiserver/pki-files.ts';
-import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
-import { runCommand } from '../../support/command-context.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { base64, writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const planes: ControlPlane[] = [];

@@ -3,12 +3,12 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
-import { acceptHealthChecks, acceptLoadBalancer } from '../../support/lb-acceptance.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { acceptHealthChecks, acceptLoadBalancer } from '../../support/clients/lb-acceptance.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const leftNothing = watchForLeaks();
 const directory = tempDir();

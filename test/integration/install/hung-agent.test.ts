@@ -4,10 +4,10 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
-import { buildAgent, freePort } from '../../support/agent-process.ts';
-import { eventually } from '../../support/eventually.ts';
+import { buildAgent, freePort } from '../../support/agent/agent-process.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 import { Kubelet, makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const root = join(tempDir(), 'node');
 let kubelet: Kubelet;

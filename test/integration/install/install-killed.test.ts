@@ -4,10 +4,10 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { join } from 'node:path';
 import { decodeCache } from '../../../src/discovery/cache-format.ts';
 import { renderStaticPod, type Slot } from '../../../src/installer/static-pod.ts';
-import { isFullTier } from '../../support/full-tier.ts';
-import { cacheFile, type Change, change, desiredState } from '../../support/install-child.ts';
+import { isFullTier } from '../../support/jest/full-tier.ts';
+import { cacheFile, type Change, change, desiredState } from '../../support/children/install-child.ts';
 import { makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const scratch = tempDir();
 const proxy = 'metadata: {name: nginx-proxy}\nspec: {containers: [{image: nginx:1.27, command: [nginx]}]}\n';
@@ -23,7 +23,7 @@ beforeAll(() => {
   const { status, stderr } = spawnSync(
     'node_modules/.bin/esbuild',
     [
-      'test/support/install-child.ts',
+      'test/support/children/install-child.ts',
       ...['--bundle', '--platform=node', '--format=esm', `--outfile=${child}`, `--banner:js=${banner}`],
     ],
     { encoding: 'utf8' },

@@ -3,10 +3,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { kubeconfig } from '../../support/apiserver/pki-files.ts';
-import { makeCa, type TestCa } from '../../support/pki.ts';
-import { runCommand } from '../../support/command-context.ts';
-import { tempDir } from '../../support/temp-dir.ts';
-import { startTlsServer, type TlsServer } from '../../support/tls-server.ts';
+import { makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
+import { startTlsServer, type TlsServer } from '../../support/apiserver/tls-server.ts';
 
 const directory = tempDir();
 let ca: TestCa;

@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reportsNamespace, KubeApi } from '../../../src/kubernetes/kube-api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
-import { buildAgent, builtProgram, freePort, runFairlead } from '../../support/agent-process.ts';
+import { buildAgent, builtProgram, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { defaultGrants } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 import { Kubelet, makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const scratch = tempDir();
 const root = join(scratch, 'node');

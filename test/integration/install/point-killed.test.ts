@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { backupSuffix } from '../../../src/adopt/point.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const original = `apiVersion: v1
@@ -25,7 +25,7 @@ const file = '/etc/kubelet.conf';
 function run(root: string, action: 'point' | 'undo', step: number): boolean {
   const { signal, status, stderr } = spawnSync(
     process.execPath,
-    ['test/support/point-child.ts', root, file, action, String(step)],
+    ['test/support/children/point-child.ts', root, file, action, String(step)],
     { encoding: 'utf8' },
   );
   if (signal === null && status !== 0) throw new Error(stderr);

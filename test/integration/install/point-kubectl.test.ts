@@ -8,10 +8,10 @@ import { ApiServer } from '../../support/apiserver/api-server.ts';
 import { randomHosts } from '../../support/apiserver/control-plane.ts';
 import { kubeconfig, makePki } from '../../support/apiserver/pki-files.ts';
 import { Store } from '../../support/apiserver/store.ts';
-import { findKubectl, Kubectl } from '../../support/kubectl.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { runCommand } from '../../support/command-context.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { findKubectl, Kubectl } from '../../support/clients/kubectl.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const root = tempDir();
 const program = findKubectl();

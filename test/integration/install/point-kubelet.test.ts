@@ -9,9 +9,9 @@ import { type PointKubeletDeps, pointingPath, pointKubelet } from '../../../src/
 import { rolloutName, RolloutSemaphore } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
-import { AgentProcess, buildAgent } from '../../support/agent-process.ts';
+import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const scratch = tempDir();
 let plane: ControlPlane;

@@ -6,9 +6,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { callDbus } from '../../../src/installer/dbus.ts';
 import { restartKubelet } from '../../../src/installer/restart-kubelet.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { SystemdStub } from '../../support/systemd-stub.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { SystemdStub } from '../../support/fakes/systemd-stub.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const hasBus = spawnSync('dbus-daemon', ['--version']).error === undefined;
 if (!hasBus) skipLoudly('restarting kubelet over D-Bus', 'dbus-daemon is not installed');

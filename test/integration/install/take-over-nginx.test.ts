@@ -2,13 +2,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buildAgent, freePort, runFairlead } from '../../support/agent-process.ts';
+import { buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/eventually.ts';
-import { H2Tunnel } from '../../support/h2-tunnel.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
 import { Kubelet, makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so';
 const hasNginx = existsSync(streamModule);

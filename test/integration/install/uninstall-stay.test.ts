@@ -3,10 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
-import { builtProgram, buildAgent, freePort } from '../../support/agent-process.ts';
-import { eventually } from '../../support/eventually.ts';
+import { builtProgram, buildAgent, freePort } from '../../support/agent/agent-process.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 import { makeNode } from '../../support/kubelet/kubelet.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const root = join(tempDir(), 'node');
 let child: ChildProcess;

@@ -1,14 +1,14 @@
 // Hundreds of clients and endpoints that do what they like, seeded: nobody sees another one's bytes, and in the end
 // no socket, tunnel or half-open dial is left.
 import type { Socket } from 'node:net';
-import { clientHello } from '../../support/client-hello.ts';
+import { clientHello } from '../../support/clients/client-hello.ts';
 import {
   type DataPath,
   startDataPath,
   TestEndpoint,
   overBothKindsOfConnections,
-} from '../../support/data-path.ts';
-import { eventually } from '../../support/eventually.ts';
+} from '../../support/agent/data-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 
 overBothKindsOfConnections(() => {
   const hello = clientHello();

@@ -14,13 +14,13 @@ import {
   overBothKindsOfConnections,
   startDataPath,
   TestEndpoint,
-} from '../../support/data-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { base64, writeKubeconfig } from '../../support/kubeconfig.ts';
-import { findKubectl } from '../../support/kubectl.ts';
-import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+} from '../../support/agent/data-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { base64, writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
+import { findKubectl } from '../../support/clients/kubectl.ts';
+import { type Leaf, makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const caFile = join(directory, 'ca.crt');

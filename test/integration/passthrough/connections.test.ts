@@ -11,8 +11,13 @@ import {
 import { ConnectionFactory } from '../../../src/passthrough/socket/connection-factory.ts';
 import { findNodeHandles, type TcpHandle } from '../../../src/passthrough/socket/node-handles.ts';
 import { ReadBuffers } from '../../../src/passthrough/socket/read-buffers.ts';
-import { collect, type ConnectionKind, connectionKinds, refusingEndpoint } from '../../support/data-path.ts';
-import { eventually } from '../../support/eventually.ts';
+import {
+  collect,
+  type ConnectionKind,
+  connectionKinds,
+  refusingEndpoint,
+} from '../../support/agent/data-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 
 /** Keeps what it hears, in order. */
 class Listening implements ConnectionOwner {

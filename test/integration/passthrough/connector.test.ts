@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, connect as connectTls } from 'node:tls';
-import { clientHello } from '../../support/client-hello.ts';
+import { clientHello } from '../../support/clients/client-hello.ts';
 import {
   collect,
   type DataPath,
@@ -11,9 +11,9 @@ import {
   startDataPath,
   TestEndpoint,
   overBothKindsOfConnections,
-} from '../../support/data-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { makeCa } from '../../support/pki.ts';
+} from '../../support/agent/data-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
 
 overBothKindsOfConnections(() => {
   const hello = clientHello();

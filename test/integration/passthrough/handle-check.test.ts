@@ -6,7 +6,7 @@ import {
   type NodeHandles,
   type TcpHandle,
 } from '../../../src/passthrough/socket/node-handles.ts';
-import { watchForLeaks } from '../../support/leaks.ts';
+import { watchForLeaks } from '../../support/jest/leaks.ts';
 
 let nothingLeft: () => Promise<void>;
 

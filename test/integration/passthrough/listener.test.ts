@@ -14,9 +14,9 @@ import {
   TestEndpoint,
   overBothKindsOfConnections,
   presentKindOfConnections,
-} from '../../support/data-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+} from '../../support/agent/data-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 overBothKindsOfConnections(() => {
   function parts() {
@@ -153,7 +153,7 @@ overBothKindsOfConnections(() => {
 
   test('descriptors that run out cost clients their connection, and nothing else', async () => {
     const endpoint = await TestEndpoint.start(echo);
-    const script = fileURLToPath(new URL('../../support/data-path-process.ts', import.meta.url));
+    const script = fileURLToPath(new URL('../../support/agent/data-path-process.ts', import.meta.url));
     // Room for the runtime and a handful of tunnels; the table's own limit is out of the way on purpose.
     const child: ChildProcess = spawn(
       'sh',

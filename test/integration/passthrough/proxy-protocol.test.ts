@@ -10,13 +10,18 @@ import { localProxyHeader, parseProxyHeader, proxyHeader } from '../../../src/mo
 import { AcceptPolicy, type AcceptPolicyOptions } from '../../../src/passthrough/tunnel/accept-policy.ts';
 import { ProbeConnection, type ProbeTarget } from '../../../src/health/probe.ts';
 import { systemClock } from '../../../src/model/clock.ts';
-import { freePort } from '../../support/agent-process.ts';
-import { clientHello } from '../../support/client-hello.ts';
-import { collect, startDataPath, TestEndpoint, overBothKindsOfConnections } from '../../support/data-path.ts';
-import { eventually } from '../../support/eventually.ts';
-import { makeCa } from '../../support/pki.ts';
-import { skipLoudly } from '../../support/skip-loudly.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { freePort } from '../../support/agent/agent-process.ts';
+import { clientHello } from '../../support/clients/client-hello.ts';
+import {
+  collect,
+  startDataPath,
+  TestEndpoint,
+  overBothKindsOfConnections,
+} from '../../support/agent/data-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
+import { skipLoudly } from '../../support/jest/skip-loudly.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 overBothKindsOfConnections(() => {
   const stops: (() => unknown)[] = [];

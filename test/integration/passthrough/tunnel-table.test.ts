@@ -7,8 +7,8 @@ import {
   startDataPath,
   TestEndpoint,
   overBothKindsOfConnections,
-} from '../../support/data-path.ts';
-import { eventually } from '../../support/eventually.ts';
+} from '../../support/agent/data-path.ts';
+import { eventually } from '../../support/jest/eventually.ts';
 
 overBothKindsOfConnections(() => {
   let path: DataPath;

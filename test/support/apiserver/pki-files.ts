@@ -1,7 +1,7 @@
 // The certificates of a whole control plane, good and bad, and kubeconfigs that use them.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Leaf, makeCa, type TestCa } from '../pki.ts';
+import { type Leaf, makeCa, type TestCa } from '../credentials/pki.ts';
 import type { CertificateName } from './api-server.ts';
 import { pkiPaths } from './pki-read.ts';
 

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Status } from '../../../src/model/status.ts';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../jest/eventually.ts';
 import type { Inspection } from './inspector.ts';
 import type { RunningSubject, Subject, SubjectPlace } from './subject.ts';
 

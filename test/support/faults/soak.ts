@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiServerProcess } from '../apiserver/api-server-process.ts';
 import { goodBehaviour, type Misbehaviour } from '../apiserver/misbehaviour.ts';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../jest/eventually.ts';
 import { monotonicMs } from './clients/monotonic.ts';
 import { isGood } from './clients/target.ts';
 import { Fairlead, type RunningFairlead } from './fairlead.ts';

@@ -1,7 +1,7 @@
 // One trial: a fresh load balancer in front of the lab's control plane, the usual clients, a script of faults,
 // and what the clients saw. Nothing here judges; tests and the bench read the observation.
 import type { ApiServerProcess } from '../apiserver/api-server-process.ts';
-import { eventually } from '../eventually.ts';
+import { eventually } from '../jest/eventually.ts';
 import type { ClientProcess } from './clients/client-process.ts';
 import type { EstablishedOptions, EstablishedReport } from './clients/established.ts';
 import { monotonicMs } from './clients/monotonic.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { builtProgram } from '../agent-process.ts';
+import { builtProgram } from '../agent/agent-process.ts';
 
 export const podDirectory = '/etc/kubernetes/manifests';
 

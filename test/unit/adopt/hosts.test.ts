@@ -11,8 +11,8 @@ import { join } from 'node:path';
 import { applyHosts, defaultHostName as name, planHosts } from '../../../src/adopt/hosts.ts';
 import { lineDiff } from '../../../src/lib/line-diff.ts';
 import type { OnStep } from '../../../src/lib/replace-file.ts';
-import { runCommand } from '../../support/command-context.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const original = `127.0.0.1 localhost\n10.0.0.9 ${name}\n10.0.0.1 cp1\n`;

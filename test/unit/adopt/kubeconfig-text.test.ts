@@ -10,7 +10,7 @@ import {
   clusterEntries,
   type WrittenKubeconfig,
   writtenKubeconfigs,
-} from '../../support/kubeconfig-texts.ts';
+} from '../../support/credentials/kubeconfig-texts.ts';
 
 const newServer = 'https://127.0.0.1:6443';
 

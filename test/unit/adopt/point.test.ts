@@ -21,7 +21,7 @@ import {
 } from '../../../src/adopt/point.ts';
 import type { OnStep } from '../../../src/lib/replace-file.ts';
 import type { NameChoiceInput } from '../../../src/adopt/server-names.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 let count = 0;

@@ -5,8 +5,8 @@ import { SeenCertificates } from '../../../src/health/seen-certificates.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { KnownEndpoint } from '../../../src/model/snapshot.ts';
-import { makeCa } from '../../support/pki.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 const hour = 3_600_000;
 const known = (last: number): KnownEndpoint => ({

@@ -1,7 +1,7 @@
 import { FairleadError } from '../../../src/model/errors.ts';
 import { HeldBack, PortWaiter } from '../../../src/agent/port-waiter.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 const address = { host: '127.0.0.1', port: 6443 };
 

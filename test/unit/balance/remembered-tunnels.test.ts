@@ -4,8 +4,8 @@ import { isOnMemory, makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { Tier, Verdict } from '../../../src/model/snapshot.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 /** A node with tunnels to some of the endpoints; what is done to them is noted. */
 function world(tunnels: Readonly<Record<string, number>>) {

@@ -1,5 +1,5 @@
 import { clientNameMs, maxClientNames, SeenClientNames } from '../../../src/balance/seen-client-names.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 test('names that clients send are kept for a day after they were seen last', async () => {
   const clock = new FakeClock();

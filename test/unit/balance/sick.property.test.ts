@@ -1,6 +1,6 @@
 // The whole of health and closing against API servers as they behave, over every phase of checks and clients.
 import fc from 'fast-check';
-import { type Answer, apiServer, type Server, SickWorld } from '../../support/sick-world.ts';
+import { type Answer, apiServer, type Server, SickWorld } from '../../support/fakes/sick-world.ts';
 
 const provenMs = 30_000;
 const well: Answer = { afterMs: 5, failing: [] };

@@ -5,7 +5,7 @@ import { makeSnapshot } from '../../../src/balance/snapshot.ts';
 import { type HealthState, initialHealth } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { Demotion } from '../../../src/balance/demotion.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 /** Endpoints with tunnels, in the order of their names; the states are the test's. */
 function world(policy: BalancePolicy = 'rendezvous') {

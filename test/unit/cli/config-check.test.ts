@@ -1,10 +1,10 @@
 // What `fairlead config check` says of the files that a configuration names on this host.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeKubeconfig } from '../../support/kubeconfig.ts';
-import { makeCa } from '../../support/pki.ts';
-import { runCommand } from '../../support/command-context.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const path = (name: string) => join(directory, name);

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { runCommand } from '../../support/command-context.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 

@@ -1,7 +1,7 @@
 import { exitCodeOf, exitCodes } from '../../../src/cli/exit-codes.ts';
 import { settingKeys, settingOf } from '../../../src/config/settings.ts';
 import { errorKinds } from '../../../src/model/errors.ts';
-import { runCommand } from '../../support/command-context.ts';
+import { runCommand } from '../../support/agent/command-context.ts';
 
 async function cli(args: string, env?: Record<string, string>) {
   const { code, ...output } = await runCommand(args.split(' ').filter(Boolean), env);

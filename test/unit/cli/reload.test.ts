@@ -1,8 +1,8 @@
 import { createReload } from '../../../src/cli/reload.ts';
 import type { Config } from '../../../src/config/config.ts';
-import { defaultConfig } from '../../support/default-config.ts';
+import { defaultConfig } from '../../support/agent/default-config.ts';
 import { FairleadError } from '../../../src/model/errors.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 const config = defaultConfig('node');
 

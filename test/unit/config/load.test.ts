@@ -2,13 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
-import { defaultConfig } from '../../support/default-config.ts';
+import { defaultConfig } from '../../support/agent/default-config.ts';
 import { type LoadInput, loadConfig } from '../../../src/config/load.ts';
 import { printJson, printYaml } from '../../../src/config/print.ts';
 import { formatProblem } from '../../../src/config/problem.ts';
 import { maxFileBytes } from '../../../src/config/read-file.ts';
 import { settingKeys } from '../../../src/config/settings.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const file = join(directory, 'f.yaml');

@@ -4,7 +4,7 @@ import { allPools } from '../../../src/config/config.ts';
 import { formatProblem } from '../../../src/config/problem.ts';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const file = join(directory, 'f.yaml');

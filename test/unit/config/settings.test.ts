@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import * as v from 'valibot';
-import { defaultConfig } from '../../support/default-config.ts';
+import { defaultConfig } from '../../support/agent/default-config.ts';
 import { readEnvironment } from '../../../src/config/environment.ts';
 import { changedSettings, toConfig } from '../../../src/config/resolve.ts';
 import {

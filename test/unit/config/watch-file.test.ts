@@ -1,5 +1,5 @@
 import { watchFile, watchIntervalMs } from '../../../src/config/watch-file.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 function setUp() {
   const clock = new FakeClock();

@@ -4,9 +4,9 @@ import { CacheWriter, readCache, writeAtomically } from '../../../src/discovery/
 import type { CacheContent } from '../../../src/discovery/cache-format.ts';
 import { encodeCache } from '../../../src/discovery/cache-format.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { recordingLog } from '../../support/recording-log.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const root = tempDir();
 let counter = 0;

@@ -1,8 +1,8 @@
 import { dnsSource, inTurns, systemLookup } from '../../../src/discovery/dns-source.ts';
 import { addressesIn } from '../../../src/discovery/hosts-lookup.ts';
 import type { Proposal } from '../../../src/discovery/source.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { recordingLog } from '../../support/recording-log.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 function start(
   answers: Record<string, () => Promise<readonly string[]>>,

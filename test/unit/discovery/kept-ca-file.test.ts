@@ -2,9 +2,9 @@
 import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeptCaFile, keptCaPath } from '../../../src/discovery/kept-ca-file.ts';
-import { makeCa } from '../../support/pki.ts';
-import { recordingLog } from '../../support/recording-log.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 let counter = 0;

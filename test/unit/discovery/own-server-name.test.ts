@@ -1,6 +1,6 @@
 import { OwnServerName } from '../../../src/discovery/own-server-name.ts';
 import { ownListenerCheck } from '../../../src/model/own-listener.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 function world(addresses: Readonly<Record<string, readonly string[]>> = {}) {
   const clock = new FakeClock();

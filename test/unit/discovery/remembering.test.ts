@@ -6,10 +6,10 @@ import type { RememberedEndpoint } from '../../../src/discovery/memory.ts';
 import { decodeMemory, encodeMemory } from '../../../src/discovery/memory-format.ts';
 import { Remembering } from '../../../src/discovery/remembering.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { eventually } from '../../support/eventually.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { recordingLog } from '../../support/recording-log.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
+import { recordingLog } from '../../support/fakes/recording-log.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const dayMs = 86_400_000;
 const root = tempDir();

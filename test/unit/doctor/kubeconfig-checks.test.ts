@@ -6,7 +6,7 @@ import {
   type KubeconfigContext,
   judgeKubeconfigs,
 } from '../../../src/doctor/kubeconfig-checks.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 let count = 0;

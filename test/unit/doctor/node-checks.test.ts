@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { judgeNode, type NodeFacts } from '../../../src/doctor/node-checks.ts';
 import { apiServerAddress, otherLoadBalancers, readStaticPods } from '../../../src/doctor/static-pods.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { servingCertificate, sniName } from '../../../src/health/certificate.ts';
 import { maxSeenNames, SeenCertificates } from '../../../src/health/seen-certificates.ts';
 import { certificateFault } from '../../../src/model/certificate-fault.ts';
-import { makeCa } from '../../support/pki.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
 
 async function shown(sans: readonly string[], notAfter = new Date(2_000_000_000_000)) {
   const ca = await makeCa();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { etcdProblem } from '../../../src/health/etcd.ts';
 import { checkSteps } from '../../../src/agent/options.ts';
-import { defaultConfig } from '../../support/default-config.ts';
+import { defaultConfig } from '../../support/agent/default-config.ts';
 
 test.each([
   ['{"health":"true"}', undefined],

@@ -1,5 +1,5 @@
 import { Expiry, isOutOfTime } from '../../../src/health/expiry.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 const day = 86_400_000;
 

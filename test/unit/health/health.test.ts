@@ -7,7 +7,7 @@ import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { ClientTlsOutcome } from '../../../src/model/outcome.ts';
 import { formatReason } from '../../../src/model/snapshot.ts';
 import { isUnproven } from '../../../src/health/verdict.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 const endpoint = makeEndpoint('10.0.0.1', 6443);
 const options = {

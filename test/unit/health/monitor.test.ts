@@ -3,7 +3,7 @@ import type { CheckResult, ProbePhase, RunningCheck } from '../../../src/health/
 import type { ProbeResult } from '../../../src/health/verdict.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { Verdict } from '../../../src/model/snapshot.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 const options = {
   intervalMs: 2_000,

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { maxProofSpacingMs, proofSpacingMs, type ProofRequest } from '../../../src/health/proof.ts';
 import { Prover } from '../../../src/health/prover.ts';
 import type { ClientTlsOutcome } from '../../../src/model/outcome.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 /** A prover whose proofs end at once, as `isGood` says. */
 function world() {

@@ -7,7 +7,7 @@ import { type Failure, mayRetry, saysShuttingDown } from '../../../src/http/retr
 import { statusBody } from '../../../src/http/status-answer.ts';
 import { type EndableWatch, WatchDrainer } from '../../../src/http/watch-drainer.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 describe('sending a request again', () => {
   const unsent: Failure = { kind: 'unsent' };

@@ -8,7 +8,7 @@ import { detectProxy } from '../../../src/cli/import-config.ts';
 import type { Imported, Note } from '../../../src/import/draft.ts';
 import { importHaproxy } from '../../../src/import/haproxy.ts';
 import { importNginx } from '../../../src/import/nginx.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const importers = { nginx: importNginx, haproxy: importHaproxy } as const;

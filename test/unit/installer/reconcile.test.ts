@@ -5,8 +5,8 @@ import type { ListenerConfig } from '../../../src/config/config.ts';
 import type { AgentView } from '../../../src/installer/agent-view.ts';
 import { NodeFiles } from '../../../src/installer/node-files.ts';
 import { type Outcome, reconcile } from '../../../src/installer/reconcile.ts';
-import { desiredState } from '../../support/install-child.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { desiredState } from '../../support/children/install-child.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const scratch = tempDir();
 const podDirectory = '/etc/kubernetes/manifests';

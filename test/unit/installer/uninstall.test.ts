@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { join } from 'node:path';
 import { NodeFiles } from '../../../src/installer/node-files.ts';
 import { type Uninstalled, uninstall } from '../../../src/installer/uninstall.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const scratch = tempDir();
 const podDirectory = '/etc/kubernetes/manifests';

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execPlugin } from '../../../src/kubernetes/exec-plugin.ts';
-import { eventually } from '../../support/eventually.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { eventually } from '../../support/jest/eventually.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 

@@ -9,9 +9,9 @@ import {
   readValue,
 } from '../../../src/kubernetes/load-credentials.ts';
 import { FairleadError } from '../../../src/model/errors.ts';
-import { base64, type KubeconfigParts, writeKubeconfig } from '../../support/kubeconfig.ts';
-import { type Leaf, makeCa, type TestCa } from '../../support/pki.ts';
-import { tempDir } from '../../support/temp-dir.ts';
+import { base64, type KubeconfigParts, writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
+import { type Leaf, makeCa, type TestCa } from '../../support/credentials/pki.ts';
+import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 let ca: TestCa;

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { checkIdentity, identityOptions } from '../../../src/kubernetes/server-identity.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
-import { makeCa, type TestCa } from '../../support/pki.ts';
+import { makeCa, type TestCa } from '../../support/credentials/pki.ts';
 
 let ca: TestCa;
 beforeAll(async () => {

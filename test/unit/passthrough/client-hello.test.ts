@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { judgeFirstFlight, maxFirstFlightBytes } from '../../../src/passthrough/tls/client-hello.ts';
-import { clientHello, helloMessage, records } from '../../support/client-hello.ts';
+import { clientHello, helloMessage, records } from '../../support/clients/client-hello.ts';
 
 /** The verdict of a receiver that asks again only when as many bytes have come as the last verdict wanted. */
 function judgeInPieces(flight: Buffer, pieceBytes: number) {

@@ -1,7 +1,7 @@
 // What health hears of a client's TLS from whole tunnels, on a fake clock without sockets.
-import type { FakeConnection } from '../../support/fake-connections.ts';
-import { clientHello } from '../../support/client-hello.ts';
-import { frozen, ConnectorWorld } from '../../support/connector-world.ts';
+import type { FakeConnection } from '../../support/fakes/fake-connections.ts';
+import { clientHello } from '../../support/clients/client-hello.ts';
+import { frozen, ConnectorWorld } from '../../support/fakes/connector-world.ts';
 
 const serverFlight = Buffer.concat([Buffer.of(22, 3, 3, 0, 2), Buffer.alloc(2)]);
 const refusal = Buffer.from(`1403030001011703030013${'ab'.repeat(19)}`, 'hex');

@@ -1,9 +1,9 @@
 // Whatever the endpoints do before their first byte, the client sees exactly one coherent answer or a reset, and
 // nothing is left behind.
 import fc from 'fast-check';
-import { clientHello } from '../../support/client-hello.ts';
-import { answerPieces, type EndpointScript } from '../../support/fake-connections.ts';
-import { ConnectorWorld } from '../../support/connector-world.ts';
+import { clientHello } from '../../support/clients/client-hello.ts';
+import { answerPieces, type EndpointScript } from '../../support/fakes/fake-connections.ts';
+import { ConnectorWorld } from '../../support/fakes/connector-world.ts';
 
 const hello = clientHello();
 const earlyDataHello = clientHello({ withEarlyData: true });

@@ -1,7 +1,7 @@
 // Racing dials and first-flight replay, on a fake clock without sockets.
-import { clientHello } from '../../support/client-hello.ts';
-import { blackHole, frozen, good, ConnectorWorld, refusing } from '../../support/connector-world.ts';
-import type { EndpointScript } from '../../support/fake-connections.ts';
+import { clientHello } from '../../support/clients/client-hello.ts';
+import { blackHole, frozen, good, ConnectorWorld, refusing } from '../../support/fakes/connector-world.ts';
+import type { EndpointScript } from '../../support/fakes/fake-connections.ts';
 
 const hello = clientHello();
 

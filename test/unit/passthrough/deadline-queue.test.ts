@@ -1,5 +1,5 @@
 import { type Deadline, DeadlineQueue } from '../../../src/passthrough/connect/deadline-queue.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 function make() {
   const clock = new FakeClock();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { judgeFirstFlight } from '../../../src/passthrough/tls/client-hello.ts';
 import { readHelloFacts } from '../../../src/passthrough/tls/hello-facts.ts';
-import { clientHello } from '../../support/client-hello.ts';
+import { clientHello } from '../../support/clients/client-hello.ts';
 
 const plain = { serverName: 'kubernetes.default.svc', offersSession: false };
 

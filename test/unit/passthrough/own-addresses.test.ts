@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { OwnAddresses } from '../../../src/passthrough/own-addresses.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 test('an exact address is ours while a listener has it', () => {
   const own = new OwnAddresses(new FakeClock());

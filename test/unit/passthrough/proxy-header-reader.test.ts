@@ -4,7 +4,7 @@ import {
   ProxyHeaderReader,
   proxyHeaderTimeoutMs,
 } from '../../../src/passthrough/connect/proxy-header-reader.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 const connection = {} as Connection;
 const header = proxyHeader({

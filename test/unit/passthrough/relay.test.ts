@@ -7,8 +7,8 @@ import {
   smallReadBytes,
 } from '../../../src/passthrough/socket/read-buffers.ts';
 import { Tunnel } from '../../../src/passthrough/tunnel/tunnel.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
-import { FakeConnection } from '../../support/fake-connections.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
+import { FakeConnection } from '../../support/fakes/fake-connections.ts';
 
 /** A connection that can refuse to take bytes, and keeps them as views, as a kernel that has not copied them yet. */
 class StuckConnection extends FakeConnection {

@@ -1,6 +1,6 @@
 import { EndpointRecord } from '../../../src/passthrough/tunnel/endpoint-record.ts';
 import { ResponseWatchdog, type Waiter } from '../../../src/passthrough/tunnel/response-watchdog.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 function make() {
   const clock = new FakeClock();

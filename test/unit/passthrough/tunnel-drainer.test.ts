@@ -1,6 +1,6 @@
 import { TunnelDrainer } from '../../../src/passthrough/tunnel/tunnel-drainer.ts';
 import type { Tunnel, TunnelRecord } from '../../../src/passthrough/tunnel/tunnel.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock } from '../../support/fakes/fake-clock.ts';
 
 function make() {
   const clock = new FakeClock();

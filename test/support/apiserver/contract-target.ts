@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
-import { ApiClient, type ApiUser } from './api-client.ts';
-import { startControlPlane } from './apiserver/control-plane.ts';
-import { skipLoudly } from './skip-loudly.ts';
+import { ApiClient, type ApiUser } from '../clients/api-client.ts';
+import { startControlPlane } from './control-plane.ts';
+import { skipLoudly } from '../jest/skip-loudly.ts';
 
 export interface ContractTarget {
   readonly clients: readonly ApiClient[];

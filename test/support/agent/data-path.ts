@@ -1,16 +1,16 @@
 // A data path on real sockets for tests: listener, table, recorded outcomes, and endpoints that behave as told.
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
-import { systemClock } from '../../src/model/clock.ts';
-import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../../src/model/endpoint.ts';
-import type { OutcomeReporter } from '../../src/model/outcome.ts';
-import { TunnelTable } from '../../src/passthrough/tunnel-table.ts';
-import type { AcceptPolicy } from '../../src/passthrough/tunnel/accept-policy.ts';
-import { type PassthroughListener, startPassthroughListener } from '../../src/passthrough/listener.ts';
-import type { EndpointPick } from '../../src/model/snapshot.ts';
-import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
-import type { FoundHandles } from '../../src/passthrough/socket/node-handles.ts';
-import type { PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
-import { type LogLine, recordingLog } from './recording-log.ts';
+import { systemClock } from '../../../src/model/clock.ts';
+import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { OutcomeReporter } from '../../../src/model/outcome.ts';
+import { TunnelTable } from '../../../src/passthrough/tunnel-table.ts';
+import type { AcceptPolicy } from '../../../src/passthrough/tunnel/accept-policy.ts';
+import { type PassthroughListener, startPassthroughListener } from '../../../src/passthrough/listener.ts';
+import type { EndpointPick } from '../../../src/model/snapshot.ts';
+import { checkNodeHandles } from '../../../src/passthrough/socket/handle-check.ts';
+import type { FoundHandles } from '../../../src/passthrough/socket/node-handles.ts';
+import type { PassthroughOptions } from '../../../src/passthrough/tunnel/options.ts';
+import { type LogLine, recordingLog } from '../fakes/recording-log.ts';
 
 /** Outcomes as lines: `dialed 127.0.0.1:1 refused`. */
 export class RecordedOutcomes implements OutcomeReporter {

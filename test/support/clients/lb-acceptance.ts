@@ -1,8 +1,8 @@
 // What users of an external load balancer for API servers count on, as one function that is run against whatever
 // listens on an address: HAProxy with its own configuration, and Fairlead with what the import made of that.
 import { get } from 'node:https';
-import type { ControlPlane } from './apiserver/control-plane.ts';
-import { eventually } from './eventually.ts';
+import type { ControlPlane } from '../apiserver/control-plane.ts';
+import { eventually } from '../jest/eventually.ts';
 import { H2Tunnel } from './h2-tunnel.ts';
 
 export interface AcceptanceTarget {

@@ -1,13 +1,13 @@
 // API servers over one etcd, as one node's agent sees them, without sockets: the real health checks and the real
 // closer on a fake clock, and answers of /readyz as kube-apiserver makes them. What is closed is written down.
-import { TunnelCloser } from '../../src/balance/tunnel-closer.ts';
-import type { ClosePolicyOptions } from '../../src/balance/close-policy.ts';
-import { makeSnapshot } from '../../src/balance/snapshot.ts';
-import { Health } from '../../src/health/health.ts';
-import type { MonitoredConnection } from '../../src/health/monitor.ts';
-import type { CheckResult, ProbePhase, RunningCheck } from '../../src/health/probe.ts';
-import { type Endpoint, type EndpointId, makeEndpoint } from '../../src/model/endpoint.ts';
-import type { Snapshot, SnapshotSource } from '../../src/model/snapshot.ts';
+import { TunnelCloser } from '../../../src/balance/tunnel-closer.ts';
+import type { ClosePolicyOptions } from '../../../src/balance/close-policy.ts';
+import { makeSnapshot } from '../../../src/balance/snapshot.ts';
+import { Health } from '../../../src/health/health.ts';
+import type { MonitoredConnection } from '../../../src/health/monitor.ts';
+import type { CheckResult, ProbePhase, RunningCheck } from '../../../src/health/probe.ts';
+import { type Endpoint, type EndpointId, makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { Snapshot, SnapshotSource } from '../../../src/model/snapshot.ts';
 import { FakeClock } from './fake-clock.ts';
 import { recordingLog } from './recording-log.ts';
 

@@ -1,16 +1,16 @@
 // An http listener with everything behind it but discovery and health: what a test gives as endpoints is used.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ProxyCore } from '../../src/http/proxy-core.ts';
-import { type HttpListener, startHttpListener } from '../../src/http/listener.ts';
-import type { HttpOptions } from '../../src/http/options.ts';
-import type { FrontProxyHeaders } from '../../src/http/client-identity.ts';
-import type { FrontProxyPair, UpstreamTrust } from '../../src/http/upstreams.ts';
-import { systemClock } from '../../src/model/clock.ts';
-import { type Endpoint, makeEndpoint } from '../../src/model/endpoint.ts';
+import { ProxyCore } from '../../../src/http/proxy-core.ts';
+import { type HttpListener, startHttpListener } from '../../../src/http/listener.ts';
+import type { HttpOptions } from '../../../src/http/options.ts';
+import type { FrontProxyHeaders } from '../../../src/http/client-identity.ts';
+import type { FrontProxyPair, UpstreamTrust } from '../../../src/http/upstreams.ts';
+import { systemClock } from '../../../src/model/clock.ts';
+import { type Endpoint, makeEndpoint } from '../../../src/model/endpoint.ts';
 import { RecordedOutcomes } from './data-path.ts';
-import { type Leaf, makeCa, type TestCa } from './pki.ts';
-import { recordingLog } from './recording-log.ts';
+import { type Leaf, makeCa, type TestCa } from '../credentials/pki.ts';
+import { recordingLog } from '../fakes/recording-log.ts';
 
 export interface HttpPath {
   readonly core: ProxyCore;

@@ -1,16 +1,19 @@
 // One client's connector against scripted endpoints, on a fake clock.
-import { makeEndpoint, type Endpoint } from '../../src/model/endpoint.ts';
-import { zeroCounters } from '../../src/passthrough/tunnel/counters.ts';
-import { EndpointRecord } from '../../src/passthrough/tunnel/endpoint-record.ts';
-import { noOwner } from '../../src/passthrough/socket/connection.ts';
-import type { EndpointPick } from '../../src/model/snapshot.ts';
-import { DeadlineQueue } from '../../src/passthrough/connect/deadline-queue.ts';
-import { UpstreamConnector } from '../../src/passthrough/connect/connector.ts';
-import type { DialContext } from '../../src/passthrough/connect/dial-context.ts';
-import { defaultPassthroughOptions, type PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
-import { ReadBuffers } from '../../src/passthrough/socket/read-buffers.ts';
-import { ReplayBudget } from '../../src/passthrough/connect/replay-budget.ts';
-import { Tunnel, type TunnelContext } from '../../src/passthrough/tunnel/tunnel.ts';
+import { makeEndpoint, type Endpoint } from '../../../src/model/endpoint.ts';
+import { zeroCounters } from '../../../src/passthrough/tunnel/counters.ts';
+import { EndpointRecord } from '../../../src/passthrough/tunnel/endpoint-record.ts';
+import { noOwner } from '../../../src/passthrough/socket/connection.ts';
+import type { EndpointPick } from '../../../src/model/snapshot.ts';
+import { DeadlineQueue } from '../../../src/passthrough/connect/deadline-queue.ts';
+import { UpstreamConnector } from '../../../src/passthrough/connect/connector.ts';
+import type { DialContext } from '../../../src/passthrough/connect/dial-context.ts';
+import {
+  defaultPassthroughOptions,
+  type PassthroughOptions,
+} from '../../../src/passthrough/tunnel/options.ts';
+import { ReadBuffers } from '../../../src/passthrough/socket/read-buffers.ts';
+import { ReplayBudget } from '../../../src/passthrough/connect/replay-budget.ts';
+import { Tunnel, type TunnelContext } from '../../../src/passthrough/tunnel/tunnel.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type EndpointScript, FakeConnection, FakeConnectionFactory } from './fake-connections.ts';
 

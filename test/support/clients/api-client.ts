@@ -5,7 +5,7 @@ import { Agent, request } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { type HostPort, parseHostPort } from '../../src/model/endpoint.ts';
+import { type HostPort, parseHostPort } from '../../../src/model/endpoint.ts';
 
 /** Credentials of a client; without any it is anonymous. */
 export interface ApiUser {

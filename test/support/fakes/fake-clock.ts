@@ -1,5 +1,5 @@
 // A clock that stands still until a test moves it. Timers fire in order of their due time.
-import type { Clock, Timer } from '../../src/model/clock.ts';
+import type { Clock, Timer } from '../../../src/model/clock.ts';
 
 interface Pending {
   dueMs: number;

@@ -1,10 +1,10 @@
 // Clients that come one after the other, each with a connection of its own: kubectl (Go) and Node.
 import { get } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { monotonicMs } from './faults/clients/monotonic.ts';
-import { StallWatch } from './faults/stalls.ts';
+import { monotonicMs } from '../faults/clients/monotonic.ts';
+import { StallWatch } from '../faults/stalls.ts';
 import type { Kubectl } from './kubectl.ts';
-import type { ControlPlanePki } from './apiserver/pki-files.ts';
+import type { ControlPlanePki } from '../apiserver/pki-files.ts';
 
 /** One request on a connection of its own; rejects when it fails. */
 export type OneShot = () => Promise<void>;

@@ -1,8 +1,8 @@
 // The configuration of a node on which nothing is configured.
 import * as v from 'valibot';
-import type { Config } from '../../src/config/config.ts';
-import { toConfig } from '../../src/config/resolve.ts';
-import { settingKeys, settingOf, type Values } from '../../src/config/settings.ts';
+import type { Config } from '../../../src/config/config.ts';
+import { toConfig } from '../../../src/config/resolve.ts';
+import { settingKeys, settingOf, type Values } from '../../../src/config/settings.ts';
 
 export function defaultConfig(nodeName: string): Config {
   const values = settingKeys.map((key) => {

@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentProcess } from './agent-process.ts';
-import type { ControlPlane } from './apiserver/control-plane.ts';
-import { eventually } from './eventually.ts';
-import { base64, writeKubeconfig } from './kubeconfig.ts';
-import { makeCa, type TestCa } from './pki.ts';
+import type { ControlPlane } from '../apiserver/control-plane.ts';
+import { eventually } from '../jest/eventually.ts';
+import { base64, writeKubeconfig } from '../credentials/kubeconfig.ts';
+import { makeCa, type TestCa } from '../credentials/pki.ts';
 
 export interface HttpAgent {
   readonly agent: AgentProcess;

@@ -2,7 +2,7 @@
 // how it ended.
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect } from 'node:http2';
-import type { ControlPlanePki } from './apiserver/pki-files.ts';
+import type { ControlPlanePki } from '../apiserver/pki-files.ts';
 
 export class H2Tunnel {
   /** Settles when the connection is gone: with the code of its error, or `closed`. */

@@ -1,10 +1,10 @@
 // A data path in a process of its own, for tests that take its descriptors away: prints its port, and its numbers
 // when its input ends. Arguments: the endpoint's port, the kind of connections.
-import { systemClock } from '../../src/model/clock.ts';
-import { makeEndpoint } from '../../src/model/endpoint.ts';
-import { TunnelTable } from '../../src/passthrough/tunnel-table.ts';
-import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
-import { startPassthroughListener } from '../../src/passthrough/listener.ts';
+import { systemClock } from '../../../src/model/clock.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import { TunnelTable } from '../../../src/passthrough/tunnel-table.ts';
+import { checkNodeHandles } from '../../../src/passthrough/socket/handle-check.ts';
+import { startPassthroughListener } from '../../../src/passthrough/listener.ts';
 
 const endpoint = makeEndpoint('127.0.0.1', Number(process.argv[2]));
 let blamed = 0;

@@ -6,9 +6,9 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { createInterface } from 'node:readline';
-import type { Status } from '../../src/model/status.ts';
+import type { Status } from '../../../src/model/status.ts';
 
-const root = new URL('../..', import.meta.url).pathname;
+const root = new URL('../../..', import.meta.url).pathname;
 /** What `npm run build` makes. */
 export const builtProgram = `${root}dist/fairlead.js`;
 

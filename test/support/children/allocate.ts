@@ -1,7 +1,7 @@
 // A process that makes garbage as a busy relay does (much of it survives one collection) and prints how large its
 // young generation and its heap became, in MiB. With --small it keeps the heap small first.
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
-import { keepHeapSmall } from '../../src/cli/heap-settings.ts';
+import { keepHeapSmall } from '../../../src/cli/heap-settings.ts';
 
 if (process.argv.includes('--small')) keepHeapSmall();
 

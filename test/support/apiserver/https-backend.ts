@@ -5,10 +5,10 @@ import { createServer, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import type { Endpoint } from '../../src/model/endpoint.ts';
-import { makeEndpoint } from '../../src/model/endpoint.ts';
-import type { Leaf } from './pki.ts';
-import { randomHosts } from './apiserver/control-plane.ts';
+import type { Endpoint } from '../../../src/model/endpoint.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import type { Leaf } from '../credentials/pki.ts';
+import { randomHosts } from './control-plane.ts';
 
 export interface Backend {
   readonly endpoint: Endpoint;

@@ -1,7 +1,7 @@
 // A TLS server with one certificate, as the API server that a client meets through Fairlead.
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
-import type { Leaf } from './pki.ts';
+import type { Leaf } from '../credentials/pki.ts';
 
 export interface TlsServer {
   readonly port: number;

@@ -1,8 +1,12 @@
 // Endpoints and a client without sockets, on a fake clock: what each endpoint does until its first byte is
 // scripted, and what everybody has received is kept.
-import type { Endpoint } from '../../src/model/endpoint.ts';
-import { type Connection, type ConnectionOwner, noOwner } from '../../src/passthrough/socket/connection.ts';
-import type { ConnectionFactory } from '../../src/passthrough/socket/connection-factory.ts';
+import type { Endpoint } from '../../../src/model/endpoint.ts';
+import {
+  type Connection,
+  type ConnectionOwner,
+  noOwner,
+} from '../../../src/passthrough/socket/connection.ts';
+import type { ConnectionFactory } from '../../../src/passthrough/socket/connection-factory.ts';
 import type { FakeClock } from './fake-clock.ts';
 
 /** What an endpoint does with one connection. Times count from the dial, or from the connect. */

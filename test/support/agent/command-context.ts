@@ -1,6 +1,6 @@
 // What a command gets in tests: no terminal, and what it printed to look at.
-import type { Environment } from '../../src/config/environment.ts';
-import { runCli } from '../../src/cli/program.ts';
+import type { Environment } from '../../../src/config/environment.ts';
+import { runCli } from '../../../src/cli/program.ts';
 
 export interface CommandResult {
   readonly code: number;

@@ -3,11 +3,11 @@
 // Usage: node install-child.ts ROOT install|update|take-over|uninstall STEP
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeEndpoint } from '../../src/model/endpoint.ts';
-import { NodeFiles } from '../../src/installer/node-files.ts';
-import { reconcile, type DesiredState } from '../../src/installer/reconcile.ts';
-import { uninstall } from '../../src/installer/uninstall.ts';
-import { defaultConfig } from './default-config.ts';
+import { makeEndpoint } from '../../../src/model/endpoint.ts';
+import { NodeFiles } from '../../../src/installer/node-files.ts';
+import { reconcile, type DesiredState } from '../../../src/installer/reconcile.ts';
+import { uninstall } from '../../../src/installer/uninstall.ts';
+import { defaultConfig } from '../agent/default-config.ts';
 
 export const cacheFile = '/var/lib/fairlead/endpoints.json';
 const podDirectory = '/etc/kubernetes/manifests';

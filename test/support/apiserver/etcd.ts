@@ -4,8 +4,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from './agent-process.ts';
-import { makeCa } from './pki.ts';
+import { freePort } from '../agent/agent-process.ts';
+import { makeCa } from '../credentials/pki.ts';
 
 const has = (program: string) => spawnSync(program, ['--version']).error === undefined;
 

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { type Agent, request as httpsRequest } from 'node:https';
 import { connect, type TLSSocket } from 'node:tls';
-import type { Leaf } from './pki.ts';
+import type { Leaf } from '../credentials/pki.ts';
 
 export interface Answer {
   readonly status: number;

@@ -1,6 +1,6 @@
 // Points a kubeconfig, or undoes it, and kills itself with SIGKILL before the step that it is told.
 // Usage: node point-child.ts ROOT FILE point|undo STEP
-import { applyPlan, planPointing, planRestoring } from '../../src/adopt/point.ts';
+import { applyPlan, planPointing, planRestoring } from '../../../src/adopt/point.ts';
 
 const [root = '', file = '', action, stepText] = process.argv.slice(2);
 let left = Number(stepText);
