@@ -8,7 +8,7 @@ import { envName, settingKeys, settingOf } from '../src/config/settings.ts';
 import { checks } from '../src/doctor/finding.ts';
 import { errorKinds } from '../src/model/errors.ts';
 import { problemKinds } from '../src/model/problems.ts';
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 
 export interface GeneratedPart {
   readonly file: string;
@@ -86,16 +86,44 @@ function renderCommands(): string {
     },
     () => {},
   );
-  program.configureOutput({ getOutHelpWidth: () => 100 });
-  const parts: string[] = [];
-  const walk = (command: Command, names: readonly string[]) => {
+  const all = [...withChildren(program, [program.name()])];
+  const shared = sharedOptions(all.map(({ command }) => command));
+  const isShared = (option: Option) => shared.some((other) => spelling(other) === spelling(option));
+  const parts = all.map(({ command, names }) => {
+    const own = command.createHelp().visibleOptions(command);
+    const usesShared = own.some(isShared);
     printed = '';
-    command.configureOutput({ getOutHelpWidth: () => 100 }).outputHelp();
-    parts.push(`### ${names.join(' ')}\n\n\`\`\`text\n${printed.trim()}\n\`\`\``);
-    for (const child of command.commands) walk(child, [...names, child.name()]);
-  };
-  walk(program, [program.name()]);
-  return parts.join('\n\n');
+    command
+      .configureHelp({ visibleOptions: () => own.filter((option) => !isShared(option)) })
+      .configureOutput({ getOutHelpWidth: () => 100 })
+      .outputHelp();
+    const note = usesShared ? '\n\nIt also takes the [configuration flags](#configuration-flags).' : '';
+    return `### ${names.join(' ')}\n\n\`\`\`text\n${printed.trim()}\n\`\`\`${note}`;
+  });
+  const rows = shared.map((option) => [code(option.flags), option.description]);
+  return [
+    `### Configuration flags\n\nEvery command that loads the agent's configuration takes these flags; its \`--help\` lists them too.\n\n${table(['flag', 'meaning'], rows)}`,
+    ...parts,
+  ].join('\n\n');
+}
+
+function* withChildren(
+  command: Command,
+  names: readonly string[],
+): Generator<{ command: Command; names: readonly string[] }> {
+  yield { command, names };
+  for (const child of command.commands) yield* withChildren(child, [...names, child.name()]);
+}
+
+const spelling = ({ flags, description }: Option) => `${flags}\n${description}`;
+
+/** The flags of `run` that set something in the configuration and that other commands spell alike. */
+function sharedOptions(commands: readonly Command[]): Option[] {
+  const run = commands.find((command) => command.name() === 'run');
+  const others = commands.filter((command) => command !== run).flatMap(({ options }) => options);
+  return (run?.options ?? []).filter((option) =>
+    others.some((other) => spelling(other) === spelling(option)),
+  );
 }
 
 function renderErrors(): string {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { generatedParts, withPart } from '../../scripts/docs.ts';
 import { loadConfig } from '../../src/config/load.ts';
@@ -8,6 +8,22 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const directory = tempDir();
+
+test('README has at most 120 lines', () => {
+  const lines = readFileSync('README.md', 'utf8').trimEnd().split('\n');
+  expect(lines.length).toBeLessThanOrEqual(120);
+});
+
+test('docs/README.md lists every page once', () => {
+  const listed = [...readFileSync('docs/README.md', 'utf8').matchAll(/^\| \[[^\]]+\]\(([\w-]+\.md)\)/gm)];
+  const pages = readdirSync('docs').filter((file) => file.endsWith('.md') && file !== 'README.md');
+  expect(listed.map(([, page]) => page).sort()).toEqual(pages.sort());
+});
+
+test('docs/cli.md prints a configuration flag once', () => {
+  const page = readFileSync('docs/cli.md', 'utf8');
+  expect(page.split('--requestheader-username-header').length - 1).toBe(1);
+});
 
 test.each(generatedParts)('$file: the part "$name" says what the code says', ({ file, name, render }) => {
   const text = readFileSync(file, 'utf8');
