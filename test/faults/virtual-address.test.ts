@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import type { Status } from '../../src/model/status.ts';
-import { buildAgent, builtProgram } from '../support/agent/agent-process.ts';
+import { builtProgram } from '../support/agent/agent-process.ts';
 import { eventually } from '../support/jest/eventually.ts';
 import { namespacesUnavailable, removeLeftovers, Wire, type WireHost } from '../support/faults/netns.ts';
 import { skipLoudly } from '../support/jest/skip-loudly.ts';
@@ -21,7 +21,6 @@ const vip = '10.99.0.200';
 (whyNot === undefined ? test : test.skip)(
   'who has the virtual address serves, and serves again when it returns',
   async () => {
-    buildAgent();
     await removeLeftovers();
     const wire = await Wire.start(['lb1', 'lb2', 'client']);
     const children: ChildProcess[] = [];

@@ -22,7 +22,6 @@ import { join } from 'node:path';
 import {
   AgentProcess,
   type AgentProcessOptions,
-  buildAgent,
   builtProgram,
   freePort,
   runFairlead,
@@ -32,8 +31,6 @@ import { tempDir } from '../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const started: AgentProcess[] = [];
-
-beforeAll(buildAgent);
 
 afterEach(async () => {
   for (const agent of started.splice(0)) await agent.kill();

@@ -4,13 +4,11 @@ import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildAgent } from '../support/agent/agent-process.ts';
 import { eventually } from '../support/jest/eventually.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), 'fairlead-demo-test-'));
 
-beforeAll(buildAgent);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 function start(...args: string[]) {

@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, freePort } from '../support/agent/agent-process.ts';
+import { AgentProcess, freePort } from '../support/agent/agent-process.ts';
 import type { ApiServerProcess } from '../support/apiserver/api-server-process.ts';
 import {
   type ProcessControlPlane,
@@ -71,7 +71,6 @@ if (program === undefined) {
 } else if (isReal) {
   describe('a real cluster', () => {
     beforeAll(async () => {
-      buildAgent();
       agent = await AgentProcess.start([
         ...['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--kubeconfig', realKubeconfig],
         ...['--endpoints', realEndpoints],
@@ -145,7 +144,6 @@ if (program === undefined) {
     }
 
     beforeAll(async () => {
-      buildAgent();
       // Nobody may ask anything without credentials; entries of dead servers go after seconds.
       plane = await startProcessControlPlane({
         servers: 4,

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { AgentProcess, buildAgent } from '../support/agent/agent-process.ts';
+import { AgentProcess } from '../support/agent/agent-process.ts';
 import { type EtcdCluster, type EtcdMember, hasEtcd, startEtcd } from '../support/apiserver/etcd.ts';
 import { eventually } from '../support/jest/eventually.ts';
 import { watchForLeaks } from '../support/jest/leaks.ts';
@@ -56,7 +56,6 @@ whenEtcd('etcd with three members', () => {
   let agent: AgentProcess;
 
   beforeAll(async () => {
-    buildAgent();
     cluster = await startEtcd(directory);
     const file = join(directory, 'fairlead.yaml');
     const { caFile, certFile, keyFile } = cluster.client;

@@ -1,42 +1,30 @@
 // What a running agent shows: the admin server, and `fairlead status` that asks it.
 import { request } from 'node:http';
-import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { type AgentProcess, freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
-import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
+import type { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 let plane: ControlPlane;
 let agent: AgentProcess;
 let tunnel: H2Tunnel;
 
 beforeAll(async () => {
-  buildAgent();
-  plane = await startControlPlane({ servers: 2 });
-  const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
-  agent = await AgentProcess.start([
-    ...['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--node-name', 'node-1'],
-    ...['--endpoints', plane.endpoints.join(','), '--kubeconfig', kubeconfig],
-  ]);
-  tunnel = await H2Tunnel.open(agent.address, plane.pki);
-  await tunnel.ask();
-  await eventually('both are ready', async () => {
-    const { endpoints } = await agent.status();
-    return endpoints.every(({ verdict }) => verdict === 'ready');
+  plane = await suite.startControlPlane({ servers: 2 });
+  agent = await suite.startAgent({
+    nodeName: 'node-1',
+    endpoints: plane.endpoints,
+    kubeconfig: await plane.writeKubeconfig({ user: 'fairlead' }),
   });
-});
-
-afterAll(async () => {
-  tunnel.destroy();
-  await agent.kill();
-  await plane.stop();
-  await leftNothing();
+  tunnel = await suite.openTunnel(agent.address, plane);
+  await tunnel.ask();
+  await agent.untilReady(2);
 });
 
 async function metric(name: string): Promise<number> {
-  const text = await (await agent.get('/metrics')).text();
-  return text
+  return (await agent.metrics())
     .split('\n')
     .filter((line) => line.startsWith(name) && /[ {]/.test(line[name.length] ?? ''))
     .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
@@ -87,7 +75,7 @@ test('/status tells which endpoint is used, and why not the others', async () =>
 test('/metrics counts tunnels, bytes, dials and probes', async () => {
   expect(await metric('fairlead_tunnels')).toBe(1);
   const before = await metric('fairlead_tunnels_total');
-  const other = await H2Tunnel.open(agent.address, plane.pki);
+  const other = await suite.openTunnel(agent.address, plane);
   await other.ask();
   expect(await metric('fairlead_tunnels')).toBe(2);
   await other.close();
@@ -126,8 +114,11 @@ describe('fairlead status', () => {
   });
 });
 
-// Last: the endpoints do not come back.
 test('with no usable endpoint /readyz is 503, /livez stays 200, and fairlead status ends with 5', async () => {
+  suite.onStop(async () => {
+    for (const server of plane.servers) await server.behave();
+    await agent.untilReady(2);
+  });
   for (const server of plane.servers) await server.misbehave({ failReadyz: ['etcd'] });
   await eventually('not ready', async () => (await agent.get('/readyz')).status === 503, 30_000);
   expect((await agent.get('/livez')).status).toBe(200);
@@ -137,7 +128,6 @@ test('with no usable endpoint /readyz is 503, /livez stays 200, and fairlead sta
   expect(stdout).toMatch(/unready \(used: nothing better\) +L7STS\/500 etcd failed/);
   // All are unready at once: nothing is closed, and new clients are served all the same.
   expect(await tunnel.ask()).toMatch(/^cp-/);
-  const other = await H2Tunnel.open(agent.address, plane.pki);
+  const other = await suite.openTunnel(agent.address, plane);
   expect(await other.ask()).toMatch(/^cp-/);
-  other.destroy();
 }, 60_000);

@@ -1,5 +1,5 @@
 // Serving certificates that go bad under running API servers, while checks stay on a connection that knows nothing of it.
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
@@ -55,7 +55,6 @@ async function endpoint(agent: AgentProcess, server: ApiServer) {
 }
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 3, anonymous: 'off' });
 });
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import type { ApiServerProcess } from '../../support/apiserver/api-server-process.ts';
 import {
   type ProcessControlPlane,
@@ -166,8 +166,6 @@ function rotation(name: string, run: (world: World) => Promise<void>): void {
     }
   }, 180_000);
 }
-
-beforeAll(() => buildAgent());
 
 afterAll(() => leftNothing());
 

@@ -1,6 +1,6 @@
 // An API server whose certificate lacks a name that clients verify is used after those that have it.
 import { type AddressInfo, createServer } from 'node:net';
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { eventually } from '../../support/jest/eventually.ts';
@@ -9,7 +9,6 @@ import { watchForLeaks } from '../../support/jest/leaks.ts';
 const leftNothing = watchForLeaks();
 const stops: (() => unknown)[] = [];
 
-beforeAll(buildAgent);
 afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });

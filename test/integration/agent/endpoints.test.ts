@@ -1,7 +1,7 @@
 // Where a running agent gets its endpoints and credentials from, and how it spreads clients over them.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, freePort } from '../../support/agent/agent-process.ts';
+import { AgentProcess, freePort } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
@@ -35,7 +35,6 @@ async function allReady(agent: AgentProcess, count = 3): Promise<void> {
 }
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 3, anonymous: 'off' });
 });
 

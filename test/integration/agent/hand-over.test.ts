@@ -1,7 +1,7 @@
 // The hand-over of a port between real agents, hundreds of new connections a second, in a network namespace where
 // tcp_migrate_req may be set without changing the machine.
 import { spawnSync } from 'node:child_process';
-import { buildAgent, builtProgram } from '../../support/agent/agent-process.ts';
+import { builtProgram } from '../../support/agent/agent-process.ts';
 import { skipLoudly } from '../../support/jest/skip-loudly.ts';
 
 const mayUnshare =
@@ -12,7 +12,6 @@ if (!mayUnshare)
 (mayUnshare ? test : test.skip)(
   'with tcp_migrate_req a port changes hands without losing one of hundreds of connections a second',
   () => {
-    buildAgent();
     const script = `ip link set lo up && exec ${process.execPath} test/support/children/hand-over-child.ts ${builtProgram} 5 migrate`;
     const { stdout, stderr } = spawnSync('unshare', ['-n', 'sh', '-c', script], {
       encoding: 'utf8',

@@ -4,26 +4,19 @@ import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { startMetricsListener } from '../../../src/observe/metrics-listener.ts';
 import type { MetricSources } from '../../../src/observe/metrics.ts';
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import type { AgentProcess } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { FakeClock } from '../../support/fakes/fake-clock.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
 import { recordingLog } from '../../support/fakes/recording-log.ts';
 
-const leftNothing = watchForLeaks();
-const base = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--endpoints', '127.0.0.1:1'];
-let agent: AgentProcess;
+const suite = agentSuite();
 
-beforeAll(() => buildAgent());
+/** No API server answers: metrics do not depend on that. */
+const start = (...args: readonly string[]) => suite.startAgent({ endpoints: ['127.0.0.1:1'], args });
 
-afterEach(async () => {
-  await agent?.kill();
-});
-
-afterAll(() => leftNothing());
-
-const servedAt = () =>
-  agent.log.find(({ msg }) => msg === 'metrics are served')?.address as string | undefined;
+const servedAt = ({ log }: AgentProcess) =>
+  log.find(({ msg }) => msg === 'metrics are served')?.address as string | undefined;
 
 function statusOf(address: string, path: string, method: string): Promise<number | undefined> {
   const [host, port] = address.split(':');
@@ -38,8 +31,8 @@ function statusOf(address: string, path: string, method: string): Promise<number
 }
 
 test('--metrics serves /metrics and nothing else', async () => {
-  agent = await AgentProcess.start([...base, '--metrics', '127.0.0.1:0']);
-  const address = servedAt() ?? '';
+  const agent = await start('--metrics', '127.0.0.1:0');
+  const address = servedAt(agent) ?? '';
   const [own, admin] = await Promise.all([fetch(`http://${address}/metrics`), agent.get('/metrics')]);
   expect(own.status).toBe(200);
   expect(own.headers.get('content-type')).toBe(admin.headers.get('content-type'));
@@ -52,13 +45,13 @@ test('--metrics serves /metrics and nothing else', async () => {
 });
 
 test('without it there is none', async () => {
-  agent = await AgentProcess.start(base);
-  expect(servedAt()).toBeUndefined();
+  const agent = await start();
+  expect(servedAt(agent)).toBeUndefined();
 });
 
 test('another address than loopback needs no allowNonLoopback', async () => {
-  agent = await AgentProcess.start([...base, '--metrics', '0.0.0.0:0']);
-  const port = servedAt()?.split(':').at(-1);
+  const agent = await start('--metrics', '0.0.0.0:0');
+  const port = servedAt(agent)?.split(':').at(-1);
   expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
 });
 

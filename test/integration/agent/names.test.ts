@@ -5,7 +5,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, builtProgram, freePort } from '../../support/agent/agent-process.ts';
+import { AgentProcess, builtProgram, freePort } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
@@ -37,7 +37,6 @@ suite('names in the configuration', () => {
   }
 
   beforeAll(async () => {
-    buildAgent();
     deaf = createSocket('udp4').on('message', () => {
       questions += 1;
     });

@@ -6,7 +6,7 @@ import { connect, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Status } from '../../../src/model/status.ts';
-import { AgentProcess, buildAgent, type LogLine, runFairlead } from '../../support/agent/agent-process.ts';
+import { AgentProcess, type LogLine, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { TestEndpoint } from '../../support/agent/data-path.ts';
 import { eventually } from '../../support/jest/eventually.ts';
@@ -22,7 +22,6 @@ let plane: ControlPlane;
 let etcdCa: TestCa;
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 2 });
   writeFileSync(join(directory, 'ca.crt'), plane.pki.ca.cert);
   etcdCa = await makeCa('etcd-ca');

@@ -1,6 +1,6 @@
 // Clients go to the API server of their own host or zone while it is ready, elsewhere when it is not, and back.
 import { rendezvousOrder } from '../../../src/balance/pick-order.ts';
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import type { KubeObject } from '../../support/apiserver/objects.ts';
@@ -12,7 +12,6 @@ import type { UserName } from '../../support/apiserver/pki-files.ts';
 const leftNothing = watchForLeaks();
 const stops: (() => unknown)[] = [];
 
-beforeAll(buildAgent);
 afterEach(async () => {
   for (const stop of stops.splice(0).reverse()) await stop();
 });

@@ -2,7 +2,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
@@ -42,7 +42,6 @@ const lines = (msg: string) => agent.log.filter((line) => line.msg === msg);
 const reloads = () => lines('configuration reloaded');
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 3 });
   const { ca, clients } = plane.pki;
   const { cert, key } = clients.fairlead;

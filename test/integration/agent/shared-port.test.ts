@@ -1,7 +1,7 @@
 // Two agents on one port, one after the other: shared while both live, or waited for.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { AgentProcess, buildAgent, freePort } from '../../support/agent/agent-process.ts';
+import { AgentProcess, freePort } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
@@ -10,7 +10,6 @@ let plane: ControlPlane;
 const agents: AgentProcess[] = [];
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 2 });
 });
 

@@ -3,7 +3,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, runFairlead } from '../../support/agent/agent-process.ts';
+import { AgentProcess, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
@@ -17,7 +17,6 @@ const agents: AgentProcess[] = [];
 const tunnels: H2Tunnel[] = [];
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 2 });
 });
 

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AgentProcess, buildAgent, freePort } from '../../support/agent/agent-process.ts';
+import { AgentProcess, freePort } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
@@ -85,7 +85,6 @@ const proxies: readonly Proxy[] = [
 
 beforeAll(async () => {
   if (!proxies.some(({ isInstalled }) => isInstalled)) return;
-  buildAgent();
   plane = await startControlPlane({ servers: 2 });
 });
 

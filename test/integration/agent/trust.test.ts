@@ -2,7 +2,7 @@
 // of credentials of which a part is gone.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, runFairlead } from '../../support/agent/agent-process.ts';
+import { AgentProcess, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { base64, writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
@@ -14,7 +14,6 @@ const agents: AgentProcess[] = [];
 let counter = 0;
 
 beforeAll(async () => {
-  buildAgent();
   [ours, foreign] = await Promise.all([startControlPlane({ servers: 1 }), startControlPlane({ servers: 1 })]);
 });
 

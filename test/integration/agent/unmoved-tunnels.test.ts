@@ -1,6 +1,6 @@
 // Tunnels are not moved onto an API server whose certificate has gone bad while checks stay on a connection that knows
 // nothing of it. Each case has a control plane of its own, and all of them wait side by side.
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { realisticTimings } from '../../support/apiserver/timings.ts';
@@ -119,8 +119,6 @@ async function inWorld<T>(env: Record<string, string>, trial: (world: World) => 
     await world.stop();
   }
 }
-
-beforeAll(() => buildAgent());
 
 afterAll(() => leftNothing());
 

@@ -2,7 +2,7 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { connect } from 'node:tls';
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, knownTokens, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { type HttpAgent, startHttpAgent } from '../../support/agent/http-agent.ts';
@@ -23,7 +23,6 @@ let plane: ControlPlane;
 let it: HttpAgent;
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 3, anonymous: 'off', shutdown: { delayMs: 1_500 } });
   it = await startHttpAgent(plane, {
     directory,

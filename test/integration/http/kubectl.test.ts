@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process';
 import { createConnection } from 'node:net';
 import { basename, join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { buildAgent } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, knownTokens, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { type HttpAgent, startHttpAgent } from '../../support/agent/http-agent.ts';
@@ -20,7 +19,6 @@ let it: HttpAgent;
 let kubeconfig: string;
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane({ servers: 3, anonymous: 'off' });
   await plane.store.put('/registry/core/pods/default/web', {
     apiVersion: 'v1',

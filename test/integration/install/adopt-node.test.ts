@@ -4,7 +4,7 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
-import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { AgentProcess, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { defaultGrants } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
@@ -17,7 +17,6 @@ let plane: ControlPlane;
 let agent: AgentProcess | undefined;
 
 beforeAll(async () => {
-  buildAgent();
   const mayWatch = {
     subjects: ['system:nodes'],
     verbs: ['list', 'watch'],

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { AgentProcess, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { watchForLeaks } from '../../support/jest/leaks.ts';
 import { acceptHealthChecks, acceptLoadBalancer } from '../../support/clients/lb-acceptance.ts';
@@ -18,7 +18,6 @@ if (!haproxy) skipLoudly('the acceptance test on HAProxy', 'haproxy is not insta
 const stops: (() => unknown)[] = [];
 let plane: ControlPlane;
 
-beforeAll(buildAgent);
 beforeEach(async () => {
   plane = await startControlPlane({ servers: 3, shutdown: { delayMs: 0 } });
 });

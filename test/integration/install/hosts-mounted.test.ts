@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildAgent, builtProgram } from '../../support/agent/agent-process.ts';
+import { builtProgram } from '../../support/agent/agent-process.ts';
 import { skipLoudly } from '../../support/jest/skip-loudly.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
@@ -12,8 +12,6 @@ const canMount = spawnSync('unshare', ['--mount', 'true']).status === 0;
 
 if (!canMount) skipLoudly(title, 'no mount namespaces here');
 else {
-  beforeAll(buildAgent);
-
   test(title, () => {
     const root = join(directory, 'root');
     mkdirSync(join(root, 'etc'), { recursive: true });

@@ -4,7 +4,7 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parse, stringify } from 'yaml';
-import { buildAgent, freePort } from '../../support/agent/agent-process.ts';
+import { freePort } from '../../support/agent/agent-process.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { Kubelet, makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
@@ -31,7 +31,6 @@ function isAlive(): Promise<boolean> {
 }
 
 beforeAll(async () => {
-  buildAgent();
   makeNode(root);
   adminPort = await freePort();
   const config = {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reportsNamespace, KubeApi } from '../../../src/kubernetes/kube-api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
-import { buildAgent, builtProgram, freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { builtProgram, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { defaultGrants } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
@@ -47,7 +47,6 @@ function mayMigrate(): boolean {
 }
 
 beforeAll(async () => {
-  buildAgent();
   const mayWatch = {
     subjects: ['system:nodes'],
     verbs: ['list', 'watch'],

@@ -9,7 +9,7 @@ import { type PointKubeletDeps, pointingPath, pointKubelet } from '../../../src/
 import { rolloutName, RolloutSemaphore } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
-import { AgentProcess, buildAgent } from '../../support/agent/agent-process.ts';
+import { AgentProcess } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
@@ -20,7 +20,6 @@ let api: KubeApi;
 const kubelets: LeaseRenewer[] = [];
 
 beforeAll(async () => {
-  buildAgent();
   plane = await startControlPlane();
   const kubeconfig = await plane.writeKubeconfig({ user: 'admin' });
   agent = await AgentProcess.start([

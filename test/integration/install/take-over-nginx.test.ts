@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buildAgent, freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
@@ -25,7 +25,6 @@ let [port, healthPort] = [0, 0];
 
 beforeAll(async () => {
   if (!hasNginx) return;
-  buildAgent();
   plane = await startControlPlane();
   makeNode(root);
   port = await freePort();

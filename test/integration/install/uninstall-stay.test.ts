@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
-import { builtProgram, buildAgent, freePort } from '../../support/agent/agent-process.ts';
+import { builtProgram, freePort } from '../../support/agent/agent-process.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { makeNode } from '../../support/kubelet/kubelet.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
@@ -14,7 +14,6 @@ let ended: Promise<unknown[]>;
 let output = '';
 
 beforeAll(() => {
-  buildAgent();
   makeNode(root);
 });
 

@@ -6,7 +6,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { createInterface } from 'node:readline';
-import type { Status } from '../../../src/model/status.ts';
+import type { Status, StatusEndpoint } from '../../../src/model/status.ts';
+import { eventually } from '../jest/eventually.ts';
 
 const root = new URL('../../..', import.meta.url).pathname;
 /** What `npm run build` makes. */
@@ -139,6 +140,33 @@ export class AgentProcess {
 
   async status(): Promise<Status> {
     return (await (await this.get('/status')).json()) as Status;
+  }
+
+  /** What the status says about one endpoint; undefined when it is not listed. */
+  async endpoint(id: string): Promise<StatusEndpoint | undefined> {
+    return (await this.status()).endpoints.find((endpoint) => endpoint.id === id);
+  }
+
+  /** Resolves when exactly `count` endpoints are ready. */
+  async untilReady(count: number): Promise<void> {
+    let last: readonly StatusEndpoint[] = [];
+    await eventually(
+      () => `${count} endpoints are ready: ${last.map(({ id, reason }) => `${id} ${reason}`).join('; ')}`,
+      async () => {
+        last = (await this.status()).endpoints;
+        return last.filter(({ verdict }) => verdict === 'ready').length === count;
+      },
+    );
+  }
+
+  /** /metrics, in Prometheus' text. */
+  async metrics(): Promise<string> {
+    return (await this.get('/metrics')).text();
+  }
+
+  /** The messages of its log so far. */
+  get messages(): string[] {
+    return this.log.map(({ msg }) => msg);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,5 +1,4 @@
 // How a file of fault tests begins: with a lab of its own, or skipped loudly where there can be none.
-import { checkBundle } from './fairlead.ts';
 import { Lab, type LabOptions } from './lab.ts';
 import { namespacesUnavailable } from './netns.ts';
 import { takePriority } from './priority.ts';
@@ -18,7 +17,6 @@ export function describeFaults(name: string, options: LabOptions, define: (lab: 
     let lab: Lab | undefined;
     let giveBack = (): void => {};
     beforeAll(async () => {
-      checkBundle();
       giveBack = takePriority();
       lab = await Lab.start(options);
     }, startTimeoutMs);
