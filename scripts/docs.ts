@@ -22,7 +22,7 @@ export const generatedParts: readonly GeneratedPart[] = [
   { file: 'docs/cli.md', name: 'exit codes', render: renderExitCodes },
   { file: 'docs/errors.md', name: 'errors', render: renderErrors },
   { file: 'docs/errors.md', name: 'problems', render: renderProblems },
-  { file: 'docs/adopt.md', name: 'checks', render: renderChecks },
+  { file: 'docs/doctor.md', name: 'checks', render: renderChecks },
 ];
 
 /** `text` with the part `name` replaced by `body`; throws where the markers are missing. */

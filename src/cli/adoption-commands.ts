@@ -91,7 +91,7 @@ Examples:
       'after',
       `
 For before the adoption and after it; changes nothing. Without credentials in the configuration it looks with
-kubelet's (/etc/kubernetes/kubelet.conf). docs/adopt.md lists what is looked at, and why.
+kubelet's (/etc/kubernetes/kubelet.conf). docs/doctor.md lists what is looked at, and why.
 
 Examples:
   fairlead doctor

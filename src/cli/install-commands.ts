@@ -42,7 +42,7 @@ export function addInstallCommands(program: Command, lazyAction: LazyAction): vo
       'after',
       `
 An update starts the new pod beside the old one, on the same port, and removes the old one when the new one
-serves; one that does not serve is removed again. docs/adopt.md tells what is written where.
+serves; one that does not serve is removed again. docs/cluster.md tells what is written where.
 
 Examples:
   fairlead install --config /etc/fairlead-install/config.yaml --root /host --watch

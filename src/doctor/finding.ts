@@ -1,4 +1,4 @@
-// What the doctor can find. docs/adopt.md lists the checks; a test compares.
+// What the doctor can find. docs/doctor.md lists the checks; a test compares.
 
 export type Severity = 'ok' | 'info' | 'warning' | 'error';
 

@@ -86,7 +86,7 @@ const maxTurns = 2_000;
 /**
  * Resolves right behind a poll phase that had no client for us. Closing a socket resets every client that waits
  * in its queue, though another process listens on the same port, and so the close must come when the queue is empty. What
- * is left is the time of a few system calls; net.ipv4.tcp_migrate_req=1 closes that gap too (docs/adopt.md).
+ * is left is the time of a few system calls; net.ipv4.tcp_migrate_req=1 closes that gap too (docs/cluster.md).
  */
 async function quietTurn(acceptedSoFar: () => number): Promise<void> {
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));

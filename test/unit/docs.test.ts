@@ -58,7 +58,7 @@ test.each(examples)('an example of the pages is a good configuration: %j', async
 
 test('the recipes for new nodes join at a control-plane node, with files that are valid', async () => {
   const blocks = [
-    ...readFileSync('docs/adopt.md', 'utf8').matchAll(/```yaml\n(#cloud-config\n[\s\S]*?)```/g),
+    ...readFileSync('docs/cluster.md', 'utf8').matchAll(/```yaml\n(#cloud-config\n[\s\S]*?)```/g),
   ];
   expect(blocks).toHaveLength(2);
   for (const [, block = ''] of blocks) {
