@@ -36,9 +36,9 @@ test('a part whose markers are missing is an error, not a silent pass', () => {
 });
 
 /** The examples of configurations; Kubernetes objects and Kubespray's variables say so themselves. */
-const pages = ['config', 'http', 'adopt', 'credentials', 'kubespray'];
+const pages = readdirSync('docs').filter((file) => file.endsWith('.md'));
 const examples = pages.flatMap((page) =>
-  [...readFileSync(`docs/${page}.md`, 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)]
+  [...readFileSync(`docs/${page}`, 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)]
     .map(([, example]) => example ?? '')
     .filter((example) => !example.includes('apiVersion:') && !example.startsWith('# group_vars/')),
 );

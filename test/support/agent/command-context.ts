@@ -1,4 +1,5 @@
 // What a command gets in tests: no terminal, and what it printed to look at.
+import type { CommandContext } from '../../../src/cli/command-context.ts';
 import type { Environment } from '../../../src/config/environment.ts';
 import { runCli } from '../../../src/cli/program.ts';
 
@@ -8,11 +9,14 @@ export interface CommandResult {
   readonly err: string;
 }
 
-/** Runs `fairlead ARGS`. */
-export async function runCommand(args: readonly string[], env: Environment = {}): Promise<CommandResult> {
+/** A command's surroundings, and what it has printed to them so far. */
+export function commandContext(env: Environment = {}): {
+  readonly context: CommandContext;
+  readonly printed: () => { readonly out: string; readonly err: string };
+} {
   let out = '';
   let err = '';
-  const code = await runCli(args, {
+  const context: CommandContext = {
     env,
     hostname: 'node-1',
     version: '0.0.0-test',
@@ -24,6 +28,13 @@ export async function runCommand(args: readonly string[], env: Environment = {})
       err += text;
     },
     signals: process,
-  });
-  return { code, out, err };
+  };
+  return { context, printed: () => ({ out, err }) };
+}
+
+/** Runs `fairlead ARGS`. */
+export async function runCommand(args: readonly string[], env: Environment = {}): Promise<CommandResult> {
+  const { context, printed } = commandContext(env);
+  const code = await runCli(args, context);
+  return { code, ...printed() };
 }
