@@ -20,6 +20,7 @@ import type { Parsed } from '../model/endpoint.ts';
 import type { TextEdit } from './text-edit.ts';
 import { applyEdits } from './text-edit.ts';
 import { insertion, pairOf, removal, valueEdit } from './yaml-edit.ts';
+import { type Fields, fieldsOf, isRecord, listOf, parseJson } from '../lib/guards.ts';
 
 /** A cluster of the kubeconfig, as far as pointing it elsewhere needs it. */
 export interface KubeconfigCluster {
@@ -61,9 +62,6 @@ export interface EditedKubeconfig {
 /** Aliases may multiply what they name by this much at most; kubeconfigs have none. */
 const maxAliasCount = 100;
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 function documentsOf(text: string): Parsed<Document[]> {
   const documents = parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent' });
   const [document] = 'empty' in documents ? [] : documents;
@@ -87,11 +85,10 @@ function valuesOf(documents: readonly Document[]): Parsed<unknown[]> {
   }
 }
 
-function named(root: Record<string, unknown>, list: string): Map<string, Record<string, unknown>> {
-  const entries = root[list];
-  const found = new Map<string, Record<string, unknown>>();
-  for (const entry of Array.isArray(entries) ? entries : []) {
-    if (!isObject(entry) || typeof entry.name !== 'string') continue;
+function named(root: Fields, list: string): Map<string, Fields> {
+  const found = new Map<string, Fields>();
+  for (const entry of listOf(root[list])) {
+    if (!isRecord(entry) || typeof entry.name !== 'string') continue;
     // As client-go, which refuses a file that gives a name twice.
     if (found.has(entry.name)) throw new Error(`${list} has "${entry.name}" twice`);
     found.set(entry.name, entry);
@@ -106,7 +103,7 @@ export function readKubeconfigText(text: string): Parsed<KubeconfigText> {
   const values = valuesOf(documents.value);
   if (!values.ok) return values;
   const [root] = values.value;
-  if (!isObject(root)) return { ok: false, problem: 'is no kubeconfig, as it is no mapping' };
+  if (!isRecord(root)) return { ok: false, problem: 'is no kubeconfig, as it is no mapping' };
   try {
     const clusters = [...named(root, 'clusters')].map(([name, { cluster }]) => readCluster(name, cluster));
     const current = currentCluster(root, clusters);
@@ -125,7 +122,7 @@ export function readKubeconfigText(text: string): Parsed<KubeconfigText> {
 }
 
 function readCluster(name: string, cluster: unknown): KubeconfigCluster {
-  const entry = isObject(cluster) ? cluster : {};
+  const entry = fieldsOf(cluster);
   const text = (key: string) => {
     const value = entry[key];
     return typeof value === 'string' && value !== '' ? value : undefined;
@@ -145,14 +142,11 @@ function readCluster(name: string, cluster: unknown): KubeconfigCluster {
   };
 }
 
-function currentCluster(
-  root: Record<string, unknown>,
-  clusters: readonly KubeconfigCluster[],
-): string | undefined {
+function currentCluster(root: Fields, clusters: readonly KubeconfigCluster[]): string | undefined {
   const contextName = root['current-context'];
   if (typeof contextName === 'string' && contextName !== '') {
     const context = named(root, 'contexts').get(contextName)?.context;
-    return isObject(context) && typeof context.cluster === 'string' ? context.cluster : undefined;
+    return isRecord(context) && typeof context.cluster === 'string' ? context.cluster : undefined;
   }
   return clusters.length === 1 ? clusters[0]?.name : undefined;
 }
@@ -236,9 +230,9 @@ function difference(
   const after = documents.ok ? valuesOf(documents.value) : documents;
   if (!after.ok) return shape;
   const [root] = values;
-  const list = isObject(root) && Array.isArray(root.clusters) ? root.clusters : [];
+  const list = isRecord(root) && Array.isArray(root.clusters) ? root.clusters : [];
   for (const { cluster: name, server, tlsServerName } of changes) {
-    const index = list.findIndex((entry) => isObject(entry) && entry.name === name);
+    const index = list.findIndex((entry) => isRecord(entry) && entry.name === name);
     // Copied, as an alias makes two entries one object, and each is to be judged by itself.
     const cluster: Record<string, unknown> = { ...list[index].cluster, server };
     if (tlsServerName === null) delete cluster['tls-server-name'];
@@ -249,11 +243,4 @@ function difference(
   return isJson(text) && !isJson(edited) ? shape : undefined;
 }
 
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
+const isJson = (text: string) => parseJson(text) !== undefined;

@@ -74,8 +74,7 @@ async function read(file: string): Promise<string> {
 
 async function write(file: string, text: string, mode: number): Promise<void> {
   try {
-    const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
-    await replaceFile(file, Buffer.from(text), { mode, uid, gid });
+    await replaceFile(file, Buffer.from(text), { mode });
   } catch (error) {
     throw new FairleadError('FILE_NOT_WRITTEN', `${file}: ${messageOf(error)}`, { cause: error });
   }

@@ -5,6 +5,7 @@ import { type PoolType, defaultPoolName } from './config.ts';
 import type { PathSegment } from './problem.ts';
 import { endpointListSchema, type Notes, type Setting } from './setting.ts';
 import { suggest } from './suggest.ts';
+import { isRecord } from '../lib/guards.ts';
 
 /** One pool as it was written: what it leaves out is filled in by resolve.ts. */
 export interface PoolValue {
@@ -36,9 +37,6 @@ interface Found {
   readonly input: unknown;
 }
 
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 class PoolReader {
   readonly found: Found[] = [];
   readonly #table: SettingTable;
@@ -50,7 +48,7 @@ class PoolReader {
   }
 
   read(raw: unknown): PoolValue | undefined {
-    if (!isMap(raw)) {
+    if (!isRecord(raw)) {
       this.#complain([], 'must be a map with type, endpoints or follow, credentials, health, balance', raw);
       return undefined;
     }
@@ -99,7 +97,7 @@ class PoolReader {
         const schema = key === 'endpoints' ? endpointListSchema(endpointPort) : this.#table[key]?.schema;
         if (schema) this.#setting(key, path, schema, value, own);
       } else if (keys.some((known) => known.startsWith(`${key}.`))) {
-        if (isMap(value)) this.#walk(value, path, endpointPort, own);
+        if (isRecord(value)) this.#walk(value, path, endpointPort, own);
         else if (value !== null) this.#complain(path, 'must be a map', value);
       } else {
         const siblings = keys.flatMap((known) =>
@@ -147,7 +145,7 @@ export function poolMap(notes: Notes & { settings: object }): Setting<PoolValues
       v.unknown(),
       v.rawTransform<unknown, PoolValues>(({ dataset, addIssue, NEVER }) => {
         const raw = dataset.value;
-        if (!isMap(raw)) {
+        if (!isRecord(raw)) {
           addIssue({ message: 'must be a map of pools by name' });
           return NEVER;
         }

@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import { unusedSettings } from './cross-checks.ts';
 import type { Loaded } from './load.ts';
 import { type SettingKey, settingKeys, settingOf } from './settings.ts';
+import { isRecord } from '../lib/guards.ts';
 
 /** A value as YAML would have it; undefined when there is none, or when it has no effect. */
 function written({ values }: Pick<Loaded, 'values'>, key: SettingKey): unknown {
@@ -12,9 +13,6 @@ function written({ values }: Pick<Loaded, 'values'>, key: SettingKey): unknown {
 
 /** A scalar on one line, as YAML would write it. */
 const inline = (value: unknown) => stringify(value, { lineWidth: 0 }).trimEnd();
-
-const isMap = (value: unknown) =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
 
 export function printYaml(loaded: Loaded): string {
   const unused = unusedSettings(loaded.values);
@@ -35,7 +33,7 @@ export function printYaml(loaded: Loaded): string {
     } else if (Array.isArray(value) && value.length > 0) {
       lines.push(`${indent}${name}: # ${loaded.sources[key]}`);
       for (const item of value) lines.push(`${indent}  - ${JSON.stringify(item)}`);
-    } else if (isMap(value)) {
+    } else if (isRecord(value) && Object.keys(value).length > 0) {
       lines.push(`${indent}${name}: # ${loaded.sources[key]}`);
       for (const line of inline(value).split('\n')) lines.push(`${indent}  ${line}`);
     } else {

@@ -14,6 +14,7 @@ import type { HealthStep, StatusRange } from './config.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { looksSecret, showValue } from './problem.ts';
 import { formatStatuses, parseStatuses } from './statuses.ts';
+import { isRecord } from '../lib/guards.ts';
 
 /** When a changed value takes effect: at the next reload, or only when the agent is started again. */
 export type Applies = 'reload' | 'restart';
@@ -288,7 +289,7 @@ export function nameList(notes: Notes): Setting<readonly string[]> {
 
 /** Fills in `key` where a map lacks it, so that its own check says what would be right. */
 export const withKey = (key: string) => (item: unknown) =>
-  typeof item === 'object' && item !== null && !Array.isArray(item) ? { [key]: undefined, ...item } : item;
+  isRecord(item) ? { [key]: undefined, ...item } : item;
 
 const statusSchema = v.pipe(
   v.unknown(),

@@ -1,8 +1,8 @@
 // Notices that the configuration file has changed, by asking for its state every second. Not by
 // inotify: a Kubernetes ConfigMap changes by a symlink in another directory, and instances of inotify
 // are a resource that nodes run out of (fs.inotify.max_user_instances is 128 by default).
-import { stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../model/clock.ts';
+import { fileFingerprint } from '../lib/file-fingerprint.ts';
 
 export const watchIntervalMs = 1_000;
 
@@ -17,16 +17,6 @@ export interface WatchFileOptions {
   readonly onChange: () => void;
   /** What identifies the content; replaced in tests. */
   readonly fingerprint?: (path: string) => Promise<string>;
-}
-
-/** Follows symlinks. A file that is gone is a state like any other: its return is a change. */
-async function fileFingerprint(path: string): Promise<string> {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? 'unreadable';
-  }
 }
 
 export function watchFile({

@@ -1,14 +1,14 @@
 // The cache on disk: read once at boot, before anything else answers, and written when the set has really
-// changed. A reader never sees half a file and a power cut never leaves one: temporary file, fsync, rename,
-// fsync of the directory.
-import { randomInt } from 'node:crypto';
+// changed.
 import { readFileSync, renameSync, statSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { Clock, Random, Timer } from '../model/clock.ts';
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { codeOf, codeOrMessage } from '../model/error-text.ts';
 import { type CacheContent, decodeCache, encodeCache } from './cache-format.ts';
+import { removeLeftovers, replaceFile } from '../lib/replace-file.ts';
+import type { Parsed } from '../model/endpoint.ts';
 
 const maxBytes = 1 << 20;
 
@@ -16,11 +16,6 @@ const maxBytes = 1 << 20;
 export function memoryFile(cacheFile: string): string {
   return `${cacheFile}.remembered`;
 }
-
-/** What a text says, or why it says nothing. */
-export type Reading<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problem: string };
 
 /**
  * Reads the cache, synchronously: a listener needs endpoints within milliseconds. Undefined when there is
@@ -33,7 +28,7 @@ export function readCache(file: string, log: Pick<Logger, 'warn'>): CacheContent
 /** The same for another file of the agent; `what` begins what is logged. */
 export function readStateFile<T>(
   file: string,
-  decode: (text: string) => Reading<T>,
+  decode: (text: string) => Parsed<T>,
   log: Pick<Logger, 'warn'>,
   what: string,
 ): T | undefined {
@@ -49,7 +44,7 @@ export function readStateFile<T>(
     }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, `${what} cannot be read`);
+    log.warn({ file, reason: codeOrMessage(error) }, `${what} cannot be read`);
     return undefined;
   }
   const aside = `${file}.corrupt`;
@@ -57,7 +52,7 @@ export function readStateFile<T>(
   try {
     renameSync(file, aside);
   } catch (error) {
-    log.warn({ file, reason: codeOf(error) ?? messageOf(error) }, `${what} cannot be set aside`);
+    log.warn({ file, reason: codeOrMessage(error) }, `${what} cannot be set aside`);
   }
   return undefined;
 }
@@ -73,44 +68,11 @@ export async function readTextOrNothing(file: string): Promise<string | undefine
 }
 
 /** Replaces `file` by `text`, whole or not at all. Rejects with the system's error. */
-export async function writeAtomically(file: string, text: string): Promise<void> {
-  const directory = dirname(file);
-  // Two agents of one node write it during an upgrade, and in containers both have the same pid.
-  const temporary = `${file}.${randomInt(2 ** 47)}.tmp`;
+export async function writeStateFile(file: string, text: string): Promise<void> {
   // One level only: Node's recursive mkdir never returns where a parent cannot be made (as in /proc).
-  await mkdir(directory).catch(() => {}); // what is wrong, `open` says
-  try {
-    const handle = await open(temporary, 'w', 0o644);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {}); // the first error is the one that counts
-    throw error;
-  }
-  const parent = await open(directory, 'r');
-  try {
-    await parent.sync();
-  } finally {
-    await parent.close();
-  }
-  await removeLeftovers(file).catch(() => {}); // litter, no more
-}
-
-/** Removes what a process that was killed between writing and renaming has left. */
-async function removeLeftovers(file: string): Promise<void> {
-  const directory = dirname(file);
-  const prefix = `${basename(file)}.`;
-  for (const name of await readdir(directory)) {
-    if (!name.startsWith(prefix) || !/^\d+\.tmp$/.test(name.slice(prefix.length))) continue;
-    const path = join(directory, name);
-    // Another Fairlead (the old one, during an upgrade) may be writing right now.
-    if (Date.now() - (await stat(path)).mtimeMs > 60_000) await rm(path, { force: true });
-  }
+  await mkdir(dirname(file)).catch(() => {}); // what is wrong, the next call says
+  await replaceFile(file, Buffer.from(text), { mode: 0o644 });
+  await removeLeftovers(file, Date.now()).catch(() => {}); // litter, no more
 }
 
 interface Options {
@@ -186,7 +148,7 @@ export class CacheWriter {
   }
 
   async #write(): Promise<void> {
-    const { file, log, write = writeAtomically } = this.#options;
+    const { file, log, write = writeStateFile } = this.#options;
     const text = this.#wanted;
     this.#wanted = undefined;
     if (text === undefined || text === this.#written) return;
@@ -196,7 +158,7 @@ export class CacheWriter {
       if (this.#isFailing) log.info({ file }, 'the endpoint cache is written again');
       this.#isFailing = false;
     } catch (error) {
-      const reason = codeOf(error) ?? messageOf(error);
+      const reason = codeOrMessage(error);
       if (!this.#isFailing) log.warn({ file, reason }, 'the endpoint cache cannot be written');
       this.#isFailing = true;
       this.#wanted ??= text;

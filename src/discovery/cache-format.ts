@@ -2,7 +2,14 @@
 // here: half a set is worse than the static list. Members that are not known here are of a later release, and ignored.
 // The release before this one refuses them, so a new member needs a release in which nothing writes it.
 import { isIP } from 'node:net';
-import { canonicalHost, type Endpoint, type EndpointId, makeEndpoint } from '../model/endpoint.ts';
+import {
+  canonicalHost,
+  type Endpoint,
+  type EndpointId,
+  makeEndpoint,
+  type Parsed,
+} from '../model/endpoint.ts';
+import { type Fields, isRecord, parseJson } from '../lib/guards.ts';
 
 export const cacheVersion = 1;
 const maxEntries = 512;
@@ -22,10 +29,6 @@ export interface CacheContent {
   /** The endpoint that carried clients last. */
   readonly lastPick?: EndpointId;
 }
-
-export type CacheReading =
-  | { readonly ok: true; readonly value: CacheContent }
-  | { readonly ok: false; readonly problem: string };
 
 interface Entry {
   host: string;
@@ -59,18 +62,10 @@ export function encodeCache({ endpoints, syncedAtMs, lastPick }: CacheContent): 
 }
 
 /** Reads what `encodeCache` wrote; anything else is a problem, never a throw. */
-export function decodeCache(text: string): CacheReading {
-  let root: unknown;
-  try {
-    root = JSON.parse(text);
-  } catch {
-    return { ok: false, problem: text.trim() === '' ? 'it is empty' : 'it is not JSON' };
-  }
-  if (!isRecord(root)) return { ok: false, problem: 'it is no object' };
-  if (root.version !== cacheVersion) {
-    return { ok: false, problem: `its version is ${JSON.stringify(root.version)}, not ${cacheVersion}` };
-  }
-  const { endpoints: list, syncedAt, lastPick } = root;
+export function decodeCache(text: string): Parsed<CacheContent> {
+  const root = readVersioned(text, cacheVersion);
+  if (!root.ok) return root;
+  const { endpoints: list, syncedAt, lastPick } = root.value;
   if (!Array.isArray(list) || list.length > maxEntries) return { ok: false, problem: 'endpoints is no list' };
   const endpoints: CachedEndpoint[] = [];
   for (const [index, entry] of list.entries()) {
@@ -94,8 +89,15 @@ export function decodeCache(text: string): CacheReading {
   };
 }
 
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** The members of a file of the agent, where it is an object of this version of its format. */
+export function readVersioned(text: string, version: number): Parsed<Fields> {
+  const root = parseJson(text);
+  if (root === undefined)
+    return { ok: false, problem: text.trim() === '' ? 'it is empty' : 'it is not JSON' };
+  if (!isRecord(root)) return { ok: false, problem: 'it is not an object' };
+  return root.version === version
+    ? { ok: true, value: root }
+    : { ok: false, problem: `its version is ${JSON.stringify(root.version)}, not ${version}` };
 }
 
 function isText(value: unknown): value is string {

@@ -5,6 +5,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { V1EndpointSlice } from '@kubernetes/client-node';
 import { type Endpoint, makeEndpoint } from '../model/endpoint.ts';
+import { isRecord } from '../lib/guards.ts';
 
 /** Far above any control plane; a bound for what a broken object may make us hold. */
 export const maxEndpoints = 256;
@@ -27,11 +28,7 @@ export interface ParsedSlice {
   readonly isWellFormed: boolean;
 }
 
-type Fields<T> = Readonly<Partial<Record<keyof T, unknown>>>;
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+type Unknown<T> = Readonly<Partial<Record<keyof T, unknown>>>;
 
 /** A value for a message: short, on one line, whatever it is. */
 function show(value: unknown): string {
@@ -43,7 +40,7 @@ function show(value: unknown): string {
 
 /** The name of a slice object, or undefined when it has none that is usable. */
 export function sliceName(object: unknown): string | undefined {
-  if (!isObject(object) || !isObject(object.metadata)) return undefined;
+  if (!isRecord(object) || !isRecord(object.metadata)) return undefined;
   const name = object.metadata.name;
   return typeof name === 'string' && name !== '' && name.length <= 253 ? name : undefined;
 }
@@ -52,7 +49,7 @@ export function sliceName(object: unknown): string | undefined {
 export function parseSlice(object: unknown, portName = 'https'): ParsedSlice | undefined {
   const name = sliceName(object);
   if (name === undefined) return undefined;
-  const slice = object as Fields<V1EndpointSlice>;
+  const slice = object as Unknown<V1EndpointSlice>;
   const problems: string[] = [];
   const complain = (where: string, what: string) => {
     if (problems.length < maxProblems) problems.push(`slice ${show(name)}: ${where} ${what}`);
@@ -82,7 +79,7 @@ export function parseSlice(object: unknown, portName = 'https'): ParsedSlice | u
   const ranked: RankedEndpoint[] = [];
   for (const [index, entry] of entries.entries()) {
     const where = `endpoints[${index}]`;
-    if (!isObject(entry)) {
+    if (!isRecord(entry)) {
       complain(where, `is ${show(entry)}, not an object`);
       continue;
     }
@@ -117,7 +114,7 @@ function addressProblem(address: unknown, addressType: 'IPv4' | 'IPv6'): string 
 
 /** The API says that a missing `ready` counts as true; a missing `serving` follows `ready`. */
 function rankOf(conditions: unknown): Rank {
-  if (!isObject(conditions) || conditions.ready !== false) return 'ready';
+  if (!isRecord(conditions) || conditions.ready !== false) return 'ready';
   return conditions.serving === true ? 'serving' : 'other';
 }
 
@@ -130,7 +127,7 @@ function choosePort(
   const tcp = ports
     .map((port, index) => ({ port, index }))
     .filter(({ port, index }) => {
-      if (isObject(port)) return (port.protocol ?? 'TCP') === 'TCP';
+      if (isRecord(port)) return (port.protocol ?? 'TCP') === 'TCP';
       complain(`ports[${index}]`, `is ${show(port)}, not an object`);
       return false;
     }) as { port: Readonly<Record<string, unknown>>; index: number }[];

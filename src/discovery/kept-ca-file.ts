@@ -6,8 +6,8 @@ import type { KeptCa } from '../kubernetes/credentials.ts';
 import { readCa } from '../kubernetes/pem.ts';
 import { readSmallFile } from '../kubernetes/read-file.ts';
 import type { Clock } from '../model/clock.ts';
-import { codeOf, messageOf } from '../model/error-text.ts';
-import { writeAtomically } from './cache-file.ts';
+import { codeOf, codeOrMessage, messageOf } from '../model/error-text.ts';
+import { writeStateFile } from './cache-file.ts';
 
 /** Where the CA of the pool with this cache file is kept. */
 export const keptCaPath = (cacheFile: string): string => `${cacheFile}.ca.pem`;
@@ -66,7 +66,7 @@ export class KeptCaFile {
   }
 
   async #write(ca: string): Promise<void> {
-    const { write = writeAtomically, log, clock } = this.#options;
+    const { write = writeStateFile, log, clock } = this.#options;
     try {
       // Its time says since when this CA verifies: a restart changes nothing.
       const before = this.#written === undefined ? await this.read() : undefined;
@@ -78,7 +78,7 @@ export class KeptCaFile {
       this.#warned = '';
     } catch (error) {
       this.#failedMs = clock.nowMs();
-      this.#warn('the CA cannot be kept', codeOf(error) ?? messageOf(error));
+      this.#warn('the CA cannot be kept', codeOrMessage(error));
     }
   }
 

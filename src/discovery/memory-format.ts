@@ -1,14 +1,12 @@
 // The format of the file of remembered API servers, beside the cache. Pure. A file of its own because an agent of the
 // previous release refuses a cache with members that it does not know, and rewrites the cache with its own.
 // A bad entry costs itself only, and members that are not known here are left to the release that knows them.
-import { isRecord, readEndpoint } from './cache-format.ts';
+import { readEndpoint, readVersioned } from './cache-format.ts';
 import { maxRemembered, type RememberedEndpoint } from './memory.ts';
+import { isRecord } from '../lib/guards.ts';
+import type { Parsed } from '../model/endpoint.ts';
 
 const version = 1;
-
-export type MemoryReading =
-  | { readonly ok: true; readonly value: readonly RememberedEndpoint[] }
-  | { readonly ok: false; readonly problem: string };
 
 /** Whole seconds: the file changes no more often than it has to. */
 export function encodeMemory(entries: readonly RememberedEndpoint[]): string {
@@ -19,20 +17,13 @@ export function encodeMemory(entries: readonly RememberedEndpoint[]): string {
   return ['{', `  "version": ${version},`, '  "remembered": [', lines.join(',\n'), '  ]', '}', ''].join('\n');
 }
 
-export function decodeMemory(text: string): MemoryReading {
-  let root: unknown;
-  try {
-    root = JSON.parse(text);
-  } catch {
-    return { ok: false, problem: text.trim() === '' ? 'it is empty' : 'it is not JSON' };
-  }
-  if (!isRecord(root)) return { ok: false, problem: 'it is not an object' };
-  if (root.version !== version) {
-    return { ok: false, problem: `its version is ${JSON.stringify(root.version)}, not ${version}` };
-  }
-  if (!Array.isArray(root.remembered)) return { ok: false, problem: 'remembered is not a list' };
+export function decodeMemory(text: string): Parsed<readonly RememberedEndpoint[]> {
+  const root = readVersioned(text, version);
+  if (!root.ok) return root;
+  const { remembered } = root.value;
+  if (!Array.isArray(remembered)) return { ok: false, problem: 'remembered is not a list' };
   const byId = new Map<string, RememberedEndpoint>();
-  for (const item of root.remembered) {
+  for (const item of remembered) {
     const entry = readEntry(item);
     if (entry && byId.size < maxRemembered) byId.set(entry.endpoint.id, entry);
   }

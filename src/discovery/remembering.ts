@@ -4,7 +4,7 @@
 import type { Logger } from 'pino';
 import type { Clock, Random, Timer } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
-import { CacheWriter, memoryFile, readStateFile, readTextOrNothing, writeAtomically } from './cache-file.ts';
+import { CacheWriter, memoryFile, readStateFile, readTextOrNothing, writeStateFile } from './cache-file.ts';
 import {
   emptyMemory,
   forgetExpired,
@@ -152,7 +152,7 @@ export class Remembering {
       ({ endpoint }) => !this.#options.isOwnListener(endpoint),
     );
     const text = encodeMemory(merged);
-    if (text !== there && (merged.length > 0 || there !== undefined)) await writeAtomically(file, text);
+    if (text !== there && (merged.length > 0 || there !== undefined)) await writeStateFile(file, text);
     this.#base = merged;
     this.#adopt(merged);
   }

@@ -34,6 +34,7 @@ import { type AddressFacts, type AgentFacts, judgeNode } from './node-checks.ts'
 import { portState } from '../model/port-holder.ts';
 import { reviewRights } from './rbac.ts';
 import { readStaticPods } from './static-pods.ts';
+import { fieldsOf, listOf, parseJson } from '../lib/guards.ts';
 
 export interface DoctorInput {
   readonly root: string;
@@ -232,13 +233,10 @@ async function examineEndpoints(
 }
 
 function endpointsOf(body: string, portName: string): readonly HostPort[] {
-  try {
-    const { items } = JSON.parse(body) as { items?: unknown };
-    const slices = (Array.isArray(items) ? items : []).flatMap((item) => parseSlice(item, portName) ?? []);
-    return readSlices(slices).endpoints;
-  } catch {
-    return []; // not JSON: nothing more is known, and the answers to the other questions stand
-  }
+  // Not JSON: nothing more is known, and the answers to the other questions stand.
+  const { items } = fieldsOf(parseJson(body));
+  const slices = listOf(items).flatMap((item) => parseSlice(item, portName) ?? []);
+  return readSlices(slices).endpoints;
 }
 
 async function examineEndpoint(

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { resolveBelow } from '../lib/below-root.ts';
+import { fieldsOf, isRecord, isString, listOf } from '../lib/guards.ts';
 
 export interface StaticPod {
   /** As the node knows it. */
@@ -17,9 +18,6 @@ const defaultDirectory = '/etc/kubernetes/manifests';
 /** Manifests are a few kilobytes. */
 const maxBytes = 1 << 20;
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 async function readYaml(root: string, path: string): Promise<unknown> {
   try {
     const text = await readFile(await resolveBelow(root, path), 'utf8');
@@ -32,7 +30,7 @@ async function readYaml(root: string, path: string): Promise<unknown> {
 /** Where kubelet takes static pods from. */
 export async function staticPodDirectory(root: string): Promise<string> {
   const config = await readYaml(root, kubeletConfig);
-  const path = isObject(config) ? config.staticPodPath : undefined;
+  const path = fieldsOf(config).staticPodPath;
   return typeof path === 'string' && path.startsWith('/') ? path : defaultDirectory;
 }
 
@@ -44,13 +42,13 @@ export async function readStaticPods(root: string): Promise<StaticPod[]> {
   for (const name of names.filter((candidate) => !candidate.startsWith('.')).sort()) {
     const file = join(directory, name);
     const pod = await readYaml(root, file);
-    if (!isObject(pod) || !isObject(pod.spec)) continue;
-    const containers = (Array.isArray(pod.spec.containers) ? pod.spec.containers : []).filter(isObject);
-    const texts = (value: unknown) =>
-      Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+    if (!isRecord(pod) || !isRecord(pod.spec)) continue;
+    const containers = listOf(pod.spec.containers).filter(isRecord);
+    const texts = (value: unknown) => listOf(value).filter(isString);
+    const { name: written } = fieldsOf(pod.metadata);
     pods.push({
       file,
-      name: isObject(pod.metadata) && typeof pod.metadata.name === 'string' ? pod.metadata.name : name,
+      name: isString(written) ? written : name,
       images: texts(containers.map(({ image }) => image)),
       command: containers.flatMap(({ command, args }) => [...texts(command), ...texts(args)]),
     });

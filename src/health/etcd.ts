@@ -1,24 +1,16 @@
 // What etcd says of itself on /health: JSON with `health` and, from 3.5 on, `reason`. A status of 200 alone says
 // nothing: what answers may be something else, and early versions gave 200 with `"health":"false"`. Pure.
+import { fieldsOf, parseJson } from '../lib/guards.ts';
 
 const maxReasonLength = 120;
 
 /** What is wrong by the words of the answer; undefined when etcd says that it is well. */
 export function etcdProblem(body: string): string | undefined {
-  const answer = parse(body);
-  if (typeof answer !== 'object' || answer === null || !('health' in answer))
-    return 'not the answer of an etcd';
-  const { health, reason } = answer as { readonly health: unknown; readonly reason?: unknown };
+  const answer = fieldsOf(parseJson(body));
+  if (!('health' in answer)) return 'not the answer of an etcd';
+  const { health, reason } = answer;
   if (health === 'true' || health === true) return undefined;
   const why =
     typeof reason === 'string' ? reason.replaceAll(/[^\x20-\x7e]/g, '').slice(0, maxReasonLength) : '';
   return why === '' ? 'etcd says that it is not healthy' : why;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,15 +1,14 @@
 // Which image the static pod runs: the one that this very pod runs, so that kubelet has pulled it before the
 // manifest is written, with the credentials for it and at a time when pulling may fail without harm. Pure.
 import type { KubeObject } from '../kubernetes/kube-api.ts';
+import { fieldsOf, isRecord, listOf } from '../lib/guards.ts';
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const items = (value: unknown) => (Array.isArray(value) ? value.filter(isObject) : []);
+const containersOf = (value: unknown) => listOf(value).filter(isRecord);
 
 /** By digest where the runtime knows one; undefined when the pod has no such container. */
 export function imageOf(pod: KubeObject, container = 'fairlead'): string | undefined {
-  const spec = isObject(pod.spec) ? items(pod.spec.containers) : [];
-  const status = isObject(pod.status) ? items(pod.status.containerStatuses) : [];
+  const spec = containersOf(fieldsOf(pod.spec).containers);
+  const status = containersOf(fieldsOf(pod.status).containerStatuses);
   const written = spec.find(({ name }) => name === container)?.image;
   if (typeof written !== 'string') return undefined;
   if (written.includes('@sha256:')) return written;

@@ -2,6 +2,7 @@
 import type { CachedEndpoint } from '../discovery/cache-format.ts';
 import { parseSlice, readSlices } from '../discovery/endpointslices.ts';
 import type { KubeApi } from '../kubernetes/kube-api.ts';
+import { listOf } from '../lib/guards.ts';
 
 interface Discovery {
   readonly namespace: string;
@@ -17,6 +18,6 @@ export async function knownEndpoints(
   const selector = encodeURIComponent(`kubernetes.io/service-name=${service}`);
   const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=${selector}`;
   const { items } = await api.must({ path });
-  const slices = (Array.isArray(items) ? items : []).flatMap((item) => parseSlice(item, portName) ?? []);
+  const slices = listOf(items).flatMap((item) => parseSlice(item, portName) ?? []);
   return readSlices(slices).endpoints.map((endpoint) => ({ endpoint, origin: 'watch' }));
 }

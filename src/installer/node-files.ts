@@ -46,8 +46,7 @@ export class NodeFiles {
       if (isSame) return false;
       await mkdir(dirname(target), { recursive: true });
       await removeLeftovers(target, Date.now());
-      const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-      await replaceFile(target, content, { mode, ...owner }, this.#onStep);
+      await replaceFile(target, content, { mode }, this.#onStep);
       return true;
     });
   }

@@ -13,6 +13,7 @@ import type { PartReading } from './credentials.ts';
 import type { Part } from './pem.ts';
 import { type Locate, readSmallFile } from './read-file.ts';
 import { messageOf } from '../model/error-text.ts';
+import { type Fields, isRecord, listOf } from '../lib/guards.ts';
 
 /** Of a user, before anything is checked. */
 export interface IdentityParts {
@@ -53,12 +54,6 @@ interface Options {
   readonly locate?: Locate;
 }
 
-type Entry = Readonly<Record<string, unknown>>;
-
-function isEntry(value: unknown): value is Entry {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Reads `file`; throws an Error whose message names the file and the place when it gives no part at all. */
 export async function readKubeconfig(file: string, options: Options): Promise<KubeconfigReading> {
   options.files.add(file);
@@ -72,7 +67,7 @@ export async function readKubeconfig(file: string, options: Options): Promise<Ku
     throw new Error(`${file}: not YAML (${mistake.code} in line ${line})`);
   }
   const root: unknown = document.toJS();
-  if (!isEntry(root)) throw new Error(`${file}: not a kubeconfig: expected a YAML mapping`);
+  if (!isRecord(root)) throw new Error(`${file}: not a kubeconfig: expected a YAML mapping`);
   const { newClusters, newContexts, newUsers } = await import('@kubernetes/client-node/dist/config_types.js');
   const within = <T>(read: () => T): T => {
     try {
@@ -84,9 +79,10 @@ export async function readKubeconfig(file: string, options: Options): Promise<Ku
 
   const contextName = root['current-context'];
   if (typeof contextName !== 'string' || contextName === '') throw new Error(`${file}: no current-context`);
-  const find = (list: 'contexts' | 'clusters' | 'users', name: string): Entry => {
-    const entries = root[list];
-    const found = Array.isArray(entries) && entries.find((entry) => isEntry(entry) && entry.name === name);
+  const find = (list: 'contexts' | 'clusters' | 'users', name: string): Fields => {
+    const found = listOf(root[list])
+      .filter(isRecord)
+      .find((entry) => entry.name === name);
     if (!found) throw new Error(`${file}: ${list} has no entry named "${name}"`);
     return found;
   };
@@ -137,7 +133,7 @@ export async function readKubeconfig(file: string, options: Options): Promise<Ku
   const identity = await reading('CREDENTIALS_UNREADABLE', async () => {
     if (!context.user || options.hasIdentity) return undefined;
     const entry = find('users', context.user);
-    const { tokenFile, ...rest } = isEntry(entry.user) ? entry.user : {};
+    const { tokenFile, ...rest } = isRecord(entry.user) ? entry.user : {};
     const user = within(() => newUsers([{ name: context.user, user: rest }])[0] as User);
     if (user.username)
       warnings.push('username and password are ignored: Kubernetes has no basic authentication');

@@ -6,6 +6,7 @@ import { type Clock, jittered, type Random, type Timer } from '../model/clock.ts
 import { canonicalHost, type Endpoint } from '../model/endpoint.ts';
 import { ApiSession } from './api-session.ts';
 import type { CredentialSource } from './credentials.ts';
+import { fieldsOf, listOf, parseJson } from '../lib/guards.ts';
 
 export interface NodeZonesOptions {
   readonly clock: Clock;
@@ -24,11 +25,6 @@ const againMs = 30 * 60_000;
 const retryMs = 60_000;
 const zoneLabel = 'topology.kubernetes.io/zone';
 const controlPlanes = `/api/v1/nodes?limit=500&labelSelector=${encodeURIComponent('node-role.kubernetes.io/control-plane')}`;
-
-type Fields = Readonly<Record<string, unknown>>;
-const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null ? (value as Fields) : {};
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 /** The zone label of a Node object; undefined when it has none. */
 export function zoneOfNode(node: unknown): string | undefined {
@@ -132,9 +128,9 @@ export class NodeZones {
     try {
       const nodes = await session.get(controlPlanes);
       if (!nodes.ok) return nodes.failure.text;
-      const zones = zonesOfNodes(parse(nodes.body));
+      const zones = zonesOfNodes(parseJson(nodes.body));
       const self = await session.get(`/api/v1/nodes/${encodeURIComponent(nodeName)}`);
-      const own = (self.ok ? zoneOfNode(parse(self.body)) : undefined) ?? this.#own;
+      const own = (self.ok ? zoneOfNode(parseJson(self.body)) : undefined) ?? this.#own;
       if (this.#isStopped) return undefined;
       const isSame =
         own === this.#own &&
@@ -150,13 +146,5 @@ export class NodeZones {
       session.close();
       this.#session = undefined;
     }
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -22,13 +22,3 @@ export async function readSmallFile(file: string, locate?: Locate): Promise<stri
   }
   throw new Error(`${file} ${problem}`);
 }
-
-/** Changes whenever the file's content may have changed; follows symlinks, as kubelet rotates by them. */
-export async function fileSignature(file: string): Promise<string> {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
-  } catch (error) {
-    return codeOf(error) ?? messageOf(error);
-  }
-}

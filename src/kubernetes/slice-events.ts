@@ -1,4 +1,5 @@
 // Reads what the list and the watch of EndpointSlices send. Pure; whatever is not as the API says is garbage.
+import { fieldsOf, parseJson } from '../lib/guards.ts';
 
 export type SliceList =
   | { readonly ok: true; readonly items: readonly unknown[]; readonly resourceVersion: string }
@@ -18,16 +19,7 @@ export type SliceEvent =
   | { readonly type: 'garbage'; readonly problem: string };
 
 function member(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined;
-  return (value as Readonly<Record<string, unknown>>)[name];
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return fieldsOf(value)[name];
 }
 
 function resourceVersionOf(object: unknown): { resourceVersion?: string } {
@@ -38,7 +30,7 @@ function resourceVersionOf(object: unknown): { resourceVersion?: string } {
 
 /** A list's body. Never takes garbage for an empty list. */
 export function parseSliceList(body: string): SliceList {
-  const list = parse(body);
+  const list = parseJson(body);
   if (list === undefined) return { ok: false, problem: 'the list is not JSON' };
   if (member(list, 'kind') !== 'EndpointSliceList') return { ok: false, problem: 'no EndpointSliceList' };
   const items = member(list, 'items') ?? []; // Go writes an empty list as null
@@ -51,7 +43,7 @@ export function parseSliceList(body: string): SliceList {
 
 /** One line of a watch. */
 export function parseSliceEvent(line: string): SliceEvent {
-  const event = parse(line);
+  const event = parseJson(line);
   const type = member(event, 'type');
   const object = member(event, 'object');
   switch (type) {

@@ -19,7 +19,7 @@ import {
   type ExecSlot,
   readCredentials,
 } from './load-credentials.ts';
-import { fileSignature } from './read-file.ts';
+import { fileFingerprint } from '../lib/file-fingerprint.ts';
 
 export interface CredentialWatch extends CredentialSource {
   /** What the configuration asks for and cannot be read. */
@@ -67,7 +67,7 @@ export function watchCredentials(
   let warned = '';
   let hasTaken = false;
   let hasLoaded = false;
-  let signature: string | undefined;
+  let fingerprint: string | undefined;
   let timer: Timer | undefined;
   let running: Promise<boolean> | undefined;
   let forced: Promise<boolean> | undefined;
@@ -122,12 +122,12 @@ export function watchCredentials(
 
   async function read(): Promise<boolean> {
     const seen = new Set<string>();
-    // Taken before reading: a change while we read shows as another signature next time.
-    const before = await signatureOf(files);
+    // Taken before reading: a change while we read shows as another fingerprint next time.
+    const before = await fingerprintOf(files);
     const reading = await readCredentials(options, seen, slot, clock.wallMs(), takeCaFirst);
     for (const file of seen) files.add(file);
     if (isStopped) return false;
-    signature = sameFiles(files, seen) ? before : undefined;
+    fingerprint = sameFiles(files, seen) ? before : undefined;
     for (const file of files) if (!seen.has(file)) files.delete(file);
     return take(reading);
   }
@@ -163,7 +163,7 @@ export function watchCredentials(
   }
 
   async function poll(): Promise<void> {
-    const isUnchanged = signature !== undefined && signature === (await signatureOf(files));
+    const isUnchanged = fingerprint !== undefined && fingerprint === (await fingerprintOf(files));
     // A plugin's credentials expire without any file changing; it is asked, and answers from its cache.
     const mustAsk = slot.plugin !== undefined || (problems.length > 0 && current.kind === 'exec');
     if (!isStopped && (!isUnchanged || mustAsk)) await readOnce();
@@ -224,8 +224,8 @@ function contentOf(credentials: Credentials, server: HostPort | undefined): stri
   return JSON.stringify([kind, ca, cert, key, token, serverName, unverified, isSystemTrusted, server]);
 }
 
-async function signatureOf(files: ReadonlySet<string>): Promise<string> {
-  const parts = await Promise.all([...files].map(async (file) => `${file} ${await fileSignature(file)}`));
+async function fingerprintOf(files: ReadonlySet<string>): Promise<string> {
+  const parts = await Promise.all([...files].map(async (file) => `${file} ${await fileFingerprint(file)}`));
   return parts.sort().join('\n');
 }
 

@@ -23,11 +23,11 @@ export type Step =
 
 export const noStep: OnStep = () => {};
 
-/** What a file keeps when its content is replaced. */
+/** What a file has when its content is replaced; without an owner, this process's. */
 export interface FileAttributes {
   readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 const permissions = 0o7777;
@@ -69,9 +69,10 @@ async function fill(
   await onStep('write', path);
   await file.writeFile(content);
   const created = await file.stat();
-  if (created.uid !== uid || created.gid !== gid) {
+  const owner = { uid: uid ?? created.uid, gid: gid ?? created.gid };
+  if (created.uid !== owner.uid || created.gid !== owner.gid) {
     await onStep('chown', path);
-    await file.chown(uid, gid);
+    await file.chown(owner.uid, owner.gid);
   }
   // After chown, which clears the set-id bits.
   await onStep('chmod', path);

@@ -16,3 +16,8 @@ export function messageOf(error: unknown): string {
 export function codeOf(error: unknown): string | undefined {
   return member(error, 'code');
 }
+
+/** The shortest thing that says why, for a log: the code, else the message. */
+export function codeOrMessage(error: unknown): string {
+  return codeOf(error) ?? messageOf(error);
+}

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { FairleadError } from '../../model/errors.ts';
 import { type KubeApi, type KubeObject, mergePatch, refusal } from '../../kubernetes/kube-api.ts';
+import { type Fields, fieldsOf, isRecord, isString, parseJson } from '../../lib/guards.ts';
 
 export type WorkloadKind = 'daemonset' | 'deployment';
 
@@ -33,7 +34,7 @@ export type ObjectChange = {
 /** Holds what was there before, so that an undo needs nothing but the object. */
 export const savedAnnotation = 'fairlead/before-pointing';
 
-export type Values = Readonly<Record<string, unknown>>;
+export type Values = Fields;
 
 export interface Saved {
   /** null: the object itself was not there. */
@@ -49,9 +50,7 @@ export const labelOf = ({ kind, namespace, name }: ObjectRef) => `${kind} ${name
 /** The same for the same values, whatever the order of members. */
 export function digestOf(values: Values): string {
   const inOrder = (_key: string, value: unknown) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value;
+    isRecord(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
   return createHash('sha256').update(JSON.stringify(values, inOrder)).digest('hex').slice(0, 32);
 }
 
@@ -59,12 +58,8 @@ export function digestOf(values: Values): string {
 export function readSaved(ref: ObjectRef, object: KubeObject | undefined): Saved | undefined {
   const text = object?.metadata?.annotations?.[savedAnnotation];
   if (text === undefined) return undefined;
-  try {
-    const { before, after } = JSON.parse(text) as Saved;
-    if (typeof before === 'object' && typeof after === 'string') return { before, after };
-  } catch {
-    // Said below.
-  }
+  const { before, after } = fieldsOf(parseJson(text));
+  if ((before === null || isRecord(before)) && isString(after)) return { before, after };
   throw refused(`${labelOf(ref)}: the annotation ${savedAnnotation} does not hold what it should`);
 }
 

@@ -7,6 +7,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { type Problem, showValue } from '../../config/problem.ts';
 import { canonicalHost } from '../../model/endpoint.ts';
 import { messageOf } from '../../model/error-text.ts';
+import { isRecord, isString } from '../../lib/guards.ts';
 
 export interface VarsFile {
   readonly name: string;
@@ -119,7 +120,7 @@ function readFile({ name, text }: VarsFile, variables: Map<string, Variable>, pr
   }
   // A file of comments only.
   if (values === null) return;
-  if (typeof values !== 'object' || Array.isArray(values)) {
+  if (!isRecord(values)) {
     unreadable(name, 'must be a map of variables, such as "kube_apiserver_port: 6443"');
     return;
   }
@@ -127,7 +128,7 @@ function readFile({ name, text }: VarsFile, variables: Map<string, Variable>, pr
     items: { key: { value: unknown; range?: readonly number[] } }[];
   };
   const offsets = new Map(contents.items.map(({ key }) => [String(key?.value), key?.range?.[0]]));
-  for (const [key, value] of Object.entries(values as object)) {
+  for (const [key, value] of Object.entries(values)) {
     variables.set(key, { value, source: at(offsets.get(key)) });
   }
 }
@@ -159,7 +160,7 @@ class Reader {
 
   #rendered(name: string, value: unknown, depth: number): unknown {
     if (Array.isArray(value)) return value.map((item) => this.#rendered(name, item, depth));
-    if (typeof value === 'object' && value !== null) {
+    if (isRecord(value)) {
       return Object.fromEntries(
         Object.entries(value).map(([key, member]) => [key, this.#rendered(`${name}.${key}`, member, depth)]),
       );
@@ -217,17 +218,17 @@ class Reader {
   list(name: string): readonly string[] | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;
-    const isGood = Array.isArray(value) && value.every((item) => typeof item === 'string');
-    return isGood ? (value as string[]) : this.#refuse(name, 'must be a list of names or addresses', value);
+    const isGood = Array.isArray(value) && value.every(isString);
+    return isGood ? value : this.#refuse(name, 'must be a list of names or addresses', value);
   }
 
   balancer(value: unknown): KubesprayVars['lb'] {
     const name = 'loadbalancer_apiserver';
     if (value === undefined && !this.#variables.has(name)) return undefined;
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    if (!isRecord(value)) {
       return this.#refuse(name, 'must be a map with address and port, or be left out', value ?? 'nothing');
     }
-    const { address, port } = value as Record<string, unknown>;
+    const { address, port } = value;
     return defined({ address: this.host(`${name}.address`, address), port: this.port(`${name}.port`, port) });
   }
 }

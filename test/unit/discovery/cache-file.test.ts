@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { CacheWriter, readCache, writeAtomically } from '../../../src/discovery/cache-file.ts';
+import { CacheWriter, readCache, writeStateFile } from '../../../src/discovery/cache-file.ts';
 import type { CacheContent } from '../../../src/discovery/cache-format.ts';
 import { encodeCache } from '../../../src/discovery/cache-format.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
@@ -63,18 +63,18 @@ describe('writing', () => {
   }
 
   test('goes through a temporary file and leaves nothing beside', async () => {
-    await writeAtomically(file, 'one');
-    await writeAtomically(file, 'two');
+    await writeStateFile(file, 'one');
+    await writeStateFile(file, 'two');
     expect(readFileSync(file, 'utf8')).toBe('two');
     expect(readdirSync(dirname(file))).toEqual(['endpoints.json']);
   });
 
   test('never shows a reader half a file', async () => {
     const texts = ['a', 'b'].map((letter) => letter.repeat(4 << 20));
-    await writeAtomically(file, texts[0]!);
+    await writeStateFile(file, texts[0]!);
     let isWriting = true;
     const writing = (async () => {
-      for (let turn = 0; turn < 10; turn += 1) await writeAtomically(file, texts[turn % 2]!);
+      for (let turn = 0; turn < 10; turn += 1) await writeStateFile(file, texts[turn % 2]!);
       isWriting = false;
     })();
     while (isWriting) {
@@ -86,7 +86,7 @@ describe('writing', () => {
 
   test('makes the directory that is missing', async () => {
     const deep = join(dirname(file), 'a', 'endpoints.json');
-    await writeAtomically(deep, 'x');
+    await writeStateFile(deep, 'x');
     expect(readFileSync(deep, 'utf8')).toBe('x');
   });
 
@@ -159,17 +159,18 @@ describe('writing', () => {
   });
 
   test('old leftovers of a killed process are removed, fresh ones are another writer', async () => {
-    writeFileSync(`${file}.77.tmp`, 'old');
-    utimesSync(`${file}.77.tmp`, 1, 1);
-    writeFileSync(`${file}.78.tmp`, 'new');
+    const beside = (id: number) => join(dirname(file), `.endpoints.json.fairlead-${id}.tmp`);
+    writeFileSync(beside(77), 'old');
+    utimesSync(beside(77), 1, 1);
+    writeFileSync(beside(78), 'new');
     writeFileSync(`${file}.note`, 'mine');
     utimesSync(`${file}.note`, 1, 1);
-    const { cache } = writer({ write: writeAtomically });
+    const { cache } = writer({ write: writeStateFile });
     cache.save(content(1));
     await cache.stop();
     expect(readdirSync(dirname(file)).sort()).toEqual([
+      '.endpoints.json.fairlead-78.tmp',
       'endpoints.json',
-      'endpoints.json.78.tmp',
       'endpoints.json.note',
     ]);
   });
