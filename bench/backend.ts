@@ -37,6 +37,9 @@ export function privateHttpPaths(dir: string, name: string): string {
 /** Workers of a root master run as another user unless told otherwise, and could not read the run's files. */
 export const nginxUserLine = process.getuid?.() === 0 ? 'user root;' : '';
 
+/** Where an upload ends in memory, and is answered when all of it has come. */
+export const sinkPath = '/sink';
+
 function configuration(workspace: Workspace, ports: Record<TargetKind, number>, api: HostPort): string {
   const { dir } = workspace;
   const listens = backendHosts.flatMap((host) => [
@@ -80,6 +83,13 @@ ${listens.join('\n')}
     location = /healthz { return 200 ok; }
     location = /small { root ${dir}; }
     location = /bulk { root ${dir}; }
+    location = ${sinkPath} {
+      client_body_buffer_size 16m;
+      proxy_pass http://${backendHosts[0]}:${ports.plain}/readyz;
+      proxy_method GET;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+    }
     location /upload/ { root ${dir}; dav_methods PUT; }
     # Discovery's list and watch go to a stand-in API server; nginx only ends the TLS.
     location ~ ^/apis?(/|$) {

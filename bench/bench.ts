@@ -19,6 +19,7 @@ import { connections } from './stages/connections.ts';
 import { http } from './stages/http.ts';
 import { latency } from './stages/latency.ts';
 import { memoryUse } from './stages/memory.ts';
+import { parallel } from './stages/parallel.ts';
 import { parts } from './stages/parts.ts';
 import type { Stage, StageContext } from './stages/stage.ts';
 import { startup } from './stages/startup.ts';
@@ -26,7 +27,7 @@ import type { Tool } from './tools.ts';
 import { makeWorkspace } from './workspace.ts';
 
 const allPeers: Readonly<Record<PeerName, Peer>> = { fairlead, haproxy, nginx, direct, pipe, datapath };
-const allStages: readonly Stage[] = [startup, memoryUse, latency, connections, bulk, http, parts];
+const allStages: readonly Stage[] = [startup, memoryUse, latency, connections, bulk, parallel, http, parts];
 
 /** What the chosen peers and the load need; nginx is always there as the backend. */
 export function neededTools({ peers, pin }: Pick<BenchOptions, 'peers' | 'pin'>): readonly Tool[] {
@@ -36,10 +37,12 @@ export function neededTools({ peers, pin }: Pick<BenchOptions, 'peers' | 'pin'>)
   return tools;
 }
 
-/** `items` turned by `by` places, so that no peer is always the first after a pause. */
-function rotated<T>(items: readonly T[], by: number): readonly T[] {
-  const start = items.length ? by % items.length : 0;
-  return [...items.slice(start), ...items.slice(0, start)];
+/** Another order in each round, so that what disturbs the machine does not always meet the same peer. */
+function shuffled<T>(items: readonly T[]): readonly T[] {
+  return items
+    .map((item) => ({ item, place: Math.random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item);
 }
 
 async function runStage(
@@ -54,7 +57,7 @@ async function runStage(
   for (const peer of participants) await stage.warmUp?.(context, peer);
   const rounds = stage.rounds(context.sizes);
   for (let round = 0; round < rounds; round++) {
-    for (const peer of rotated(participants, round)) {
+    for (const peer of shuffled(participants)) {
       say(`${stage.name} ${round + 1}/${rounds}: ${peer.name}`);
       const sample = await stage.measure(context, peer);
       for (const [id, value] of Object.entries(sample)) {

@@ -1,7 +1,16 @@
 // What a bench run can be told on its command line.
 import { parseArgs } from 'node:util';
 
-export const stageNames = ['startup', 'memory', 'latency', 'connections', 'bulk', 'http', 'parts'] as const;
+export const stageNames = [
+  'startup',
+  'memory',
+  'latency',
+  'connections',
+  'bulk',
+  'parallel',
+  'http',
+  'parts',
+] as const;
 export type StageName = (typeof stageNames)[number];
 
 export const peerNames = ['fairlead', 'haproxy', 'nginx', 'direct', 'pipe', 'datapath'] as const;

@@ -1,6 +1,9 @@
-// Many clients that stay: verified TLS connections with a client certificate, each with one answered request.
-import { connect, createSecureContext, type TLSSocket } from 'node:tls';
+// Many clients that stay: verified TLS connections with a client certificate, or plain ones, each with one answered
+// request.
+import { connect as connectPlain, type Socket } from 'node:net';
+import { connect, createSecureContext } from 'node:tls';
 import type { HostPort } from '../../src/model/endpoint.ts';
+import type { TargetKind } from '../backend.ts';
 import type { Workspace } from '../workspace.ts';
 
 export interface OpenConnections {
@@ -11,12 +14,13 @@ export interface OpenConnections {
 
 async function openOne(
   address: HostPort,
-  context: ReturnType<typeof createSecureContext>,
-): Promise<TLSSocket> {
+  context: ReturnType<typeof createSecureContext> | undefined,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ ...address, secureContext: context, ALPNProtocols: ['http/1.1'] }, () => {
-      socket.write('GET /readyz HTTP/1.1\r\nHost: bench\r\n\r\n');
-    });
+    const ask = (): unknown => socket.write('GET /readyz HTTP/1.1\r\nHost: bench\r\n\r\n');
+    const socket: Socket = context
+      ? connect({ ...address, secureContext: context, ALPNProtocols: ['http/1.1'] }, ask)
+      : connectPlain(address, ask);
     let head = '';
     socket.setEncoding('latin1');
     socket.on('error', reject);
@@ -35,15 +39,17 @@ export async function openConnections({
   workspace,
   address,
   count,
+  target = 'tls',
 }: {
   workspace: Workspace;
   address: HostPort;
+  target?: TargetKind;
   count: number;
 }): Promise<OpenConnections> {
   const { cert, key } = workspace.client;
-  const context = createSecureContext({ ca: workspace.ca.cert, cert, key });
-  const sockets: TLSSocket[] = [];
-  const isOpen = (socket: TLSSocket): boolean => !socket.destroyed && socket.readable;
+  const context = target === 'plain' ? undefined : createSecureContext({ ca: workspace.ca.cert, cert, key });
+  const sockets: Socket[] = [];
+  const isOpen = (socket: Socket): boolean => !socket.destroyed && socket.readable;
   const close = async (): Promise<void> => {
     const open = sockets.filter((socket) => !socket.closed);
     await Promise.all(

@@ -14,11 +14,18 @@ if path then
   end
 end
 
+-- With FAIRLEAD_BENCH_UPLOAD_MIB each request uploads that much.
+local uploadMiB = os.getenv("FAIRLEAD_BENCH_UPLOAD_MIB")
+if uploadMiB then
+  wrk.method = "PUT"
+  wrk.body = string.rep("fairlead", uploadMiB * 131072)
+end
+
 done = function(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    'RESULT {"requests":%d,"durationUs":%d,"p50Us":%d,"p90Us":%d,"p99Us":%d,"maxUs":%d,"socketErrors":%d,"badStatus":%d}\n',
-    summary.requests, summary.duration,
+    'RESULT {"requests":%d,"bytes":%.0f,"durationUs":%d,"p50Us":%d,"p90Us":%d,"p99Us":%d,"maxUs":%d,"socketErrors":%d,"badStatus":%d}\n',
+    summary.requests, summary.bytes, summary.duration,
     latency:percentile(50), latency:percentile(90), latency:percentile(99), latency.max,
     errors.connect + errors.read + errors.write + errors.timeout, errors.status))
 end

@@ -7,6 +7,8 @@ const script = fileURLToPath(new URL('./wrk.lua', import.meta.url));
 
 export interface WrkResult {
   readonly requests: number;
+  /** Read, those of answers that were not complete at the end included. */
+  readonly bytes: number;
   readonly durationUs: number;
   readonly p50Us: number;
   readonly p90Us: number;
@@ -28,6 +30,10 @@ export interface WrkLoad {
   readonly closes?: boolean;
   /** File whose bytes are sent instead of a request, each on a new connection; its answer is a status 400. */
   readonly helloFile?: string;
+  /** What is asked for instead of the small body. */
+  readonly path?: string;
+  /** Each request is an upload of this size, answered when all of it has come. */
+  readonly uploadMiB?: number;
 }
 
 function isResult(value: unknown): value is WrkResult {
@@ -52,12 +58,15 @@ function checked({ address, helloFile }: WrkLoad, result: WrkResult): WrkResult 
 }
 
 async function runOnce(load: WrkLoad): Promise<WrkResult> {
-  const { scheme, address, connections, seconds, cpu, closes = false, helloFile } = load;
+  const { scheme, address, connections, seconds, cpu, closes = false, helloFile, uploadMiB } = load;
   const command = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script];
   if (closes) command.push('-H', 'Connection: close');
-  command.push(`${scheme}://${formatHostPort(address)}/small`);
-  const withEnv =
-    helloFile === undefined ? command : ['env', `FAIRLEAD_BENCH_HELLO=${helloFile}`, ...command];
+  command.push(`${scheme}://${formatHostPort(address)}${load.path ?? '/small'}`);
+  const variables = [
+    ...(helloFile === undefined ? [] : [`FAIRLEAD_BENCH_HELLO=${helloFile}`]),
+    ...(uploadMiB === undefined ? [] : [`FAIRLEAD_BENCH_UPLOAD_MIB=${uploadMiB}`]),
+  ];
+  const withEnv = variables.length ? ['env', ...variables, ...command] : command;
   const output = await runToEnd(pinned(cpu, withEnv), { withinMs: (seconds + 60) * 1_000 });
   const line = /^RESULT (.*)$/m.exec(output)?.[1];
   const result: unknown = line === undefined ? undefined : JSON.parse(line);

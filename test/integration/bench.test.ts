@@ -21,7 +21,7 @@ if (missing.length) {
 }
 const withTools = missing.length ? test.skip : test;
 
-const stages = ['startup', 'memory', 'latency', 'connections', 'bulk', 'http'];
+const stages = ['startup', 'memory', 'latency', 'connections', 'bulk', 'parallel', 'http'];
 
 describe('bench harness', () => {
   withTools(
@@ -51,8 +51,8 @@ describe('bench harness', () => {
           for (const { id } of stage.metrics) {
             for (const peer of stage.participants) {
               const values = stage.samples[id]?.[peer] ?? [];
-              // Only "direct" has figures that make no sense: the CPU time of a proxy that is not there.
-              const wanted = peer === 'direct' && /Cpu/.test(id) ? 0 : 1;
+              // Only "direct" has figures that make no sense: CPU time and memory of a proxy that is not there.
+              const wanted = peer === 'direct' && /Cpu|Anon|Rss/.test(id) ? 0 : 1;
               expect([stage.name, id, peer, values.length]).toEqual([stage.name, id, peer, wanted]);
               for (const value of values) expect(value).toBeGreaterThanOrEqual(0);
             }
