@@ -129,12 +129,12 @@ function sharedOptions(commands: readonly Command[]): Option[] {
 function renderErrors(): string {
   return table(
     ['code', 'from', 'retry is safe', 'what happened', 'what to do'],
-    Object.entries(errorKinds).map(([name, { origin, isRetrySafe, summary, mend }]) => [
+    Object.entries(errorKinds).map(([name, { origin, isRetrySafe, summary, fix }]) => [
       code(name),
       origin,
       isRetrySafe ? 'yes' : 'no',
       summary,
-      mend,
+      fix,
     ]),
   );
 }

@@ -228,7 +228,7 @@ export async function startPoolHttpListener(
   const tryLater = (error: unknown): void => {
     if (!(error instanceof FairleadError) || error.code !== 'CERTIFICATE_INVALID') throw error;
     const address = formatHostPort({ host, port });
-    const fields = { address, code: error.code, error: error.message, mend: error.mend };
+    const fields = { address, code: error.code, error: error.message, fix: error.fix };
     log.error(fields, 'http listener waits for its certificate');
     const retryLater = (): void => {
       timer = systemClock.schedule(retryMs, () => {

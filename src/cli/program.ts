@@ -99,7 +99,7 @@ export async function runCli(args: readonly string[], context: CommandContext): 
     if (error instanceof CommanderError)
       return error.exitCode === 0 ? exitCodes.ok.code : exitCodes.badConfig.code;
     if (error instanceof FairleadError) {
-      context.printError(`fairlead: ${error.code}: ${error.message}\n${error.mend}\n`);
+      context.printError(`fairlead: ${error.code}: ${error.message}\n${error.fix}\n`);
       return exitCodeOf[error.code];
     }
     context.printError(`fairlead: unexpected failure: ${error instanceof Error ? error.stack : error}\n`);

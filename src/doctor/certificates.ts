@@ -10,18 +10,18 @@ const soonMs = 30 * dayMs;
 export interface ExpiryContext {
   readonly fromMs: number;
   readonly nowMs: number;
-  readonly mend: string;
+  readonly fix: string;
 }
 
 /** A finding where a certificate has expired, is about to, or is not valid yet; else none. */
 export function* expiry(
   what: string,
   untilMs: number,
-  { fromMs, nowMs, mend }: ExpiryContext,
+  { fromMs, nowMs, fix }: ExpiryContext,
 ): Generator<Finding> {
   const leftMs = untilMs - nowMs;
   const day = new Date(untilMs).toISOString().slice(0, 10);
-  if (leftMs <= 0) yield finding('certificate', 'error', `${what} expired on ${day}`, mend);
+  if (leftMs <= 0) yield finding('certificate', 'error', `${what} expired on ${day}`, fix);
   else if (fromMs > nowMs) {
     const start = new Date(fromMs).toISOString();
     yield finding(
@@ -31,7 +31,7 @@ export function* expiry(
       'Set the clock of this node, or wait.',
     );
   } else if (leftMs < Math.min(soonMs, (untilMs - fromMs) / 10)) {
-    yield finding('certificate', 'warning', `${what} expires on ${day}`, mend);
+    yield finding('certificate', 'warning', `${what} expires on ${day}`, fix);
   }
 }
 
@@ -40,10 +40,10 @@ const blocks = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 /** The credentials' own certificates; PEM that does not parse has been refused before. */
 export function judgeCredentialCertificates({ ca, cert }: Credentials, nowMs: number): Finding[] {
   const findings: Finding[] = [];
-  const judge = (pem: string, what: string, mend: string) => {
+  const judge = (pem: string, what: string, fix: string) => {
     const { validFromDate, validToDate, subject } = new X509Certificate(pem);
     const name = `${what} (${subject.replaceAll('\n', ', ')})`;
-    findings.push(...expiry(name, validToDate.getTime(), { fromMs: validFromDate.getTime(), nowMs, mend }));
+    findings.push(...expiry(name, validToDate.getTime(), { fromMs: validFromDate.getTime(), nowMs, fix }));
   };
   for (const pem of ca?.match(blocks) ?? []) {
     judge(

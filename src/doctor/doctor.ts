@@ -147,26 +147,26 @@ async function examineCredentials({ root, credentials: options, nowMs }: DoctorI
   const reading = await readCredentials(located, new Set());
   const inUse = await useParts(reading, {}, { serverName: options.serverName, kept: async () => undefined });
   const { credentials, server, problems } = inUse;
-  const mend =
-    'Mend the file, run the doctor as a user that may read it, or name another one with --kubeconfig.';
-  const findings: Finding[] = problems.map(({ message }) => finding('credentials', 'error', message, mend));
+  const fix =
+    'Fix the file, run the doctor as a user that may read it, or name another one with --kubeconfig.';
+  const findings: Finding[] = problems.map(({ message }) => finding('credentials', 'error', message, fix));
   // What follows from a part that cannot be read is no finding of its own.
   const isGone = problems.length > 0;
   if (credentials.ca === undefined && !isGone) {
-    const mend =
+    const fix =
       'Name a kubeconfig with a CA (--kubeconfig /etc/kubernetes/kubelet.conf), or --ca-file /etc/kubernetes/pki/ca.crt.';
-    findings.push(finding('credentials', 'error', 'there is no CA to verify API servers with', mend));
+    findings.push(finding('credentials', 'error', 'there is no CA to verify API servers with', fix));
   }
   if (credentials.kind === 'none' && isGone) return { credentials, findings, ...(server && { server }) };
   if (credentials.kind === 'none') {
-    const mend =
+    const fix =
       'Name a kubeconfig (--kubeconfig /etc/kubernetes/kubelet.conf); docs/credentials.md has the ways.';
     findings.push(
       finding(
         'credentials',
         'warning',
         'there are no credentials: no watch, and anonymous health checks',
-        mend,
+        fix,
       ),
     );
   } else findings.push(finding('credentials', 'ok', `${credentials.kind}${source ? ` of ${source}` : ''}`));

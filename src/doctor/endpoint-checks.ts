@@ -35,8 +35,8 @@ const list = (endpoints: readonly EndpointFacts[]) =>
 
 export function judgeEndpoints(facts: readonly EndpointFacts[], context: EndpointContext): Finding[] {
   if (facts.length === 0) {
-    const mend = 'Name one with --endpoints HOST:PORT, or give a kubeconfig whose server is an API server.';
-    return [finding('endpoint', 'error', 'no API server is known', mend)];
+    const fix = 'Name one with --endpoints HOST:PORT, or give a kubeconfig whose server is an API server.';
+    return [finding('endpoint', 'error', 'no API server is known', fix)];
   }
   return [
     ...judgeReach(facts, context),
@@ -54,16 +54,16 @@ function* judgeReach(facts: readonly EndpointFacts[], { hasCa, nowMs }: Endpoint
       yield* expiry(`the certificate of ${where}`, Date.parse(presented.certificate.valid_to), {
         nowMs,
         fromMs: Date.parse(presented.certificate.valid_from),
-        mend: 'On that control-plane node: kubeadm certs renew apiserver, then restart kube-apiserver.',
+        fix: 'On that control-plane node: kubeadm certs renew apiserver, then restart kube-apiserver.',
       });
       continue;
     }
     const isTrust = /certificate/.test(presented.problem);
     if (isTrust && !hasCa) continue; // there is a finding about the CA itself
-    const mend = isTrust
+    const fix = isTrust
       ? 'See that the CA of the credentials is that of this cluster (/etc/kubernetes/pki/ca.crt), and the clock right.'
       : `Let this node reach it: routes, firewalls, security groups; try curl -k https://${where}/livez.`;
-    yield finding('endpoint', 'error', `${where}: ${presented.problem}`, mend);
+    yield finding('endpoint', 'error', `${where}: ${presented.problem}`, fix);
   }
 }
 
@@ -172,7 +172,7 @@ function* judgeHealth(facts: readonly EndpointFacts[], context: EndpointContext)
         'health',
         'warning',
         `${where} answers ${healthPath} with ${health.status}${failing && `: ${failing} failed`}`,
-        'The API server says that it is not ready: mend that first.',
+        'The API server says that it is not ready: fix that first.',
       );
     }
   }
@@ -198,10 +198,10 @@ function* judgeClock(facts: readonly EndpointFacts[]): Generator<Finding> {
     const seconds = Math.round(Math.abs(skewMs) / 1000);
     const side = skewMs > 0 ? 'ahead of' : 'behind';
     const severity = Math.abs(skewMs) > harmfulMs ? 'error' : 'warning';
-    const mend =
+    const fix =
       bad.length === skews.length
         ? "Let this node's clock be set: timedatectl set-ntp true, then chronyc tracking or timedatectl timesync-status."
         : 'The other API servers agree with this node: let that one set its clock (timedatectl set-ntp true).';
-    yield finding('clock', severity, `the clock of this node is ${seconds} s ${side} that of ${where}`, mend);
+    yield finding('clock', severity, `the clock of this node is ${seconds} s ${side} that of ${where}`, fix);
   }
 }

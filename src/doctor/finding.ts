@@ -82,12 +82,12 @@ export interface Finding {
   readonly severity: Severity;
   /** What was found, with the file, address or name that is meant. */
   readonly what: string;
-  /** What to do, exactly; absent where nothing needs mending. */
-  readonly mend?: string;
+  /** What to do, exactly; absent where nothing needs fixing. */
+  readonly fix?: string;
 }
 
-export function finding(check: CheckId, severity: Severity, what: string, mend?: string): Finding {
-  return { check, severity, what, ...(mend !== undefined && { mend }) };
+export function finding(check: CheckId, severity: Severity, what: string, fix?: string): Finding {
+  return { check, severity, what, ...(fix !== undefined && { fix }) };
 }
 
 export function worst(findings: readonly Finding[]): Severity {

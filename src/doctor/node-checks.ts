@@ -56,11 +56,11 @@ function* judgeRole({ role, pods, addresses, agent }: NodeFacts): Generator<Find
   if (!api) return;
   for (const { address } of addresses) {
     if (!collides(api, address)) continue;
-    const mend =
+    const fix =
       'Do not run Fairlead here: the clients of a control-plane node use their own API server. If it is wanted all ' +
       `the same, give it another port: --listen ${formatHostPort({ ...address, port: address.port + 1000 })}`;
     const what = `the API server of this node listens on ${formatHostPort(api)}, where Fairlead is to listen (${formatHostPort(address)})`;
-    yield finding('local-api-server', agent ? 'error' : 'warning', what, mend);
+    yield finding('local-api-server', agent ? 'error' : 'warning', what, fix);
   }
 }
 

@@ -40,8 +40,8 @@ export async function reviewRights({ ask, namespace, credentials }: RbacInput): 
     });
     if (!answer.ok || answer.status === 401 || answer.status >= 500) {
       const what = `the rights could not be asked for: ${answer.ok ? `status ${answer.status}` : answer.problem}`;
-      const mend = 'Mend what the findings on endpoints and credentials say, then ask again.';
-      return { mayWatch: false, findings: [finding('rbac', 'warning', what, mend)] };
+      const fix = 'Fix what the findings on endpoints and credentials say, then ask again.';
+      return { mayWatch: false, findings: [finding('rbac', 'warning', what, fix)] };
     }
     const review = v.safeParse(reviewSchema, answer.body);
     if (!(review.success && review.output.status.allowed)) denied.push(verb);

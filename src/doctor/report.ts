@@ -17,11 +17,11 @@ export function formatExamination({ findings }: Examination): string {
 
 const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
-function describe({ check, severity, what, mend }: Finding): string[] {
+function describe({ check, severity, what, fix }: Finding): string[] {
   const head = `${severity.padEnd(8)}${check}: ${what}`;
-  if (severity === 'ok' || mend === undefined) return [head];
+  if (severity === 'ok' || fix === undefined) return [head];
   const indent = ' '.repeat(8);
-  return [head, `${indent}why:  ${checks[check].why}`, `${indent}mend: ${mend}`];
+  return [head, `${indent}why:  ${checks[check].why}`, `${indent}fix: ${fix}`];
 }
 
 export function examinationJson({ role, endpoints, findings }: Examination): string {

@@ -78,9 +78,9 @@ export function watchPair(
       take(pair);
       log.info({ certFile: files.certFile }, 'serving certificate loaded');
     } catch (error) {
-      const { message, mend } = error as FairleadError;
+      const { message, fix } = error as FairleadError;
       if (!isStopped)
-        log.error({ error: message, mend }, 'serving certificate not taken, the one before stays');
+        log.error({ error: message, fix }, 'serving certificate not taken, the one before stays');
     }
   };
   const paths = [files.certFile, files.keyFile, files.clientCaFile].filter((path) => path !== undefined);

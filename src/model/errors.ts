@@ -10,103 +10,104 @@ interface ErrorKind {
   /** What happened, in one line, for docs/errors.md. */
   readonly summary: string;
   /** What the operator can do about it. */
-  readonly mend: string;
+  readonly fix: string;
 }
 
 export const errorKinds = {
   CONFIG_INVALID: {
     origin: 'config',
     isRetrySafe: false,
-    summary: 'The configuration has problems; each is listed with its path, value and what would be right.',
-    mend: 'Mend every listed problem; `fairlead config check` shows the same list without starting.',
+    summary:
+      'The configuration has problems; the message lists each with its path, its value and the expected value.',
+    fix: 'Fix every problem listed. `fairlead config check` prints the same list without starting the agent.',
   },
   CONFIG_UNREADABLE: {
     origin: 'config',
     isRetrySafe: true,
     summary: 'The configuration file cannot be read or is not YAML.',
-    mend: 'Check the path, its permissions and the line that the message names.',
+    fix: 'Check the path, its permissions and the line named in the message.',
   },
   KUBECONFIG_INVALID: {
     origin: 'config',
     isRetrySafe: true,
-    summary: 'The kubeconfig, or a file that it names, cannot be read or does not hold together.',
-    mend: 'Check the file that the message names with `kubectl config view --kubeconfig FILE`.',
+    summary:
+      'The kubeconfig, or a file that it refers to, cannot be read or is inconsistent (for example, the key does not match the certificate).',
+    fix: 'Check the file named in the message with `kubectl config view --kubeconfig FILE`.',
   },
   LISTEN_IN_USE: {
     origin: 'config',
     isRetrySafe: true,
-    summary: 'Another process already listens on a configured address.',
-    mend: 'The message has what can be seen of it; `ss -ltnp` as root on the node shows the rest. Stop it, or choose another address with --listen.',
+    summary: 'Another process is already listening on a configured address.',
+    fix: 'Stop that process, or choose another address with --listen. The message names the process where it is visible; otherwise run `ss -ltnp` as root on the node.',
   },
   LISTEN_FAILED: {
     origin: 'config',
     isRetrySafe: true,
     summary: 'A configured address cannot be bound.',
-    mend: 'Check that the address exists on this host and that the port may be bound by this user.',
+    fix: 'Check that this host has the address and that this user may bind the port.',
   },
   CERTIFICATE_INVALID: {
     origin: 'config',
     isRetrySafe: true,
     summary:
-      'The serving certificate of an http listener, its key or its client CA cannot be read or does not hold together.',
-    mend: 'Check the file that the message names; `fairlead cert` makes a pair that works.',
+      'The serving certificate of an http listener, its key or its client CA cannot be read, or the key does not match the certificate.',
+    fix: 'Check the file named in the message. `fairlead cert` creates a working pair.',
   },
   STATUS_UNREACHABLE: {
     origin: 'internal',
     isRetrySafe: true,
-    summary: 'No agent answers on the admin address.',
-    mend: 'Check that the agent runs and that --admin names its admin address.',
+    summary: 'No agent is answering on the admin address.',
+    fix: 'Check that the agent is running and that --admin is its admin address.',
   },
   SERVER_UNVERIFIED: {
     origin: 'upstream',
     isRetrySafe: true,
     summary:
-      'The address that clients were to be pointed at does not answer, or not with a certificate that they could verify.',
-    mend: 'Nothing was changed. See that Fairlead runs there (`fairlead status`), then ask `fairlead doctor` what is amiss.',
+      'The new server address does not answer, or its certificate would not pass the verification by clients.',
+    fix: 'Nothing was changed. Check that Fairlead is running there (`fairlead status`), then run `fairlead doctor`.',
   },
   KUBELET_UNSAFE: {
     origin: 'config',
     isRetrySafe: true,
-    summary:
-      'kubelet was to be pointed at an agent that a DaemonSet runs, which a rebooted node could not start.',
-    mend: 'Nothing was changed. Serve kubelet by the static pod or the systemd unit; docs/manifests.md says why.',
+    summary: 'The agent runs in a DaemonSet. A kubelet pointed at it could not start it after a reboot.',
+    fix: 'Nothing was changed. Run the agent for kubelet as a static pod or a systemd unit; docs/manifests.md explains why.',
   },
   FILE_EXISTS: {
     origin: 'config',
     isRetrySafe: false,
-    summary: '`fairlead cert` was to write a file that exists already; nothing was changed.',
-    mend: 'Choose another name, or replace it with --force.',
+    summary: 'A file that `fairlead cert` would write already exists. Nothing was changed.',
+    fix: 'Choose another name, or overwrite the file with --force.',
   },
   FILE_NOT_WRITTEN: {
     origin: 'internal',
     isRetrySafe: true,
-    summary: 'A file of the node could not be replaced; it is as it was, or whole in its new state.',
-    mend: 'Check the permissions and that the file system is writable, then run the same command again.',
+    summary: 'A file on the node could not be replaced. It is either unchanged or completely written.',
+    fix: 'Check the permissions and that the file system is writable, then run the command again.',
   },
   INSTALL_REFUSED: {
     origin: 'config',
     isRetrySafe: true,
-    summary: 'What was to be installed on the node could not work there; nothing was changed.',
-    mend: 'Mend what the message names, then run the same command again.',
+    summary: 'The installation would not work on this node. Nothing was changed.',
+    fix: 'Fix the problem named in the message, then run the command again.',
   },
   INSTALL_FAILED: {
     origin: 'internal',
     isRetrySafe: true,
-    summary: 'What was installed on the node does not serve; what served before still does.',
-    mend: "Read the agent's log (`kubectl -n fairlead-system logs fairlead-a-NODE`, or crictl logs on the node), then run the same command again.",
+    summary: 'The new agent on this node is not serving. If there was an agent before, it still is.',
+    fix: "Read the agent's log (`kubectl -n fairlead-system logs fairlead-a-NODE`, or crictl logs on the node), then run the command again.",
   },
   CLUSTER_REFUSED: {
     origin: 'config',
     isRetrySafe: true,
     summary:
-      'What was to be changed for the whole cluster would not work, is not there, or was changed by somebody else meanwhile.',
-    mend: 'The object that the message names is as it was. Mend what the message says, then run the same command again.',
+      'The change to the cluster would not work, its object does not exist, or the object was modified concurrently.',
+    fix: 'The object named in the message was not changed. Fix the problem, then run the command again.',
   },
   API_REFUSED: {
     origin: 'kubernetes',
     isRetrySafe: true,
-    summary: 'No API server answered, or one refused what was asked.',
-    mend: 'Check the credentials and their rights; the message has what was asked and the answer.',
+    summary: 'No API server answered, or one refused the request.',
+    fix: 'Check the credentials and their permissions. The message contains the request and the answer.',
   },
 } as const satisfies Record<string, ErrorKind>;
 
@@ -122,7 +123,7 @@ export class FairleadError extends Error {
     this.code = code;
   }
 
-  get mend(): string {
-    return errorKinds[this.code].mend;
+  get fix(): string {
+    return errorKinds[this.code].fix;
   }
 }

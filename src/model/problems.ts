@@ -10,30 +10,30 @@ interface ProblemKind {
 
 export const problemKinds = {
   KUBECONFIG_UNREADABLE: {
-    summary: 'The configured kubeconfig cannot be read: it gives neither CA nor credentials nor a server.',
-    fix: 'Check the path (--kubeconfig) and that this user may read the file; in a pod its directory has to be mounted.',
+    summary:
+      'The configured kubeconfig cannot be read, so there is no CA, no credentials and no server from it.',
+    fix: 'Check the path (--kubeconfig) and that this user may read the file; in a pod, mount its directory.',
   },
   CA_UNREADABLE: {
     summary: 'The configured CA cannot be read.',
     fix: 'Restore the file, or name another CA with --ca-file.',
   },
   CA_MISSING: {
-    summary: 'The kubeconfig has neither a CA nor a user, so that no API server can be verified.',
-    fix: 'Give the CA in the kubeconfig (certificate-authority), or with --ca-file.',
+    summary: 'The kubeconfig has neither a CA nor a user, so no API server can be verified.',
+    fix: 'Set the CA in the kubeconfig (certificate-authority) or with --ca-file.',
   },
   CREDENTIALS_UNREADABLE: {
-    summary:
-      'The configured client certificate, key, token or exec plugin cannot be used; the CA beside it can.',
-    fix: 'Restore the file that the message names; kubelet writes its own again after `systemctl restart kubelet`.',
+    summary: 'The configured client certificate, key, token or exec plugin cannot be used. The CA can.',
+    fix: 'Restore the file named in the message. kubelet recreates its own files after `systemctl restart kubelet`.',
   },
   WATCH_NOT_SYNCED: {
     summary: 'The watch of the EndpointSlices has not worked since the agent started.',
-    fix: 'With HTTP 403 grant the rights (docs/credentials.md#rights-for-the-watch); else see why no API server answers. To do without the watch: discovery.watch: false.',
+    fix: 'On HTTP 403, grant the permissions (docs/credentials.md#rights-for-the-watch). Otherwise find out why no API server answers. To run without the watch, set discovery.watch: false.',
   },
   ENDPOINTS_UNVERIFIED: {
     summary:
-      'The configuration asks for verified API servers, and none has been verified since the agent started.',
-    fix: 'Where API servers answer, check the CA (--ca-file), the name (--server-name) and the certificates that `fairlead doctor` shows; where none does, see why.',
+      'The configuration requires verified API servers, but none has been verified since the agent started.',
+    fix: 'If API servers answer, check the CA (--ca-file), the name (--server-name) and the certificates shown by `fairlead doctor`. If none answers, find out why.',
   },
 } as const satisfies Record<string, ProblemKind>;
 

@@ -51,7 +51,7 @@ export interface StatusEndpoint {
   readonly demotedFor?: string;
   /** ISO 8601: when the certificate that it showed last expires. */
   readonly certificateNotAfter?: string;
-  /** How to mend what the reason says, where there is something to mend (readiness not visible). */
+  /** How to fix what the reason says, where there is something to fix (readiness not visible). */
   readonly hint?: string;
 }
 

@@ -119,7 +119,7 @@ describe('exit codes and messages', () => {
         `  ${file}:2:1: helth: is not a setting; did you mean health?`,
         expect.stringContaining(`  ${file}:4:10: log.level: must be one of trace`),
         expect.stringContaining('  FAIRLEAD_ADMIN: admin: must be false or'),
-        expect.stringContaining('Mend every listed problem'),
+        expect.stringContaining('Fix every problem listed'),
         '',
       ]);
     }

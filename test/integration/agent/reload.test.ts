@@ -123,9 +123,9 @@ test('a bad new configuration changes nothing, and every problem is logged', asy
   const after = await agent.status();
   expect(after.policy).toBe(before.policy);
   expect(after.endpoints.map(({ id }) => id)).toEqual(before.endpoints.map(({ id }) => id));
-  // And when it is mended it is taken.
+  // And when it is fixed it is taken.
   write(settings({ balance: { policy: 'least-connections' } }));
-  await eventually('the mended one is taken', () => reloads().length > 0);
+  await eventually('the fixed one is taken', () => reloads().length > 0);
   expect((await agent.status()).policy).toBe('least-connections');
 });
 

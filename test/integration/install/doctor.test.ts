@@ -68,7 +68,7 @@ const serious = ({ findings }: Report) =>
     severity === 'warning' || severity === 'error' ? [`${severity} ${check}: ${what}`] : [],
   );
 
-test('a node that is fit for Fairlead: every API server found from one, nothing to mend, exit code 0', async () => {
+test('a node that is fit for Fairlead: every API server found from one, nothing to fix, exit code 0', async () => {
   const plane = await controlPlane();
   const report = await examined(await node(plane));
   expect(serious(report)).toEqual([]);
@@ -79,12 +79,12 @@ test('a node that is fit for Fairlead: every API server found from one, nothing 
     expect.objectContaining({
       check: 'kubeconfig',
       severity: 'info',
-      mend: expect.stringContaining('kubeconfig point'),
+      fix: expect.stringContaining('kubeconfig point'),
     }),
   );
 });
 
-test("kubelet's credentials may not watch: the mend is the command for all nodes, and exit code 7", async () => {
+test("kubelet's credentials may not watch: the fix is the command for all nodes, and exit code 7", async () => {
   const plane = await controlPlane({ servers: 1 });
   const report = await examined(await node(plane, 'node'));
   expect(report.code).toBe(7);
@@ -92,7 +92,7 @@ test("kubelet's credentials may not watch: the mend is the command for all nodes
     check: 'rbac',
     severity: 'warning',
     what: 'these credentials may not list and watch EndpointSlices in namespace default',
-    mend: expect.stringMatching(/create role fairlead --verb=list,watch .* --group=system:nodes$/),
+    fix: expect.stringMatching(/create role fairlead --verb=list,watch .* --group=system:nodes$/),
     why: expect.any(String),
   });
 });
@@ -134,7 +134,7 @@ test('no credentials and anonymous authentication off: readiness is not visible'
   const report = await examined(await node(plane, 'none'));
   expect(serious(report)).toContainEqual(expect.stringContaining('401: its readiness is not visible'));
   expect(
-    report.findings.find(({ check, severity }) => check === 'health' && severity === 'warning')?.mend,
+    report.findings.find(({ check, severity }) => check === 'health' && severity === 'warning')?.fix,
   ).toContain('AuthenticationConfiguration');
 });
 
@@ -226,7 +226,7 @@ test('a control-plane node is told to use its own API server', async () => {
   expect(serious(report)).toEqual([expect.stringContaining('warning local-api-server')]);
 });
 
-test('for people: the worst first, with why and the mend', async () => {
+test('for people: the worst first, with why and the fix', async () => {
   const plane = await controlPlane({ servers: 1 });
   const root = await node(plane, 'node');
   const args = [
@@ -238,7 +238,7 @@ test('for people: the worst first, with why and the mend', async () => {
     `127.0.0.1:${await freePort()}`,
   ];
   const { out } = await runCommand(['doctor', ...args]);
-  expect(out).toMatch(/^warning rbac: .*\n {8}why: {2}.*\n {8}mend: kubectl /);
+  expect(out).toMatch(/^warning rbac: .*\n {8}why: {2}.*\n {8}fix: kubectl /);
   expect(out).toMatch(/\n0 errors, 1 warning\n$/);
 });
 

@@ -26,7 +26,7 @@ overBothKindsOfConnections(() => {
     return { log, table, picker: () => ({ candidates: [], usableCount: 0 }) };
   }
 
-  test('a port in use is a coded error that names the address and the mend', async () => {
+  test('a port in use is a coded error that names the address and the fix', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as { port: number };

@@ -49,7 +49,7 @@ test('every problem is printed, with the code, what can be done, and no stack', 
     '  FAIRLEAD_X: is not a variable of Fairlead',
     expect.stringMatching(/^ {2}--admin: admin: must be false or an IP address and a port/),
     '  --log-level: log.level: must be one of trace, debug, info, warn, error, fatal, silent; found "loud"',
-    errorKinds.CONFIG_INVALID.mend,
+    errorKinds.CONFIG_INVALID.fix,
     '',
   ]);
   expect([exitCode, out]).toEqual([2, '']);

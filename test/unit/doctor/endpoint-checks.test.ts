@@ -64,7 +64,7 @@ test('API servers as kubeadm makes them, before anything points here: a name to 
     check: 'server-name',
     severity: 'info',
     what: 'the certificate of 10.0.0.1:6443, 10.0.0.2:6443 is not for 127.0.0.1, as kubeadm makes them; all are for kubernetes',
-    mend: expect.stringContaining('tls-server-name: kubernetes'),
+    fix: expect.stringContaining('tls-server-name: kubernetes'),
   });
 });
 
@@ -79,7 +79,7 @@ test('certificates with 127.0.0.1, as Kubespray makes them, are well', () => {
   );
 });
 
-test('a name that a client verifies and one API server lacks is an error, with both ways to mend it', () => {
+test('a name that a client verifies and one API server lacks is an error, with both ways to fix it', () => {
   const facts = [
     endpoint('10.0.0.1', { names: `${kubeadmNames}, IP Address:127.0.0.1` }),
     endpoint('10.0.0.2'),
@@ -90,7 +90,7 @@ test('a name that a client verifies and one API server lacks is an error, with b
     check: 'server-name',
     severity: 'error',
     what: `${file} verifies 127.0.0.1, for which the certificate of 10.0.0.2:6443 is not good`,
-    mend: expect.stringMatching(/tls-server-name.*certSANs/),
+    fix: expect.stringMatching(/tls-server-name.*certSANs/),
   });
   expect(serious(judged(facts, { clientNames: [{ file, name: 'kubernetes' }] }))).toEqual([]);
 });
@@ -167,15 +167,15 @@ test.each([
   expect(clock(skewMs)).toMatchObject([{ severity }]);
 });
 
-test('the mend is for the clock that is wrong: ours, or that of one API server', () => {
+test('the fix is for the clock that is wrong: ours, or that of one API server', () => {
   expect(clock(30_000, 30_000)[0]).toMatchObject({
     what: 'the clock of this node is 30 s ahead of that of 10.0.0.0:6443',
-    mend: expect.stringContaining("this node's clock"),
+    fix: expect.stringContaining("this node's clock"),
   });
   expect(clock(0, -30_000)).toMatchObject([
     {
       what: expect.stringContaining('behind that of 10.0.0.1:6443'),
-      mend: expect.stringContaining('let that one'),
+      fix: expect.stringContaining('let that one'),
     },
   ]);
 });

@@ -65,13 +65,13 @@ test('for clients other than kubelet an agent of a DaemonSet is as good as anoth
   expect(found).toMatchObject([{ severity: 'ok' }]);
 });
 
-test('the mend is the command, with a restart where kubelet needs one', async () => {
+test('the fix is the command, with a restart where kubelet needs one', async () => {
   const [finding] = await judged(kubelet, to('https://10.0.0.1:6443'), { isAgentRunning: true });
-  expect(finding?.mend).toBe(`fairlead kubeconfig point ${kubelet} && systemctl restart kubelet`);
+  expect(finding?.fix).toBe(`fairlead kubeconfig point ${kubelet} && systemctl restart kubelet`);
   const [other] = await judged('/root/.kube/config', to('https://10.0.0.1:6443'), { isAgentRunning: true });
-  expect(other).toMatchObject({ severity: 'info', mend: 'fairlead kubeconfig point /root/.kube/config' });
+  expect(other).toMatchObject({ severity: 'info', fix: 'fairlead kubeconfig point /root/.kube/config' });
   const [undo] = await judged(kubelet, to('https://127.0.0.1:6443'));
-  expect(undo?.mend).toContain(`fairlead kubeconfig point --undo ${kubelet}`);
+  expect(undo?.fix).toContain(`fairlead kubeconfig point --undo ${kubelet}`);
 });
 
 test.each([
@@ -108,11 +108,11 @@ test('a server whose name /etc/hosts gives to this node leads to Fairlead, and t
   expect(judgeKubeconfigs(here, { ...context, isAgentRunning: true })).toMatchObject([{ severity: 'ok' }]);
 });
 
-test('a managed name that another line names as well is a warning with the mend', () => {
+test('a managed name that another line names as well is a warning with the fix', () => {
   const own = '127.0.0.1 api.example # fairlead hosts\n';
   expect(judgeHosts(own)).toMatchObject([{ severity: 'ok' }]);
   expect(judgeHosts(`${own}10.0.0.9 api.example\n`)).toMatchObject([
-    { severity: 'warning', mend: 'fairlead hosts --name api.example --address 127.0.0.1' },
+    { severity: 'warning', fix: 'fairlead hosts --name api.example --address 127.0.0.1' },
   ]);
   expect(judgeHosts('10.0.0.9 api.example\n')).toEqual([]);
 });

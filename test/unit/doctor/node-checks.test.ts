@@ -45,7 +45,7 @@ const nginxProxy = {
   command: [],
 };
 
-test('a worker with free addresses has nothing to mend', () => {
+test('a worker with free addresses has nothing to fix', () => {
   expect(judged({}).filter(({ severity }) => severity === 'warning' || severity === 'error')).toEqual([]);
 });
 
@@ -57,7 +57,7 @@ test('addresses that the agent itself holds are well', () => {
 
 test('an agent that does not listen where it is configured to needs a restart', () => {
   expect(judged({ agent: { ...agent, listeners: ['127.0.0.1:7443'] } })).toContainEqual(
-    expect.objectContaining({ check: 'port', severity: 'error', mend: expect.stringContaining('Restart') }),
+    expect.objectContaining({ check: 'port', severity: 'error', fix: expect.stringContaining('Restart') }),
   );
 });
 
@@ -66,7 +66,7 @@ test('a port that somebody else holds is an error that names him', () => {
     check: 'port',
     severity: 'error',
     what: '127.0.0.1:6443 is held by envoy (pid 42)',
-    mend: expect.stringContaining("ss -ltnp 'sport = :6443'"),
+    fix: expect.stringContaining("ss -ltnp 'sport = :6443'"),
   });
 });
 
@@ -78,7 +78,7 @@ test.each([['nginx (pid 42)'], [undefined]])(
       expect.objectContaining({
         check: 'port',
         severity: 'warning',
-        mend: expect.stringContaining('mv /etc/kubernetes/manifests/nginx-proxy.yml /root/'),
+        fix: expect.stringContaining('mv /etc/kubernetes/manifests/nginx-proxy.yml /root/'),
       }),
     );
     expect(findings.filter(({ check }) => check === 'other-load-balancer')).toMatchObject([
@@ -120,7 +120,7 @@ describe('on a control-plane node', () => {
       expect.objectContaining({
         check: 'local-api-server',
         severity: 'warning',
-        mend: expect.stringContaining('--listen 127.0.0.1:7443'),
+        fix: expect.stringContaining('--listen 127.0.0.1:7443'),
       }),
     );
     // One finding for one fact.
@@ -141,7 +141,7 @@ test('an agent that knows API servers from its kubeconfig alone would be lost af
     expect.objectContaining({
       check: 'boot',
       severity: 'warning',
-      mend: expect.stringMatching(/--endpoints.*--cache-file/),
+      fix: expect.stringMatching(/--endpoints.*--cache-file/),
     }),
   );
   expect(judged({ hasBootSeeds: false })).toContainEqual(

@@ -51,7 +51,7 @@ test('an endpoint that left discovery is shown last, as removed, while it carrie
   expect(isReady).toBe(true);
 });
 
-test('readiness that is not visible comes with a hint how to mend it', () => {
+test('readiness that is not visible comes with a hint how to fix it', () => {
   const reason = { code: 'L7OK', status: 401, text: 'readiness not visible' } as const;
   expect(status([judged(1, { reason })]).endpoints[0]?.hint).toContain('--kubeconfig');
   expect(status([judged(1)]).endpoints[0]?.hint).toBeUndefined();
