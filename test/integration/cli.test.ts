@@ -1,3 +1,4 @@
+// The program as a user meets it: exit codes and messages, `fairlead status` about a running agent, signals, and reloads.
 import { spawnSync } from 'node:child_process';
 import {
   closeSync,
@@ -19,40 +20,25 @@ import {
 } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import {
-  AgentProcess,
-  type AgentProcessOptions,
-  builtProgram,
-  freePort,
-  runFairlead,
-} from '../support/agent/agent-process.ts';
+import { type AgentProcess, builtProgram, freePort, runFairlead } from '../support/agent/agent-process.ts';
+import { type AgentOptions, agentSuite } from '../support/agent/agent-suite.ts';
 import { eventually } from '../support/jest/eventually.ts';
 import { tempDir } from '../support/jest/temp-dir.ts';
 
+const suite = agentSuite();
 const directory = tempDir();
-const started: AgentProcess[] = [];
-
-afterEach(async () => {
-  for (const agent of started.splice(0)) await agent.kill();
-});
 
 async function run(...args: Parameters<typeof runFairlead>) {
   const { code, stdout, stderr } = await runFairlead(...args);
   return { exitCode: code, out: stdout, err: stderr };
 }
 
-/** An agent on free ports; unless told otherwise with one endpoint that refuses. */
-async function startAgent(
-  args: readonly string[] = [],
-  options?: AgentProcessOptions,
-): Promise<AgentProcess> {
-  const endpoints = args.includes('--endpoints') ? [] : ['--endpoints', '127.0.0.2:1'];
-  const admin = args.includes('--admin') ? [] : ['--admin', '127.0.0.1:0'];
-  const agent = new AgentProcess(['--listen', '127.0.0.1:0', ...admin, ...endpoints, ...args], options);
-  started.push(agent);
-  await agent.listening();
-  return agent;
-}
+/** An endpoint that refuses. */
+const refusing = '127.0.0.2:1';
+
+/** An agent on free ports with one endpoint that refuses, unless `options` say otherwise. */
+const startAgent = (options: AgentOptions = {}): Promise<AgentProcess> =>
+  suite.startAgent({ listen: '127.0.0.1:0', admin: '127.0.0.1:0', endpoints: [refusing], ...options });
 
 /** Waits for a log line with this message; the `nth` one, from 0. */
 function logged({ log }: AgentProcess, message: string, nth = 0) {
@@ -184,7 +170,7 @@ describe('fairlead status', () => {
 
   test('5: the agent answers, and no endpoint is usable; the same as a table and as JSON', async () => {
     const admin = `127.0.0.1:${await freePort()}`;
-    const agent = await startAgent(['--admin', admin]);
+    const agent = await startAgent({ admin });
     await logged(agent, 'endpoint is unready');
     // The address is found as `run` finds it: flag, environment, or a file, even one with a problem.
     const file = configFile(`admin: "${admin}"\nhelth: 1\n`);
@@ -230,7 +216,7 @@ describe('signals', () => {
     const sockets: Socket[] = [];
     const endpoint = createTcpServer((socket) => sockets.push(socket.on('error', () => {})));
     const port = await listening(endpoint);
-    const agent = await startAgent(['--endpoints', `127.0.0.1:${port}`]);
+    const agent = await startAgent({ endpoints: [`127.0.0.1:${port}`] });
     const listener = Number(agent.address.split(':').at(-1));
     const client = connect(listener, '127.0.0.1').on('error', () => {});
     const clientClosed = new Promise((resolve) => client.once('close', resolve));
@@ -249,7 +235,7 @@ describe('signals', () => {
 describe('reload', () => {
   test('SIGHUP takes a good file, refuses a bad one with every problem, and goes on', async () => {
     const file = configFile('health: {rise: 2}\n');
-    const agent = await startAgent(['--config', file]);
+    const agent = await startAgent({ config: file });
 
     writeFileSync(file, 'health: {rise: 3}\nnodeName: other\n');
     agent.signal('SIGHUP');
@@ -283,7 +269,7 @@ describe('reload', () => {
     };
     publish('..v1', 'log: {level: info}\n');
     symlinkSync('..data/fairlead.yaml', join(mount, 'fairlead.yaml'));
-    const agent = await startAgent(['--config', join(mount, 'fairlead.yaml')]);
+    const agent = await startAgent({ config: join(mount, 'fairlead.yaml') });
 
     publish('..v2', 'log: {level: info}\nhealth: {fall: 5}\n');
     rmSync(join(mount, '..v1'), { recursive: true });

@@ -3,33 +3,25 @@
 //
 // FAIRLEAD_TEST_KUBECONFIG=FILE FAIRLEAD_TEST_ENDPOINTS=a,b,c points it at a real cluster, of which it
 // kills nothing; FILE is an administrator's, its credentials are the agent's too.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, freePort } from '../support/agent/agent-process.ts';
+import { type AgentProcess, freePort } from '../support/agent/agent-process.ts';
+import { agentSuite } from '../support/agent/agent-suite.ts';
 import type { ApiServerProcess } from '../support/apiserver/api-server-process.ts';
-import {
-  type ProcessControlPlane,
-  startProcessControlPlane,
-} from '../support/apiserver/control-plane-processes.ts';
+import type { ProcessControlPlane } from '../support/apiserver/control-plane-processes.ts';
 import { kubeconfig } from '../support/apiserver/pki-files.ts';
 import { eventually } from '../support/jest/eventually.ts';
 import { findKubectl, Kubectl, type KubectlWatch } from '../support/clients/kubectl.ts';
-import { watchForLeaks } from '../support/jest/leaks.ts';
+import { skipLoudly } from '../support/jest/skip-loudly.ts';
+import { tempDir } from '../support/jest/temp-dir.ts';
 
 const program = findKubectl();
 const realKubeconfig = process.env.FAIRLEAD_TEST_KUBECONFIG;
 const realEndpoints = process.env.FAIRLEAD_TEST_ENDPOINTS;
 const isReal = realKubeconfig !== undefined && realEndpoints !== undefined;
 
-/** Loud: jest hides the console of suites in which everything is skipped. */
-function skip(name: string, reason: string): void {
-  process.stderr.write(`SKIPPED (${reason}): ${name}\n`);
-  test.skip(name, () => {});
-}
-
-const leftNothing = watchForLeaks();
-const home = mkdtempSync(join(tmpdir(), 'fairlead-e2e-'));
+const suite = agentSuite();
+const home = tempDir();
 const namespace = `fairlead-e2e-${process.pid}`;
 let agent: AgentProcess;
 let kubectl: Kubectl;
@@ -57,24 +49,12 @@ async function expectSeen(watch: KubectlWatch, name: string): Promise<void> {
   );
 }
 
-async function endpoint(id: string) {
-  return (await agent.status()).endpoints.find((candidate) => candidate.id === id);
-}
-
-afterAll(async () => {
-  rmSync(home, { recursive: true, force: true });
-  await leftNothing();
-});
-
 if (program === undefined) {
-  skip('kubectl through the agent', 'no kubectl on PATH');
+  skipLoudly('kubectl through the agent', 'no kubectl on PATH');
 } else if (isReal) {
   describe('a real cluster', () => {
     beforeAll(async () => {
-      agent = await AgentProcess.start([
-        ...['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--kubeconfig', realKubeconfig],
-        ...['--endpoints', realEndpoints],
-      ]);
+      agent = await suite.startAgent({ kubeconfig: realKubeconfig, endpoints: realEndpoints.split(',') });
       // kubeadm's certificates are not valid for 127.0.0.1.
       const flags = [`--server=https://${agent.address}`, '--tls-server-name=kubernetes'];
       kubectl = new Kubectl({ program, kubeconfig: realKubeconfig, home, flags });
@@ -82,7 +62,6 @@ if (program === undefined) {
     });
     afterAll(async () => {
       await kubectl.ok(`delete namespace ${namespace} --wait=false`);
-      await agent.kill();
     });
 
     test('finds every API server and finds it ready', async () => {
@@ -110,7 +89,7 @@ if (program === undefined) {
       }
     }, 60_000);
 
-    skip('API servers that die, freeze and come back', 'a real cluster is left alone');
+    skipLoudly('API servers that die, freeze and come back', 'a real cluster is left alone');
   });
 } else {
   describe('kubectl through the agent', () => {
@@ -129,7 +108,7 @@ if (program === undefined) {
     async function expectVerdict(server: ApiServerProcess, verdict: string): Promise<void> {
       await eventually(
         `${server.name} is ${verdict}`,
-        async () => (await endpoint(server.address))?.verdict === verdict,
+        async () => (await agent.endpoint(server.address))?.verdict === verdict,
         30_000,
       );
     }
@@ -145,7 +124,7 @@ if (program === undefined) {
 
     beforeAll(async () => {
       // Nobody may ask anything without credentials; entries of dead servers go after seconds.
-      plane = await startProcessControlPlane({
+      plane = await suite.startProcessControlPlane({
         servers: 4,
         started: 3,
         anonymous: 'off',
@@ -156,28 +135,21 @@ if (program === undefined) {
       for (const user of ['admin', 'node', 'token', 'none'] as const) {
         kubeconfigs[user] = await plane.writeKubeconfig({ user, server });
       }
-      const args = [
-        ...['--listen', listen, '--admin', '127.0.0.1:0', '--node-name', 'node-1'],
-        // One is enough, and the kubeconfig names the agent's own address, as on a node.
-        ...['--endpoints', plane.servers[0]?.address ?? ''],
-        ...['--kubeconfig', await plane.writeKubeconfig({ user: 'fairlead', server })],
-      ];
       // What moves working tunnels in its own time would end the watch at a moment of its own choice.
       const env = {
         FAIRLEAD_BALANCE_REBALANCE_ENABLED: 'false',
         FAIRLEAD_DRAIN_UNREADY_AFTER: '10m',
         FAIRLEAD_DRAIN_BETTER_READY_FOR: '10m',
       };
-      agent = await AgentProcess.start(args, { env });
+      // One endpoint is enough, and the kubeconfig names the agent's own address, as on a node.
+      const endpoints = plane.endpoints.slice(0, 1);
+      const own = await plane.writeKubeconfig({ user: 'fairlead', server });
+      agent = await suite.startAgent({ listen, nodeName: 'node-1', endpoints, kubeconfig: own, env });
       kubectl = new Kubectl({ program, kubeconfig: kubeconfigs.admin, home });
       await kubectl.ok(`create namespace ${namespace}`);
     }, 60_000);
 
-    afterAll(async () => {
-      await watch?.stop();
-      await agent?.kill();
-      await plane?.stop();
-    });
+    afterAll(() => watch?.stop());
 
     test('the agent is told of one API server and finds the others', async () => {
       const expected = plane.endpoints.slice(0, 3).sort();
@@ -190,7 +162,7 @@ if (program === undefined) {
       const { endpoints, credentials } = await agent.status();
       for (const { sources } of endpoints) expect(sources).toContain('watch');
       expect(credentials).toBe('client certificate');
-      expect(agent.log.map(({ msg }) => msg)).toContain('an endpoint is our own listener and left out');
+      expect(agent.messages).toContain('an endpoint is our own listener and left out');
     });
 
     test('TLS is verified end to end', async () => {
@@ -275,7 +247,7 @@ if (program === undefined) {
     test('one is stopped for an upgrade: no command fails, its watch is served on', async () => {
       const upgraded = await inUse();
       const ended = upgraded.terminate({ delayMs: 1_000 });
-      for (let round = 1; (await endpoint(upgraded.address))?.tier === 'discovered'; round += 1) {
+      for (let round = 1; (await agent.endpoint(upgraded.address))?.tier === 'discovered'; round += 1) {
         await work(`upgrade-${round}`);
       }
       await work('upgrade-done');
@@ -295,7 +267,7 @@ if (program === undefined) {
       await fourth.start();
       await fourth.ready();
       await expectVerdict(fourth, 'ready');
-      expect((await endpoint(fourth.address))?.sources).toEqual(['watch']);
+      expect((await agent.endpoint(fourth.address))?.sources).toEqual(['watch']);
       // The new one has to do it all: the seed is killed, the others leave.
       const leaving = [second, third].map((server) => server.terminate());
       await eventually('the two have gone, but for tunnels that they still carry', async () => {

@@ -1,17 +1,13 @@
 // A real etcd behind Fairlead: etcdctl writes and watches through it while members die, freeze and come back.
 // Nothing that was acknowledged is lost, and the watch misses nothing.
-import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
-import { stringify } from 'yaml';
-import { AgentProcess } from '../support/agent/agent-process.ts';
+import type { AgentProcess } from '../support/agent/agent-process.ts';
+import { agentSuite } from '../support/agent/agent-suite.ts';
 import { type EtcdCluster, type EtcdMember, hasEtcd, startEtcd } from '../support/apiserver/etcd.ts';
 import { eventually } from '../support/jest/eventually.ts';
-import { watchForLeaks } from '../support/jest/leaks.ts';
 import { skipLoudly } from '../support/jest/skip-loudly.ts';
 import { tempDir } from '../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
 const whenEtcd = hasEtcd ? describe : describe.skip;
 if (!hasEtcd) skipLoudly('a real etcd behind Fairlead', 'etcd and etcdctl are not installed');
 
@@ -51,13 +47,14 @@ class Writer {
 }
 
 whenEtcd('etcd with three members', () => {
+  const suite = agentSuite();
   const directory = tempDir();
   let cluster: EtcdCluster;
   let agent: AgentProcess;
 
   beforeAll(async () => {
     cluster = await startEtcd(directory);
-    const file = join(directory, 'fairlead.yaml');
+    suite.onStop(() => cluster.stop());
     const { caFile, certFile, keyFile } = cluster.client;
     const config = {
       listeners: [{ address: '127.0.0.1:0', pool: 'etcd' }],
@@ -71,15 +68,8 @@ whenEtcd('etcd with three members', () => {
         },
       },
     };
-    writeFileSync(file, stringify(config));
-    agent = await AgentProcess.start(['--config', file]);
+    agent = await suite.startAgent({ config: suite.writeConfig(config) });
     await ready(3);
-  });
-
-  afterAll(async () => {
-    await agent?.kill();
-    await cluster?.stop();
-    await leftNothing();
   });
 
   const endpoints = async () => (await agent.status()).pools?.[0]?.endpoints ?? [];

@@ -3,11 +3,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { AgentProcess } from '../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../support/apiserver/control-plane.ts';
+import { agentSuite } from '../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../support/apiserver/control-plane.ts';
 import { eventually } from '../support/jest/eventually.ts';
 import { H2Tunnel } from '../support/clients/h2-tunnel.ts';
-import { watchForLeaks } from '../support/jest/leaks.ts';
 import { skipLoudly } from '../support/jest/skip-loudly.ts';
 import { tempDir } from '../support/jest/temp-dir.ts';
 
@@ -37,11 +36,10 @@ if (reason !== undefined) skipLoudly('the container image', reason);
 else describeImage();
 
 function describeImage(): void {
-  const leftNothing = watchForLeaks();
+  const suite = agentSuite();
   const directory = tempDir();
   const version = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
   let plane: ControlPlane;
-  let agent: AgentProcess | undefined;
   let root: string;
   let container: string;
 
@@ -111,7 +109,7 @@ function describeImage(): void {
     container = buildah('from', `oci-archive:${join(directory, 'first', `fairlead-${version}.oci.tar`)}`);
     root = buildah('mount', container);
     for (const path of ['proc', 'dev', 'tmp']) mkdirSync(join(root, path), { recursive: true });
-    plane = await startControlPlane({ servers: 2 });
+    plane = await suite.startControlPlane({ servers: 2 });
     for (const path of ['config', 'state']) mkdirSync(join(directory, 'mounted', path), { recursive: true });
     const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
     const mounted = join(directory, 'mounted/config/kubeconfig');
@@ -120,21 +118,6 @@ function describeImage(): void {
     // The first time it downloads 120 MB of Node.
   }, 300_000);
 
-  afterEach(async () => {
-    await agent?.kill();
-    agent = undefined;
-  });
-
-  afterAll(async () => {
-    await plane?.stop();
-    await leftNothing();
-  });
-
-  const serves = (address: string) => H2Tunnel.open(address, plane.pki);
-  const flags = () => [
-    ...['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--endpoints', plane.endpoints.join(',')],
-    ...['--kubeconfig', '/etc/fairlead/kubeconfig', '--cache-file', '/var/lib/fairlead/endpoints.json'],
-  ];
   const own = (id: number) => ok('chown', '-R', `${id}:${id}`, join(directory, 'mounted'));
 
   test.each([
@@ -142,7 +125,12 @@ function describeImage(): void {
     ['as root, who alone may read kubelet’s key', 0, '+sys_chroot', ''],
   ])('the agent serves from a read-only image %s', async (_name, id, capabilities, identity) => {
     own(id);
-    agent = await AgentProcess.start(flags(), { command: sandboxed(capabilities, identity) });
+    const agent = await suite.startAgent({
+      endpoints: plane.endpoints,
+      kubeconfig: '/etc/fairlead/kubeconfig',
+      args: ['--cache-file', '/var/lib/fairlead/endpoints.json'],
+      command: sandboxed(capabilities, identity),
+    });
     const status = readFileSync(`/proc/${agent.pid}/status`, 'utf8');
     expect(status).toMatch(new RegExp(`^Uid:\\t${id}\\t${id}\\t${id}\\t${id}$`, 'm'));
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
@@ -150,12 +138,10 @@ function describeImage(): void {
     expect(status).toMatch(id === 0 ? /^CapEff:\t0{11}40000$/m : /^CapEff:\t0{16}$/m);
     expect(realpathSync(`/proc/${agent.pid}/exe`)).toMatch(/\/usr\/local\/bin\/node$/);
     await eventually('both are ready', async () => {
-      const { endpoints, credentials } = (await agent?.status()) ?? { endpoints: [] };
+      const { endpoints, credentials } = await agent.status();
       return credentials === 'client certificate' && endpoints.every(({ verdict }) => verdict === 'ready');
     });
-    const tunnel = await serves(agent.address);
-    expect(await tunnel.ask()).toMatch(/^cp-/);
-    await tunnel.close();
+    expect(await H2Tunnel.askOnce(agent.address, plane.pki)).toMatch(/^cp-/);
     // The one place that it may write to.
     await eventually('the endpoints are kept', () =>
       existsSync(join(directory, 'mounted/state/endpoints.json')),

@@ -1,12 +1,11 @@
 // Serving certificates that go bad under running API servers, while checks stay on a connection that knows nothing of it.
-import { AgentProcess } from '../../support/agent/agent-process.ts';
+import type { AgentProcess } from '../../support/agent/agent-process.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { eventually } from '../../support/jest/eventually.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { casesOfTier } from '../../support/jest/full-tier.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
 import { findKubectl, Kubectl } from '../../support/clients/kubectl.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
 import {
   failed,
   kubectlClient,
@@ -19,53 +18,13 @@ import {
 import { skipLoudly } from '../../support/jest/skip-loudly.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
 const program = findKubectl();
-const agents: AgentProcess[] = [];
 let plane: ControlPlane;
 
-async function startAgent(): Promise<AgentProcess> {
-  const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
-  const args = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--node-name', 'node-1'];
-  const agent = new AgentProcess([...args, '--kubeconfig', kubeconfig]);
-  agents.push(agent);
-  await agent.listening();
-  await eventually('three endpoints are ready', async () => {
-    const { endpoints } = await agent.status();
-    return endpoints.filter(({ verdict }) => verdict === 'ready').length === 3;
-  });
-  return agent;
-}
-
-/** The API server that new clients get. */
-async function first(agent: AgentProcess): Promise<ApiServer> {
-  const tunnel = await H2Tunnel.open(agent.address, plane.pki);
-  const name = await tunnel.ask();
-  await tunnel.close();
-  const server = plane.servers.find((candidate) => candidate.name === name);
-  if (server === undefined) throw new Error(`no such API server: ${name}`);
-  return server;
-}
-
-async function endpoint(agent: AgentProcess, server: ApiServer) {
-  const found = (await agent.status()).endpoints.find(({ id }) => id === server.address);
-  if (found === undefined) throw new Error(`${server.name} is not listed`);
-  return found;
-}
-
 beforeAll(async () => {
-  plane = await startControlPlane({ servers: 3, anonymous: 'off' });
-});
-
-afterEach(async () => {
-  await Promise.all(agents.splice(0).map((agent) => agent.kill()));
-  for (const server of plane.servers) await server.behave();
-});
-
-afterAll(async () => {
-  await plane.stop();
-  await leftNothing();
+  plane = await suite.startControlPlane({ servers: 3, anonymous: 'off' });
 });
 
 const everyMs = 250;
@@ -93,14 +52,18 @@ interface Trial {
   readonly reason: string;
 }
 
-/** `signs`: how many clients have to fail before the agent can know. */
+/** `running`: the process ids of its agents while it lasts. `signs`: how many clients have to fail before the agent can know. */
 async function trial(
   makeClient: (agent: AgentProcess) => OneShot | Promise<OneShot>,
   fault: keyof typeof faults,
   signs: number,
+  running: number[],
 ): Promise<Trial> {
-  const agent = await startAgent();
-  const server = await first(agent);
+  const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
+  const agent = await suite.startAgent({ nodeName: 'node-1', kubeconfig });
+  running.push(agent.pid);
+  await agent.untilReady(3);
+  const server = plane.named(await H2Tunnel.askOnce(agent.address, plane.pki));
   const good = await plane.pki.ca.issue({
     commonName: 'kube-apiserver',
     sans: ['localhost', '127.0.0.1', server.host],
@@ -114,7 +77,7 @@ async function trial(
     const visits = await visitors(client, everyMs, ({ length }) => length < count);
     const failures = failed(visits);
     const toldMs = failures[Math.min(signs, failures.length) - 1]?.endedMs ?? Number.POSITIVE_INFINITY;
-    const { verdict, reason, tunnels: left } = await endpoint(agent, server);
+    const { verdict, reason, tunnels: left } = (await agent.endpoint(server.address)) ?? {};
     expect(left).toBe(0);
     return {
       failures: failures.length,
@@ -145,11 +108,11 @@ function theMusts(
   test.each(casesOfTier(all, (fault) => quick.includes(fault)))(
     `${name}: a certificate %s costs few clients and nobody who comes later`,
     async (fault) => {
-      const pids = () => agents.map(({ pid }) => pid);
+      const running: number[] = [];
       const isGood = ({ failures, late }: Trial) => failures <= 3 && late.length === 0;
       const { failures, late, reason } = await onAQuietMachine(
-        pids,
-        () => trial(makeClient, fault, signs),
+        () => running,
+        () => trial(makeClient, fault, signs, running),
         isGood,
       );
       expect(late).toEqual([]);

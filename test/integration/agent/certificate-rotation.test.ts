@@ -5,12 +5,10 @@ import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { AgentProcess } from '../../support/agent/agent-process.ts';
+import type { AgentProcess } from '../../support/agent/agent-process.ts';
+import { AgentScope } from '../../support/agent/agent-suite.ts';
 import type { ApiServerProcess } from '../../support/apiserver/api-server-process.ts';
-import {
-  type ProcessControlPlane,
-  startProcessControlPlane,
-} from '../../support/apiserver/control-plane-processes.ts';
+import type { ProcessControlPlane } from '../../support/apiserver/control-plane-processes.ts';
 import { kubeconfig } from '../../support/apiserver/pki-files.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { monotonicMs } from '../../support/faults/clients/monotonic.ts';
@@ -64,6 +62,7 @@ class World {
   readonly plane: ProcessControlPlane;
   /** What clients trust. */
   trusted = '';
+  readonly #scope: AgentScope;
   readonly #directory: string;
   readonly #agentFile: string;
   readonly #userFile: string;
@@ -72,7 +71,8 @@ class World {
   /** When the last change was complete. */
   #changedMs = Number.POSITIVE_INFINITY;
 
-  constructor(plane: ProcessControlPlane, directory: string) {
+  constructor(scope: AgentScope, plane: ProcessControlPlane, directory: string) {
+    this.#scope = scope;
     this.plane = plane;
     this.#directory = directory;
     this.#agentFile = join(directory, 'agent.kubeconfig');
@@ -82,10 +82,9 @@ class World {
   async start(): Promise<void> {
     const { ca } = this.plane.pki;
     this.trust(ca);
-    const args = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--kubeconfig', this.#agentFile];
-    this.#agent = await AgentProcess.start(args);
+    this.#agent = await this.#scope.startAgent({ kubeconfig: this.#agentFile });
     this.trust(ca);
-    await this.allReady();
+    await this.#agent.untilReady(3);
   }
 
   /** What kubeconfigs trust; each file is replaced in one step, as kubelet and kubeadm do it. */
@@ -109,14 +108,7 @@ class World {
   }
 
   async allReady(): Promise<void> {
-    await eventually(
-      'three endpoints are ready',
-      async () => {
-        const endpoints = (await this.#agent?.status())?.endpoints ?? [];
-        return endpoints.filter(({ verdict }) => verdict === 'ready').length === 3;
-      },
-      30_000,
-    );
+    await this.#agent?.untilReady(3);
   }
 
   /** Clients come and go until `expectNoFailure`, some of them when all has changed. */
@@ -134,6 +126,10 @@ class World {
     this.#visiting = Promise.all(
       clients.map(([client, everyMs]) => visitors(client, everyMs, (visits) => !isEnough(visits))),
     );
+    this.#scope.onStop(() => {
+      this.#changedMs = 0;
+      return this.#visiting;
+    });
   }
 
   async expectNoFailure(): Promise<void> {
@@ -144,25 +140,19 @@ class World {
     const faults = this.#agent?.log.filter(({ reason }) => /L6/.test(String(reason))) ?? [];
     expect(faults).toEqual([]);
   }
-
-  async stop(): Promise<void> {
-    this.#changedMs = 0;
-    await this.#visiting;
-    await this.#agent?.kill();
-    await this.plane.stop();
-  }
 }
 
 function rotation(name: string, run: (world: World) => Promise<void>): void {
   test.concurrent(name, async () => {
-    const plane = await startProcessControlPlane({ servers: 3, anonymous: 'off' });
-    const world = new World(plane, await plane.directory());
+    const scope = new AgentScope();
     try {
+      const plane = await scope.startProcessControlPlane({ servers: 3, anonymous: 'off' });
+      const world = new World(scope, plane, await plane.directory());
       await world.start();
       world.startVisitors();
       await run(world);
     } finally {
-      await world.stop();
+      await scope.stop();
     }
   }, 180_000);
 }

@@ -1,58 +1,25 @@
 // An API server whose certificate lacks a name that clients verify is used after those that have it.
-import { type AddressInfo, createServer } from 'node:net';
-import { AgentProcess } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { type AgentProcess, freePort } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
 import { eventually } from '../../support/jest/eventually.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
 
-const leftNothing = watchForLeaks();
-const stops: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
-afterAll(leftNothing);
-
+const suite = agentSuite();
 const usual = ['kubernetes.default.svc', 'kubernetes'];
 
-async function newPlane(): Promise<ControlPlane> {
-  const plane = await startControlPlane({ servers: 3 });
-  stops.push(() => plane.stop());
-  return plane;
-}
-
+/** `server` shows a certificate that is valid for `names` and the usual ones. */
 async function show({ pki }: ControlPlane, server: ApiServer | undefined, names: readonly string[]) {
   const sans = [...usual, ...names];
   await server?.replaceCertificate(await pki.ca.issue({ commonName: 'kube-apiserver', sans }));
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function start(
-  plane: ControlPlane,
-  env: Record<string, string>,
-  { server }: { server?: string } = {},
-): Promise<AgentProcess> {
-  const kubeconfig = await plane.writeKubeconfig({ user: 'admin', ...(server !== undefined && { server }) });
-  const listen = server?.replace('https://', '') ?? '127.0.0.1:0';
-  const args = ['--listen', listen, '--admin', '127.0.0.1:0', '--endpoints', plane.endpoints.join()];
-  const fast = {
-    FAIRLEAD_HEALTH_INTERVAL: '1s',
-    FAIRLEAD_HEALTH_STANDBY_INTERVAL: '1s',
-    // So that what the test replaces is seen soon.
-    FAIRLEAD_HEALTH_RECONNECT: '1s',
-  };
-  const agent = await AgentProcess.start([...args, '--kubeconfig', kubeconfig], { env: { ...fast, ...env } });
-  stops.push(() => agent.kill());
-  return agent;
-}
+/** Sees soon what the test replaces. */
+const fast = {
+  FAIRLEAD_HEALTH_INTERVAL: '1s',
+  FAIRLEAD_HEALTH_STANDBY_INTERVAL: '1s',
+  FAIRLEAD_HEALTH_RECONNECT: '1s',
+};
 
 const demoted = async (agent: AgentProcess) =>
   (await agent.status()).endpoints.flatMap(({ id, demotedFor }) =>
@@ -60,9 +27,13 @@ const demoted = async (agent: AgentProcess) =>
   );
 
 test('a configured name that one API server lacks puts it behind the others, and one that all lack changes nothing', async () => {
-  const plane = await newPlane();
+  const plane = await suite.startControlPlane({ servers: 3 });
   const { servers } = plane;
-  const agent = await start(plane, { FAIRLEAD_HEALTH_CLIENT_NAMES: '10.9.9.9' });
+  const agent = await suite.startAgent({
+    endpoints: plane.endpoints,
+    kubeconfig: await plane.writeKubeconfig(),
+    env: { ...fast, FAIRLEAD_HEALTH_CLIENT_NAMES: '10.9.9.9' },
+  });
   for (const server of servers) await show(plane, server, ['10.9.9.9']);
   await eventually('all are first class', async () => {
     const status = await agent.status();
@@ -74,7 +45,7 @@ test('a configured name that one API server lacks puts it behind the others, and
   await eventually('it goes last', async () => (await agent.status()).endpoints.at(-1)?.id === first?.id);
   expect(await demoted(agent)).toEqual([`${first?.id} certificate is not valid for 10.9.9.9`]);
   expect((await agent.status()).endpoints.every(({ usable }) => usable)).toBe(true);
-  const text = await (await agent.get('/metrics')).text();
+  const text = await agent.metrics();
   expect(text).toContain(`fairlead_endpoint_demoted{endpoint="${first?.id}",reason="client-name"} 1`);
   expect(text).toMatch(
     /fairlead_endpoint_certificate_not_after_timestamp_seconds\{endpoint="[^"]+"\} \d{10}/,
@@ -94,11 +65,13 @@ test('a configured name that one API server lacks puts it behind the others, and
 });
 
 test('where the kubeconfig leads to the agent, its host is what clients verify', async () => {
-  const plane = await newPlane();
+  const plane = await suite.startControlPlane({ servers: 3 });
   const { servers } = plane;
   for (const server of servers) await show(plane, server, ['127.0.0.1']);
   await show(plane, servers[1], []);
-  const agent = await start(plane, {}, { server: `https://127.0.0.1:${await freePort()}` });
+  const listen = `127.0.0.1:${await freePort()}`;
+  const kubeconfig = await plane.writeKubeconfig({ server: `https://${listen}` });
+  const agent = await suite.startAgent({ listen, endpoints: plane.endpoints, kubeconfig, env: fast });
   await eventually('the one without it goes last', async () => {
     const { endpoints } = await agent.status();
     return endpoints.at(-1)?.id === servers[1]?.address && endpoints.every(({ usable }) => usable);

@@ -1,52 +1,25 @@
 // Where a running agent gets its endpoints and credentials from, and how it spreads clients over them.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, freePort } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { type AgentProcess, freePort } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
-import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
+import type { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
-const agents: AgentProcess[] = [];
-const tunnels: H2Tunnel[] = [];
 let plane: ControlPlane;
 
-async function start(args: readonly string[], env: Record<string, string> = {}): Promise<AgentProcess> {
-  const agent = new AgentProcess(['--admin', '127.0.0.1:0', ...args], { env });
-  agents.push(agent);
-  await agent.listening();
-  return agent;
-}
-
-async function ask(agent: AgentProcess): Promise<string> {
-  const tunnel = await H2Tunnel.open(agent.address, plane.pki);
-  tunnels.push(tunnel);
-  return tunnel.ask();
-}
-
-async function allReady(agent: AgentProcess, count = 3): Promise<void> {
-  await eventually(`${count} endpoints are ready`, async () => {
-    const { endpoints } = await agent.status();
-    return endpoints.filter(({ verdict }) => verdict === 'ready').length === count;
-  });
-}
-
 beforeAll(async () => {
-  plane = await startControlPlane({ servers: 3, anonymous: 'off' });
+  plane = await suite.startControlPlane({ servers: 3, anonymous: 'off' });
 });
 
-afterEach(async () => {
-  for (const tunnel of tunnels.splice(0)) tunnel.destroy();
-  await Promise.all(agents.splice(0).map((agent) => agent.kill()));
-});
-
-afterAll(async () => {
-  await plane.stop();
-  await leftNothing();
-});
+/** The API server that a new client meets; its connection stays open. */
+async function ask({ address }: AgentProcess): Promise<string> {
+  return (await suite.openTunnel(address, plane)).ask();
+}
 
 describe('the cache', () => {
   test('is enough to start with: every API server is known from the last run only', async () => {
@@ -54,18 +27,18 @@ describe('the cache', () => {
     const listen = `127.0.0.1:${await freePort()}`;
     // Its server is the agent itself: no address of an API server is in it.
     const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead', server: `https://${listen}` });
-    const always = ['--listen', listen, '--kubeconfig', kubeconfig, '--cache-file', cache];
-    const first = await start([...always, '--endpoints', plane.endpoints[0] ?? '']);
-    await allReady(first);
+    const always = { listen, kubeconfig, args: ['--cache-file', cache] };
+    const first = await suite.startAgent({ ...always, endpoints: plane.endpoints.slice(0, 1) });
+    await first.untilReady(3);
     await eventually('the cache holds all', () => {
       const text = existsSync(cache) ? readFileSync(cache, 'utf8') : '';
       return plane.endpoints.every((id) => text.includes(id.split(':')[0] ?? ''));
     });
     await first.kill();
 
-    const second = await start(always);
+    const second = await suite.startAgent(always);
     expect(await ask(second)).toMatch(/^cp-/);
-    await allReady(second);
+    await second.untilReady(3);
     const { endpoints } = await second.status();
     expect(endpoints.map(({ id }) => id).sort()).toEqual([...plane.endpoints].sort());
     for (const { sources } of endpoints) expect(sources).not.toContain('static');
@@ -74,10 +47,8 @@ describe('the cache', () => {
   test('that holds nothing useful is set aside, and says so', async () => {
     const cache = join(directory, 'broken.json');
     writeFileSync(cache, '{"not": "a cache"');
-    const agent = await start([
-      ...['--listen', '127.0.0.1:0', '--cache-file', cache, '--endpoints', plane.endpoints.join(',')],
-    ]);
-    expect(agent.log.map(({ msg }) => msg)).toContain('the endpoint cache is not used and set aside');
+    const agent = await suite.startAgent({ endpoints: plane.endpoints, args: ['--cache-file', cache] });
+    expect(agent.messages).toContain('the endpoint cache is not used and set aside');
     expect(await ask(agent)).toMatch(/^cp-/);
   });
 });
@@ -86,10 +57,8 @@ describe('our own listener', () => {
   test('as the server of the kubeconfig gives credentials, not an endpoint', async () => {
     const listen = `127.0.0.1:${await freePort()}`;
     const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead', server: `https://${listen}` });
-    const agent = await start([
-      ...['--listen', listen, '--kubeconfig', kubeconfig, '--endpoints', plane.endpoints[1] ?? ''],
-    ]);
-    await allReady(agent);
+    const agent = await suite.startAgent({ listen, kubeconfig, endpoints: plane.endpoints.slice(1, 2) });
+    await agent.untilReady(3);
     const { endpoints, credentials } = await agent.status();
     expect(endpoints.map(({ id }) => id)).not.toContain(listen);
     expect(credentials).toBe('client certificate');
@@ -98,8 +67,7 @@ describe('our own listener', () => {
 
   test('among the endpoints is refused: exit code 2', async () => {
     const listen = `127.0.0.1:${await freePort()}`;
-    const agent = new AgentProcess(['--admin', '127.0.0.1:0', '--listen', listen, '--endpoints', listen]);
-    agents.push(agent);
+    const agent = suite.spawnAgent({ listen, endpoints: [listen] });
     expect((await agent.exited).code).toBe(2);
     expect(agent.errors).toContain('must be an API server, not Fairlead itself');
   });
@@ -107,11 +75,10 @@ describe('our own listener', () => {
 
 describe('without credentials', () => {
   test('it works on the static list and says what it cannot see', async () => {
-    const agent = await start(['--listen', '127.0.0.1:0', '--endpoints', plane.endpoints.join(',')], {
-      FAIRLEAD_HEALTH_STARTUP_GRACE: '0s',
-    });
+    const env = { FAIRLEAD_HEALTH_STARTUP_GRACE: '0s' };
+    const agent = await suite.startAgent({ endpoints: plane.endpoints, env });
     expect(await ask(agent)).toMatch(/^cp-/);
-    await allReady(agent);
+    await agent.untilReady(3);
     const status = await agent.status();
     expect(status.credentials).toBe('none');
     expect(status.discovery.watch).not.toBe('synced');
@@ -125,13 +92,18 @@ describe('without credentials', () => {
 });
 
 describe('clients are spread', () => {
+  async function startWith(policy: string): Promise<AgentProcess> {
+    const agent = await suite.startAgent({
+      endpoints: plane.endpoints,
+      kubeconfig: await plane.writeKubeconfig({ user: 'fairlead' }),
+      env: { FAIRLEAD_BALANCE_POLICY: policy },
+    });
+    await agent.untilReady(3);
+    return agent;
+  }
+
   const spread = async (policy: string): Promise<Record<string, number>> => {
-    const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
-    const agent = await start(
-      ['--listen', '127.0.0.1:0', '--endpoints', plane.endpoints.join(','), '--kubeconfig', kubeconfig],
-      { FAIRLEAD_BALANCE_POLICY: policy },
-    );
-    await allReady(agent);
+    const agent = await startWith(policy);
     const counts: Record<string, number> = {};
     for (let i = 0; i < 9; i += 1) {
       const server = await ask(agent);
@@ -154,25 +126,16 @@ describe('clients are spread', () => {
   });
 
   test('by least connections to where the fewest are, when some have gone', async () => {
-    const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
-    const agent = await start(
-      ['--listen', '127.0.0.1:0', '--endpoints', plane.endpoints.join(','), '--kubeconfig', kubeconfig],
-      { FAIRLEAD_BALANCE_POLICY: 'least-connections' },
-    );
-    await allReady(agent);
+    const agent = await startWith('least-connections');
     const opened = new Map<string, H2Tunnel[]>();
     for (let i = 0; i < 6; i += 1) {
-      const tunnel = await H2Tunnel.open(agent.address, plane.pki);
-      tunnels.push(tunnel);
+      const tunnel = await suite.openTunnel(agent.address, plane);
       const server = await tunnel.ask();
       opened.set(server, [...(opened.get(server) ?? []), tunnel]);
     }
     for (const tunnel of opened.get('cp-2') ?? []) await tunnel.close();
-    const free = plane.servers.find(({ name }) => name === 'cp-2')?.address;
-    await eventually('cp-2 is free', async () => {
-      const { endpoints } = await agent.status();
-      return endpoints.find(({ id }) => id === free)?.tunnels === 0;
-    });
+    const { address: free } = plane.named('cp-2');
+    await eventually('cp-2 is free', async () => (await agent.endpoint(free))?.tunnels === 0);
     expect(await ask(agent)).toBe('cp-2');
     expect(await ask(agent)).toBe('cp-2');
   });

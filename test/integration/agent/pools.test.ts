@@ -1,28 +1,27 @@
 // Pools of endpoints beside the API servers: their listeners, checks, status, metrics and reloads.
-import { renameSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import { connect, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import type { Status } from '../../../src/model/status.ts';
-import { AgentProcess, type LogLine, runFairlead } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { type AgentProcess, type LogLine, runFairlead } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import { replaceConfig } from '../../support/agent/config-file.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { TestEndpoint } from '../../support/agent/data-path.ts';
 import { eventually } from '../../support/jest/eventually.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
 import { makeCa, type TestCa } from '../../support/credentials/pki.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
 const file = join(directory, 'fairlead.yaml');
-const stops: (() => unknown)[] = [];
 let plane: ControlPlane;
 let etcdCa: TestCa;
 
 beforeAll(async () => {
-  plane = await startControlPlane({ servers: 2 });
+  plane = await suite.startControlPlane({ servers: 2 });
   writeFileSync(join(directory, 'ca.crt'), plane.pki.ca.cert);
   etcdCa = await makeCa('etcd-ca');
   const client = await etcdCa.issue({ commonName: 'fairlead' });
@@ -32,15 +31,6 @@ beforeAll(async () => {
     'etcd.key': client.key,
   }))
     writeFileSync(join(directory, name), text);
-});
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-});
-
-afterAll(async () => {
-  await plane.stop();
-  await leftNothing();
 });
 
 interface FakeEtcd {
@@ -53,7 +43,7 @@ interface FakeEtcd {
 
 async function serve(server: Server & { closeAllConnections(): void }): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  stops.push(() => {
+  suite.onStop(() => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
   });
@@ -88,16 +78,11 @@ const credentials = {
 };
 const fast = { interval: '200ms', standbyInterval: '200ms', timeout: '200ms', fastInterval: '100ms' };
 
-function write(content: unknown): void {
-  writeFileSync(`${file}.new`, stringify(content));
-  renameSync(`${file}.new`, file);
-}
+const write = (content: Record<string, unknown>) => replaceConfig(file, { admin: '127.0.0.1:0', ...content });
 
-async function start(content: Record<string, unknown>): Promise<AgentProcess> {
-  write({ admin: '127.0.0.1:0', ...content });
-  const agent = await AgentProcess.start(['--config', file]);
-  stops.push(() => agent.kill());
-  return agent;
+function start(content: Record<string, unknown>): Promise<AgentProcess> {
+  write(content);
+  return suite.startAgent({ config: file });
 }
 
 function etcdOnly(endpoints: readonly string[], more: Record<string, unknown> = {}) {
@@ -141,7 +126,7 @@ describe('checks of etcd', () => {
   test('ask the metrics port over plain HTTP where they are told to, and the client port is what is dialled', async () => {
     const metrics = await fakeEtcd({ plain: true });
     const endpoint = await TestEndpoint.start((socket) => socket.end('etcd'));
-    stops.push(() => endpoint.stop());
+    suite.onStop(() => endpoint.stop());
     const { id } = endpoint.endpoint;
     const health = { ...fast, check: 'http', port: metrics.port };
     const agent = await start(etcdOnly([id], { health }));
@@ -189,7 +174,7 @@ test('a pool that follows has the hosts of the API servers, also those that come
     const port = servers[0]?.endpoint.port ?? 0;
     servers.push(await TestEndpoint.start((socket) => socket.end(host), { host, port }));
   }
-  stops.push(() => Promise.all(servers.map((server) => server.stop())));
+  suite.onStop(() => Promise.all(servers.map((server) => server.stop())));
   const port = servers[0]?.endpoint.port ?? 0;
   const config = {
     listeners: ['127.0.0.1:0', { address: '127.0.0.1:0', pool: 'konnectivity' }],
@@ -205,7 +190,7 @@ test('a pool that follows has the hosts of the API servers, also those that come
   expect(await ids()).toEqual([`${hosts[0]}:${port}`]);
   expect(await say(agent.addresses[1] ?? '')).toBe(hosts[0]);
 
-  write({ admin: '127.0.0.1:0', ...config, endpoints: plane.endpoints });
+  write({ ...config, endpoints: plane.endpoints });
   await eventually('the second one is followed', async () => (await ids())?.length === 2);
   await servers[0]?.stop();
   await eventually('the other one is used', async () => (await say(agent.addresses[1] ?? '')) === hosts[1]);
@@ -231,7 +216,7 @@ test('status, metrics and log tell the pools apart, and leave the API servers as
     { address: agent.addresses[1], type: 'passthrough', pool: 'etcd' },
   ]);
   expect(etcdPool(status)).toMatchObject({ isReady: true, credentials: 'client certificate' });
-  const metrics = await (await agent.get('/metrics')).text();
+  const metrics = await agent.metrics();
   expect(metrics).toContain(`fairlead_endpoint_verdict{endpoint="${etcd.id}",verdict="ready",pool="etcd"} 1`);
   expect(metrics).toContain(`fairlead_endpoint_verdict{endpoint="${plane.endpoints[0]}",verdict="ready"} 1`);
   expect(metrics).toMatch(/^fairlead_endpoints_usable 2$/m);
@@ -254,7 +239,7 @@ test('a reload changes a pool without a tunnel noticing', async () => {
     await TestEndpoint.start((s) => s.write('a')),
     await TestEndpoint.start((s) => s.write('b')),
   ];
-  stops.push(() => Promise.all(etcds.map((etcd) => etcd.stop())));
+  suite.onStop(() => Promise.all(etcds.map((etcd) => etcd.stop())));
   const ids = etcds.map(({ endpoint }) => endpoint.id);
   const config = (endpoints: readonly string[]) => ({
     listeners: [{ address: '127.0.0.1:0', pool: 'raw' }],
@@ -264,9 +249,9 @@ test('a reload changes a pool without a tunnel noticing', async () => {
   const agent = await start(config(ids.slice(0, 1)));
   const [host, port] = agent.address.split(':');
   const socket = connect(Number(port), host);
-  stops.push(() => socket.destroy());
+  suite.onStop(() => socket.destroy());
   await eventually('it is connected to the first', () => socket.bytesRead === 1);
-  write({ admin: '127.0.0.1:0', ...config(ids.slice(1)) });
+  write(config(ids.slice(1)));
   await eventually('the second one is what is left', async () => {
     const listed = (await agent.status()).pools?.[0]?.endpoints.filter(({ tier }) => tier !== 'removed');
     return listed?.length === 1 && listed[0]?.id === ids[1];
@@ -280,7 +265,7 @@ test('a reload changes a pool without a tunnel noticing', async () => {
 
 test('an address that the host does not have yet is waited for, and the agent is ready meanwhile', async () => {
   const endpoint = await TestEndpoint.start(() => {});
-  stops.push(() => endpoint.stop());
+  suite.onStop(() => endpoint.stop());
   const config = (waitForAddress: boolean) => ({
     listeners: [
       { address: '127.0.0.1:0', pool: 'raw' },

@@ -1,27 +1,22 @@
 // A running agent applies a changed configuration, without a tunnel noticing.
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
-import { AgentProcess } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import type { AgentProcess } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import { replaceConfig } from '../../support/agent/config-file.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
-const file = join(directory, 'fairlead.yaml');
 let plane: ControlPlane;
+/** Its file, and the agent that runs with it. */
+let file: string;
 let agent: AgentProcess;
-let tunnel: H2Tunnel;
 
-/** As a careful writer does: beside it, then renamed. */
-function write(content: unknown): void {
-  const text = typeof content === 'string' ? content : stringify(content);
-  writeFileSync(`${file}.new`, text);
-  renameSync(`${file}.new`, file);
-}
+const write = (content: unknown) => replaceConfig(file, content);
 
 function settings(more: Record<string, unknown> = {}) {
   return {
@@ -42,7 +37,7 @@ const lines = (msg: string) => agent.log.filter((line) => line.msg === msg);
 const reloads = () => lines('configuration reloaded');
 
 beforeAll(async () => {
-  plane = await startControlPlane({ servers: 3 });
+  plane = await suite.startControlPlane({ servers: 3 });
   const { ca, clients } = plane.pki;
   const { cert, key } = clients.fairlead;
   const files = { 'ca.crt': ca.cert, 'client.crt': cert, 'client.key': key };
@@ -50,22 +45,12 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  write(settings());
-  agent = await AgentProcess.start(['--config', file]);
-  tunnel = await H2Tunnel.open(agent.address, plane.pki);
+  file = suite.writeConfig(settings());
+  agent = await suite.startAgent({ config: file });
+  const tunnel = await suite.openTunnel(agent.address, plane);
   expect(await tunnel.ask()).toBe('cp-1');
-});
-
-afterEach(async () => {
-  // Whatever happened, the tunnel has lived through it.
-  expect(await tunnel.ask()).toBe('cp-1');
-  tunnel.destroy();
-  await agent.kill();
-});
-
-afterAll(async () => {
-  await plane.stop();
-  await leftNothing();
+  // Whatever happens, the tunnel lives through it.
+  suite.onStop(async () => expect(await tunnel.ask()).toBe('cp-1'));
 });
 
 test('SIGHUP loads the configuration again', async () => {
@@ -87,14 +72,10 @@ test('a change of the file is applied: endpoints, policy, health', async () => {
   expect(reloads()[0]?.applied).toEqual(
     expect.arrayContaining(['endpoints', 'balance.policy', 'health.interval']),
   );
-  await eventually('three are ready', async () => {
-    const { endpoints, policy } = await agent.status();
-    return policy === 'round-robin' && endpoints.filter(({ verdict }) => verdict === 'ready').length === 3;
-  });
+  expect((await agent.status()).policy).toBe('round-robin');
+  await agent.untilReady(3);
   // New clients are spread over all of them, the old one stays where it is.
-  const others = await Promise.all([1, 2, 3].map(() => H2Tunnel.open(agent.address, plane.pki)));
-  const answers = await Promise.all(others.map((other) => other.ask()));
-  for (const other of others) other.destroy();
+  const answers = await Promise.all([1, 2, 3].map(() => H2Tunnel.askOnce(agent.address, plane.pki)));
   expect(answers.sort()).toEqual(['cp-1', 'cp-2', 'cp-3']);
   // The health check asks as it is now told.
   const asked = () => plane.servers.map((server) => server.stats().requestsByPath['/livez'] ?? 0);
@@ -104,9 +85,7 @@ test('a change of the file is applied: endpoints, policy, health', async () => {
 test('endpoints that are taken away get no new clients', async () => {
   write(settings({ endpoints: plane.endpoints.slice(1) }));
   await eventually('it says so', () => reloads().length === 1);
-  const other = await H2Tunnel.open(agent.address, plane.pki);
-  expect(await other.ask()).not.toBe('cp-1');
-  other.destroy();
+  expect(await H2Tunnel.askOnce(agent.address, plane.pki)).not.toBe('cp-1');
 });
 
 test('a bad new configuration changes nothing, and every problem is logged', async () => {

@@ -3,47 +3,34 @@ import { connect, createServer, type Server } from 'node:net';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, runFairlead } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { type AgentProcess, runFairlead } from '../../support/agent/agent-process.ts';
+import { type AgentOptions, agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
-import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
+import type { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
 let plane: ControlPlane;
-const agents: AgentProcess[] = [];
-const tunnels: H2Tunnel[] = [];
 
 beforeAll(async () => {
-  plane = await startControlPlane({ servers: 2 });
+  plane = await suite.startControlPlane({ servers: 2 });
 });
 
-afterEach(async () => {
-  for (const tunnel of tunnels.splice(0)) tunnel.destroy();
-  await Promise.all(agents.splice(0).map((agent) => agent.kill()));
-});
+/** An agent for the API servers of this suite; does not wait until it listens. */
+const spawn = (options: AgentOptions = {}) => suite.spawnAgent({ endpoints: plane.endpoints, ...options });
 
-afterAll(async () => {
-  await plane.stop();
-  await leftNothing();
-});
-
-const loopback = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
-
-function run(args: readonly string[], grace?: string): AgentProcess {
-  const env = grace === undefined ? {} : { FAIRLEAD_SHUTDOWN_GRACE: grace };
-  const agent = new AgentProcess(['--endpoints', plane.endpoints.join(','), ...args], { env });
-  agents.push(agent);
+/** The same, when it listens. */
+async function start(options?: AgentOptions): Promise<AgentProcess> {
+  const agent = spawn(options);
+  await agent.listening();
   return agent;
 }
 
-async function open(agent: AgentProcess): Promise<H2Tunnel> {
-  const tunnel = await H2Tunnel.open(agent.address, plane.pki);
-  tunnels.push(tunnel);
-  return tunnel;
-}
+const grace = (duration: string) => ({ env: { FAIRLEAD_SHUTDOWN_GRACE: duration } });
+
+const open = ({ address }: AgentProcess): Promise<H2Tunnel> => suite.openTunnel(address, plane);
 
 function refuses(address: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -57,33 +44,26 @@ function refuses(address: string): Promise<boolean> {
   });
 }
 
-const said = (agent: AgentProcess) => agent.log.map(({ msg }) => msg);
-
 describe('starting', () => {
   test('clients are carried on bare handles as soon as these have passed their check', async () => {
-    const agent = run([...loopback, '--log-level', 'debug']);
-    await agent.listening();
-    await eventually('the check has passed', () => said(agent).includes('bare TCP handles are used'));
+    const agent = await start({ args: ['--log-level', 'debug'] });
+    await eventually('the check has passed', () => agent.messages.includes('bare TCP handles are used'));
     expect(await (await open(agent)).ask()).toMatch(/^cp-/);
   });
 
   test('with port 0 it takes free ports, and says which', async () => {
-    const agent = run([...loopback, '--listen', '[::1]:0']);
-    await agent.listening();
+    const agent = await start({ listen: ['127.0.0.1:0', '[::1]:0'] });
     expect(agent.addresses).toHaveLength(2);
     expect(agent.addresses[0]).toMatch(/^127\.0\.0\.1:[1-9]\d*$/);
     expect(agent.addresses[1]).toMatch(/^\[::1\]:[1-9]\d*$/);
     expect((await agent.status()).listeners.map(({ address }) => address)).toEqual(agent.addresses);
     for (const address of agent.addresses) {
-      const tunnel = await H2Tunnel.open(address, plane.pki);
-      tunnels.push(tunnel);
-      expect(await tunnel.ask()).toMatch(/^cp-/);
+      expect(await (await suite.openTunnel(address, plane)).ask()).toMatch(/^cp-/);
     }
   });
 
   test('logs one JSON line an event, with time, level and node', async () => {
-    const agent = run([...loopback, '--node-name', 'node-7']);
-    await agent.listening();
+    const agent = await start({ nodeName: 'node-7' });
     for (const { level, node, time } of agent.log) {
       expect({ level, node }).toEqual({ level: expect.stringMatching(/^(info|warn)$/), node: 'node-7' });
       expect(Number.isNaN(Date.parse(String(time)))).toBe(false);
@@ -103,30 +83,27 @@ describe('starting', () => {
     afterAll(() => holder.close());
 
     test.each([
-      ['a listener', (address: string) => ['--listen', address, '--admin', '127.0.0.1:0']],
-      ['the admin server', (address: string) => ['--listen', '127.0.0.1:0', '--admin', address]],
-    ])('%s: exit code 3, and the message names the address and what to do', async (_name, args) => {
-      const agent = run(args(taken));
+      ['a listener', (listen: string) => ({ listen })],
+      ['the admin server', (admin: string) => ({ admin })],
+    ])('%s: exit code 3, and the message names the address and what to do', async (_name, at) => {
+      const agent = spawn(at(taken));
       expect(await agent.exited).toEqual({ code: 3, signal: null });
       expect(agent.errors).toContain('LISTEN_IN_USE');
       expect(agent.errors).toContain(taken);
       expect(agent.errors).toContain('ss -ltnp');
-      expect(said(agent)).not.toContain('fairlead is running');
+      expect(agent.messages).not.toContain('fairlead is running');
     });
   });
 
   test('on an address that the host lacks: exit code 3', async () => {
     // An address of TEST-NET-1, which no host has.
-    const absent = new AgentProcess(['--endpoints', '127.0.0.1:1', '--listen', '192.0.2.1:0'], {
-      env: { FAIRLEAD_ALLOW_NON_LOOPBACK: 'true', FAIRLEAD_ADMIN: 'false' },
-    });
-    agents.push(absent);
+    const absent = spawn({ listen: '192.0.2.1:0', env: { FAIRLEAD_ALLOW_NON_LOOPBACK: 'true' } });
     expect((await absent.exited).code).toBe(3);
     expect(absent.errors).toContain('this host has no such address');
   });
 
   test('outside loopback it needs to be told so: exit code 2', async () => {
-    const agent = run(['--listen', '0.0.0.0:0']);
+    const agent = spawn({ listen: '0.0.0.0:0' });
     expect((await agent.exited).code).toBe(2);
     expect(agent.errors).toContain('allowNonLoopback');
   });
@@ -134,7 +111,7 @@ describe('starting', () => {
   test('a wrong configuration: exit code 2, and every problem', async () => {
     const file = join(directory, 'wrong.yaml');
     writeFileSync(file, 'endpoint: [10.0.0.1:6443]\nhealth: { interval: 2 }\n');
-    const agent = run([...loopback, '--config', file]);
+    const agent = spawn({ config: file });
     expect((await agent.exited).code).toBe(2);
     expect(agent.errors).toContain('CONFIG_INVALID');
     expect(agent.errors).toContain('endpoints');
@@ -144,8 +121,7 @@ describe('starting', () => {
 
 describe('stopping', () => {
   test('SIGTERM: no new clients, an open tunnel goes on, and the end comes with its own', async () => {
-    const agent = run(loopback, '10m');
-    await agent.listening();
+    const agent = await start(grace('10m'));
     const tunnel = await open(agent);
     await tunnel.ask();
     agent.signal('SIGTERM');
@@ -154,12 +130,11 @@ describe('stopping', () => {
     expect(agent.hasExited).toBe(false);
     await tunnel.close();
     expect(await agent.exited).toEqual({ code: 0, signal: null });
-    expect(said(agent).at(-1)).toBe('stopped');
+    expect(agent.messages.at(-1)).toBe('stopped');
   });
 
   test('from SIGTERM on /readyz says 503 and the status says stopping, while a watch is open through it', async () => {
-    const agent = run(loopback, '10m');
-    await agent.listening();
+    const agent = await start(grace('10m'));
     const isWatching = await (await open(agent)).watch('/api/v1/namespaces/default/configmaps?watch=1');
     expect((await agent.get('/readyz')).status).toBe(200);
     const before = await agent.status();
@@ -185,15 +160,13 @@ describe('stopping', () => {
   });
 
   test('SIGTERM without tunnels: the end comes at once', async () => {
-    const agent = run(loopback, '10m');
-    await agent.listening();
+    const agent = await start(grace('10m'));
     agent.signal('SIGTERM');
     expect(await agent.exited).toEqual({ code: 0, signal: null });
   });
 
   test('when the grace time is over, a tunnel that is still open is reset', async () => {
-    const agent = run(loopback, '1s');
-    await agent.listening();
+    const agent = await start(grace('1s'));
     const tunnel = await open(agent);
     await tunnel.ask();
     agent.signal('SIGTERM');
@@ -204,21 +177,19 @@ describe('stopping', () => {
   });
 
   test('a second SIGTERM ends the grace time', async () => {
-    const agent = run(loopback, '10m');
-    await agent.listening();
+    const agent = await start(grace('10m'));
     const tunnel = await open(agent);
     await tunnel.ask();
     agent.signal('SIGTERM');
-    await eventually('it is stopping', () => said(agent).includes('stopping'));
+    await eventually('it is stopping', () => agent.messages.includes('stopping'));
     agent.signal('SIGTERM');
     expect(await tunnel.ended).toBe('ECONNRESET');
     expect(await agent.exited).toEqual({ code: 0, signal: null });
-    expect(said(agent)).toContain('asked again: stopping at once');
+    expect(agent.messages).toContain('asked again: stopping at once');
   });
 
   test('SIGINT does the same', async () => {
-    const agent = run(loopback);
-    await agent.listening();
+    const agent = await start();
     agent.signal('SIGINT');
     expect(await agent.exited).toEqual({ code: 0, signal: null });
   });

@@ -6,8 +6,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AgentProcess, freePort } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { freePort } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
 import { skipLoudly } from '../../support/jest/skip-loudly.ts';
@@ -31,9 +32,9 @@ const streamModule = '/usr/lib/nginx/modules/ngx_stream_module.so';
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
 const servers = /^ *server .*(?:10\.0\.0\.\d|\[fd00::3\]):6443.*\n/gm;
 
+const suite = agentSuite();
 const scratch = tempDir();
 let plane: ControlPlane;
-const ended: Promise<unknown>[] = [];
 
 /** The fixture with other addresses; nothing else is changed. */
 function placed(fixture: string, { port, healthPort }: Ports, line: (endpoint: string) => string): string {
@@ -85,12 +86,7 @@ const proxies: readonly Proxy[] = [
 
 beforeAll(async () => {
   if (!proxies.some(({ isInstalled }) => isInstalled)) return;
-  plane = await startControlPlane({ servers: 2 });
-});
-
-afterAll(async () => {
-  await Promise.all(ended);
-  await plane?.stop();
+  plane = await suite.startControlPlane({ servers: 2 });
 });
 
 interface Dial {
@@ -185,65 +181,61 @@ if (installed.length > 0) {
       const ports = { port: await freePort(), healthPort: await freePort() };
       const old = proxy.start(directory, ports);
       const hasEnded = once(old, 'exit');
-      ended.push(hasEnded);
-      let agent: AgentProcess | undefined;
-      try {
-        const address = `127.0.0.1:${ports.port}`;
-        await eventually('the proxy serves', async () => (await health(ports.healthPort)) === 200);
-        const client = longLived(address);
-        await eventually('an answer through the proxy', () => client.answers > 0);
-
-        const takenOver = new Map<string, number>();
-        agent = new AgentProcess(
-          [
-            ...['--listen', address, '--admin', `127.0.0.1:${ports.healthPort}`, '--wait-for-port'],
-            ...['--endpoints', plane.endpoints.join(','), '--kubeconfig', await plane.writeKubeconfig()],
-          ],
-          {
-            onLog: ({ msg, address: at }) => {
-              if (msg === 'address acquired') takenOver.set(String(at), performance.now());
-            },
-          },
-        );
-        await eventually('the agent waits', () =>
-          agent?.log.some(({ msg }) => msg === 'address is in use: waiting for it'),
-        );
-        const running = dialler(ports.port);
-        // By then the agent has tried for a while, and tries at its usual pace.
-        await eventually('dials through the proxy', () => running.count > 10);
-        const [before, reconnectsBefore] = [client.answers, client.reconnects];
-
-        old.kill(proxy.stopSignal);
-        await eventually('both addresses are taken over', () => takenOver.size === 2);
-        await hasEnded;
-        // The one connection of the client was the proxy's until now.
-        await eventually('answers through the agent', () => client.reconnects > reconnectsBefore);
-        const served = client.answers;
-        await eventually('the client goes on', () => client.answers > served + 3);
-        expect(before).toBeGreaterThan(0);
-        const dials = await running.stop();
-        const { mostRefused, reconnects } = await client.stop();
-
-        const refused = dials.filter(({ isConnected }) => !isConnected);
-        const firstAfter = dials.find(
-          ({ isConnected, startedMs }) => isConnected && startedMs > (refused[0]?.startedMs ?? 0),
-        );
-        const gapMs = refused[0] && firstAfter ? firstAfter.endedMs - refused[0].startedMs : 0;
-        // Tried every 50 ms: the bounds are for a machine that has other things to do.
-        expect(refused.length).toBeLessThan(50);
-        expect(gapMs).toBeLessThan(1_000);
-        // Not one after the agent has said that it listens.
-        const listensMs = takenOver.get(address) ?? 0;
-        expect(listensMs).toBeGreaterThan(0);
-        expect(refused.filter(({ startedMs }) => startedMs > listensMs)).toEqual([]);
-        expect(reconnects).toBe(1);
-        expect(mostRefused).toBeLessThanOrEqual(1);
-        expect(await health(ports.healthPort)).toBe(200);
-        expect((await fetch(`http://127.0.0.1:${ports.healthPort}/status`)).status).toBe(200);
-      } finally {
+      suite.onStop(() => {
         old.kill('SIGKILL');
-        await agent?.kill();
-      }
+        return hasEnded;
+      });
+      const address = `127.0.0.1:${ports.port}`;
+      await eventually('the proxy serves', async () => (await health(ports.healthPort)) === 200);
+      const client = longLived(address);
+      suite.onStop(() => client.stop());
+      await eventually('an answer through the proxy', () => client.answers > 0);
+
+      const takenOver = new Map<string, number>();
+      const agent = suite.spawnAgent({
+        listen: address,
+        admin: `127.0.0.1:${ports.healthPort}`,
+        endpoints: plane.endpoints,
+        kubeconfig: await plane.writeKubeconfig(),
+        args: ['--wait-for-port'],
+        onLog: ({ msg, address: at }) => {
+          if (msg === 'address acquired') takenOver.set(String(at), performance.now());
+        },
+      });
+      await eventually('the agent waits', () => agent.messages.includes('address is in use: waiting for it'));
+      const running = dialler(ports.port);
+      suite.onStop(() => running.stop());
+      // By then the agent has tried for a while, and tries at its usual pace.
+      await eventually('dials through the proxy', () => running.count > 10);
+      const [before, reconnectsBefore] = [client.answers, client.reconnects];
+
+      old.kill(proxy.stopSignal);
+      await eventually('both addresses are taken over', () => takenOver.size === 2);
+      await hasEnded;
+      // The one connection of the client was the proxy's until now.
+      await eventually('answers through the agent', () => client.reconnects > reconnectsBefore);
+      const served = client.answers;
+      await eventually('the client goes on', () => client.answers > served + 3);
+      expect(before).toBeGreaterThan(0);
+      const dials = await running.stop();
+      const { mostRefused, reconnects } = await client.stop();
+
+      const refused = dials.filter(({ isConnected }) => !isConnected);
+      const firstAfter = dials.find(
+        ({ isConnected, startedMs }) => isConnected && startedMs > (refused[0]?.startedMs ?? 0),
+      );
+      const gapMs = refused[0] && firstAfter ? firstAfter.endedMs - refused[0].startedMs : 0;
+      // Tried every 50 ms: the bounds are for a machine that has other things to do.
+      expect(refused.length).toBeLessThan(50);
+      expect(gapMs).toBeLessThan(1_000);
+      // Not one after the agent has said that it listens.
+      const listensMs = takenOver.get(address) ?? 0;
+      expect(listensMs).toBeGreaterThan(0);
+      expect(refused.filter(({ startedMs }) => startedMs > listensMs)).toEqual([]);
+      expect(reconnects).toBe(1);
+      expect(mostRefused).toBeLessThanOrEqual(1);
+      expect(await health(ports.healthPort)).toBe(200);
+      expect((await fetch(`http://127.0.0.1:${ports.healthPort}/status`)).status).toBe(200);
     },
   );
 }

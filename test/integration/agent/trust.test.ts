@@ -1,44 +1,42 @@
 // What an agent makes of an API server that it can verify, of one of another cluster at an address that it knows, and
 // of credentials of which a part is gone.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, runFairlead } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { type AgentProcess, runFairlead } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { base64, writeKubeconfig } from '../../support/credentials/kubeconfig.ts';
+import { makeCa } from '../../support/credentials/pki.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
+const suite = agentSuite();
 const scratch = tempDir();
+/** The cluster of the node, and the one that has got an address of it. */
 let [ours, foreign]: [ControlPlane, ControlPlane] = [] as never;
-const agents: AgentProcess[] = [];
-let counter = 0;
 
 beforeAll(async () => {
-  [ours, foreign] = await Promise.all([startControlPlane({ servers: 1 }), startControlPlane({ servers: 1 })]);
+  [ours, foreign] = [
+    await suite.startControlPlane({ servers: 1 }),
+    await suite.startControlPlane({ servers: 1 }),
+  ];
 });
-
-afterEach(() => Promise.all(agents.splice(0).map((agent) => agent.kill())));
-afterAll(() => Promise.all([ours.stop(), foreign.stop()]));
 
 /** A directory with the agent's state, its CA and its kubeconfig. */
 function makeNode(): { state: string; caFile: string; path(name: string): string } {
-  counter += 1;
-  const directory = join(scratch, String(counter));
+  const directory = mkdtempSync(join(scratch, 'node-'));
   mkdirSync(join(directory, 'state'), { recursive: true });
   const path = (name: string) => join(directory, name);
   return { state: path('state/endpoints.json'), caFile: path('ca.crt'), path };
 }
 
-async function run(args: readonly string[]): Promise<AgentProcess> {
-  const endpoints = [...ours.endpoints, ...foreign.endpoints].join(',');
-  const agent = new AgentProcess(
-    ['--endpoints', endpoints, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', ...args],
-    { env: { FAIRLEAD_DISCOVERY_WATCH: 'false' } },
-  );
-  agents.push(agent);
-  await agent.listening();
-  return agent;
-}
+/** An agent that knows the API server of each cluster, from its configuration only. */
+const run = (args: readonly string[]): Promise<AgentProcess> =>
+  suite.startAgent({
+    endpoints: [...ours.endpoints, ...foreign.endpoints],
+    args,
+    env: { FAIRLEAD_DISCOVERY_WATCH: 'false' },
+  });
 
 async function endpointsOf(agent: AgentProcess) {
   const { endpoints } = await agent.status();
@@ -144,9 +142,7 @@ test('a CA that verifies nothing replaces no kept one', async () => {
   await verified(first);
   await eventually('the CA is kept', () => existsSync(`${node.state}.ca.pem`));
   await first.kill();
-  const other = await startControlPlane({ servers: 1 });
-  writeFileSync(node.caFile, other.pki.ca.cert);
-  await other.stop();
+  writeFileSync(node.caFile, (await makeCa('of neither cluster')).cert);
   const second = await run(args);
   await eventually('nothing can be verified', async () => {
     const { right, wrong } = await endpointsOf(second);
@@ -178,9 +174,9 @@ test('without any CA, verdicts say unverified and the node is served all the sam
     ],
   });
   expect(await codes(agent)).toEqual(['CA_UNREADABLE', 'ENDPOINTS_UNVERIFIED']);
-  expect(agent.log.map(({ msg }) => msg)).toContain('endpoint is ready, and could not be verified');
-  expect(agent.log.map(({ msg }) => msg)).toContain('the CA that was kept cannot be read');
-  const metrics = await (await agent.get('/metrics')).text();
+  expect(agent.messages).toContain('endpoint is ready, and could not be verified');
+  expect(agent.messages).toContain('the CA that was kept cannot be read');
+  const metrics = await agent.metrics();
   for (const id of [...ours.endpoints, ...foreign.endpoints])
     expect(metrics).toContain(`fairlead_endpoint_verified{endpoint="${id}"} 0`);
   expect(metrics).toContain('fairlead_problem{code="CA_UNREADABLE"} 1');
@@ -188,7 +184,7 @@ test('without any CA, verdicts say unverified and the node is served all the sam
   writeFileSync(node.caFile, ours.pki.ca.cert);
   await verified(agent);
   expect(await codes(agent)).toEqual([]);
-  const after = await (await agent.get('/metrics')).text();
+  const after = await agent.metrics();
   expect(after).toContain(`fairlead_endpoint_verified{endpoint="${ours.endpoints[0]}"} 1`);
   expect(after).not.toContain('fairlead_problem{');
 });
@@ -200,7 +196,7 @@ test('where nothing is configured to verify with, nothing is called unverified',
     return [right, wrong].every((one) => one?.reason === 'L7OK/200' && !one.verified);
   });
   expect(await codes(agent)).toEqual([]);
-  expect(await (await agent.get('/metrics')).text()).not.toContain('fairlead_endpoint_verified{');
+  expect(await agent.metrics()).not.toContain('fairlead_endpoint_verified{');
 });
 
 test('a CA that is lost while the agent runs stays in use', async () => {

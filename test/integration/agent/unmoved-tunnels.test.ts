@@ -1,11 +1,12 @@
 // Tunnels are not moved onto an API server whose certificate has gone bad while checks stay on a connection that knows
 // nothing of it. Each case has a control plane of its own, and all of them wait side by side.
-import { AgentProcess } from '../../support/agent/agent-process.ts';
+import type { AgentProcess } from '../../support/agent/agent-process.ts';
 import type { ApiServer } from '../../support/apiserver/api-server.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { AgentScope } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { realisticTimings } from '../../support/apiserver/timings.ts';
 import { eventually } from '../../support/jest/eventually.ts';
-import { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
+import type { H2Tunnel } from '../../support/clients/h2-tunnel.ts';
 import { watchForLeaks } from '../../support/jest/leaks.ts';
 
 const leftNothing = watchForLeaks();
@@ -26,24 +27,16 @@ const noDrain = { ...soon, FAIRLEAD_DRAIN_UNREADY_AFTER: '10m' };
 class World {
   readonly plane: ControlPlane;
   readonly agent: AgentProcess;
-  readonly #tunnels: H2Tunnel[] = [];
+  readonly #scope: AgentScope;
 
-  constructor(plane: ControlPlane, agent: AgentProcess) {
+  constructor(scope: AgentScope, plane: ControlPlane, agent: AgentProcess) {
+    this.#scope = scope;
     this.plane = plane;
     this.agent = agent;
   }
 
-  async allReady(): Promise<void> {
-    await eventually('three endpoints are ready', async () => {
-      const { endpoints } = await this.agent.status();
-      return endpoints.filter(({ verdict }) => verdict === 'ready').length === 3;
-    });
-  }
-
-  async open(): Promise<H2Tunnel> {
-    const tunnel = await H2Tunnel.open(this.agent.address, this.plane.pki);
-    this.#tunnels.push(tunnel);
-    return tunnel;
+  open(): Promise<H2Tunnel> {
+    return this.#scope.openTunnel(this.agent.address, this.plane);
   }
 
   /** The API server that new clients get. */
@@ -51,9 +44,7 @@ class World {
     const tunnel = await this.open();
     const name = await tunnel.ask();
     await tunnel.close();
-    const server = this.plane.servers.find((candidate) => candidate.name === name);
-    if (server === undefined) throw new Error(`no such API server: ${name}`);
-    return server;
+    return this.plane.named(name);
   }
 
   /** The API servers in this agent's order. */
@@ -63,7 +54,7 @@ class World {
   }
 
   async endpoint(server: ApiServer) {
-    const found = (await this.agent.status()).endpoints.find(({ id }) => id === server.address);
+    const found = await this.agent.endpoint(server.address);
     if (found === undefined) throw new Error(`${server.name} is not listed`);
     return found;
   }
@@ -93,12 +84,6 @@ class World {
       .map(({ time }) => Date.parse(String(time)))
       .at(-1);
   }
-
-  async stop(): Promise<void> {
-    for (const tunnel of this.#tunnels) tunnel.destroy();
-    await this.agent.kill();
-    await this.plane.stop();
-  }
 }
 
 const expired = /^L6\w+ .*expired/;
@@ -106,17 +91,15 @@ const expired = /^L6\w+ .*expired/;
 async function inWorld<T>(env: Record<string, string>, trial: (world: World) => Promise<T>): Promise<T> {
   // The fast checks of etcd fail when the machine is busy for a moment, and each such failure asks for proofs.
   const storeCheck = { ...realisticTimings.storeCheck, recoveryMs: [0, 0] as const };
-  const plane = await startControlPlane({ servers: 3, anonymous: 'off', timings: { storeCheck } });
-  const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
-  const args = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--node-name', 'node-1'];
-  const agent = new AgentProcess([...args, '--kubeconfig', kubeconfig], { env });
-  const world = new World(plane, agent);
+  const scope = new AgentScope();
   try {
-    await agent.listening();
-    await world.allReady();
-    return await trial(world);
+    const plane = await scope.startControlPlane({ servers: 3, anonymous: 'off', timings: { storeCheck } });
+    const kubeconfig = await plane.writeKubeconfig({ user: 'fairlead' });
+    const agent = await scope.startAgent({ nodeName: 'node-1', kubeconfig, env });
+    await agent.untilReady(3);
+    return await trial(new World(scope, plane, agent));
   } finally {
-    await world.stop();
+    await scope.stop();
   }
 }
 
@@ -167,7 +150,7 @@ async function rebalance(world: World): Promise<string | undefined> {
   if (refusedMs < backMs + settledMs - 1_000) return 'its certificate was looked at before the move was due';
   expect(tunnel.isOpen).toBe(true);
   expect(await tunnel.ask()).toBe(name);
-  expect(agent.log.map(({ msg }) => msg)).not.toContain('a tunnel is closed to rebalance');
+  expect(agent.messages).not.toContain('a tunnel is closed to rebalance');
   return undefined;
 }
 

@@ -2,15 +2,14 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { connect } from 'node:tls';
-import { AgentProcess } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, knownTokens, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import { type ControlPlane, knownTokens } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { type HttpAgent, startHttpAgent } from '../../support/agent/http-agent.ts';
 import { ask, http2Client } from '../../support/clients/http-clients.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
 const headers = { authorization: `Bearer ${knownTokens.admin}` };
 const quick = {
@@ -23,17 +22,12 @@ let plane: ControlPlane;
 let it: HttpAgent;
 
 beforeAll(async () => {
-  plane = await startControlPlane({ servers: 3, anonymous: 'off', shutdown: { delayMs: 1_500 } });
+  plane = await suite.startControlPlane({ servers: 3, anonymous: 'off', shutdown: { delayMs: 1_500 } });
   it = await startHttpAgent(plane, {
+    scope: suite,
     directory,
     settings: { health: quick, balance: { policy: 'round-robin' } },
   });
-});
-
-afterAll(async () => {
-  await it?.agent.kill();
-  await plane.stop();
-  await leftNothing();
 });
 
 const named = (answer: { headers: Record<string, unknown> }) => answer.headers['x-stand-in'];
@@ -184,34 +178,30 @@ test('without a certificate the other listeners serve, and the http listener com
     string,
     string,
   ];
-  const file = `${directory}/late.yaml`;
   const listeners = ['127.0.0.1:0', { address: '127.0.0.1:0', type: 'http', tls: { certFile, keyFile } }];
   const credentials = { kubeconfig: await plane.writeKubeconfig({ user: 'fairlead' }) };
-  writeFileSync(
-    file,
-    JSON.stringify({ listeners, credentials, endpoints: plane.endpoints, admin: '127.0.0.1:0' }),
-  );
-  const agent = await AgentProcess.start(['--config', file]);
-  try {
-    expect((await agent.status()).listeners).toHaveLength(1);
-    expect(agent.log.find(({ msg }) => msg === 'http listener waits for its certificate')).toMatchObject({
-      code: 'CERTIFICATE_INVALID',
-      error: expect.stringContaining(certFile),
-    });
-    const { cert, key } = await it.ca.issue({ commonName: 'fairlead', sans: ['127.0.0.1'] });
-    writeFileSync(keyFile, key);
-    writeFileSync(certFile, cert);
-    await eventually('it listens', async () => (await agent.status()).listeners.length === 2);
-    agent.signal('SIGTERM');
-    expect(await agent.exited).toEqual({ code: 0, signal: null });
-  } finally {
-    await agent.kill();
-  }
+  const config = { listeners, credentials, endpoints: plane.endpoints, admin: '127.0.0.1:0' };
+  const agent = await suite.startAgent({ config: suite.writeConfig(config) });
+  expect((await agent.status()).listeners).toHaveLength(1);
+  expect(agent.log.find(({ msg }) => msg === 'http listener waits for its certificate')).toMatchObject({
+    code: 'CERTIFICATE_INVALID',
+    error: expect.stringContaining(certFile),
+  });
+  const { cert, key } = await it.ca.issue({ commonName: 'fairlead', sans: ['127.0.0.1'] });
+  writeFileSync(keyFile, key);
+  writeFileSync(certFile, cert);
+  await eventually('it listens', async () => (await agent.status()).listeners.length === 2);
+  agent.signal('SIGTERM');
+  expect(await agent.exited).toEqual({ code: 0, signal: null });
   expect(existsSync(certFile)).toBe(true);
 });
 
 test('SIGTERM lets a request finish and ends a watch', async () => {
-  const other = await startHttpAgent(plane, { directory, settings: { shutdown: { grace: '2s' } } });
+  const other = await startHttpAgent(plane, {
+    scope: suite,
+    directory,
+    settings: { shutdown: { grace: '2s' } },
+  });
   const slow = ask(other, { path: '/slow?ms=500', headers });
   const watch = ask(other, { path: '/api/v1/configmaps?watch=1', headers }).catch((error) => String(error));
   await eventually('both are under way', async () =>

@@ -3,15 +3,15 @@ import { spawn } from 'node:child_process';
 import { createConnection } from 'node:net';
 import { basename, join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { type ControlPlane, knownTokens, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import { type ControlPlane, knownTokens } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { type HttpAgent, startHttpAgent } from '../../support/agent/http-agent.ts';
 import { findKubectls, Kubectl } from '../../support/clients/kubectl.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
 import { skipLoudly } from '../../support/jest/skip-loudly.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
 const kubectls = findKubectls();
 let plane: ControlPlane;
@@ -19,7 +19,7 @@ let it: HttpAgent;
 let kubeconfig: string;
 
 beforeAll(async () => {
-  plane = await startControlPlane({ servers: 3, anonymous: 'off' });
+  plane = await suite.startControlPlane({ servers: 3, anonymous: 'off' });
   await plane.store.put('/registry/core/pods/default/web', {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -27,18 +27,16 @@ beforeAll(async () => {
     spec: { containers: [{ name: 'main', image: 'x' }] },
     status: { phase: 'Running' },
   });
-  it = await startHttpAgent(plane, { directory, settings: { balance: { policy: 'round-robin' } } });
+  it = await startHttpAgent(plane, {
+    scope: suite,
+    directory,
+    settings: { balance: { policy: 'round-robin' } },
+  });
   kubeconfig = it.kubeconfig(knownTokens.admin);
 });
 
-afterAll(async () => {
-  await it?.agent.kill();
-  await plane.stop();
-  await leftNothing();
-});
-
 const upgrades = async () => {
-  const text = await (await it.agent.get('/metrics')).text();
+  const text = await it.agent.metrics();
   return [...text.matchAll(/requests_total\{verb="CONNECT",code="101"[^}]*\} (\d+)/g)].reduce(
     (sum, [, count]) => sum + Number(count),
     0,

@@ -4,32 +4,21 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
-import { AgentProcess, freePort, runFairlead } from '../../support/agent/agent-process.ts';
-import { defaultGrants } from '../../support/apiserver/access.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import { freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { grantsWithNodeWatch } from '../../support/apiserver/access.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const root = tempDir();
 const conf = join(root, 'etc/kubernetes/kubelet.conf');
 const configFile = join(root, 'fairlead.yaml');
+const suite = agentSuite();
 let plane: ControlPlane;
-let agent: AgentProcess | undefined;
 
 beforeAll(async () => {
-  const mayWatch = {
-    subjects: ['system:nodes'],
-    verbs: ['list', 'watch'],
-    groups: ['discovery.k8s.io'],
-    resources: ['endpointslices'],
-    namespaces: ['default'],
-  };
-  plane = await startControlPlane({ grants: [...defaultGrants, mayWatch] });
-});
-
-afterAll(async () => {
-  await agent?.kill();
-  await plane.stop();
+  plane = await suite.startControlPlane({ grants: grantsWithNodeWatch });
 });
 
 /** What kubelet does: a request with its certificate, to the server and the name that its kubeconfig gives. */
@@ -71,10 +60,10 @@ test('a node is examined, served, pointed, survives the loss of its API server, 
   expect(before).toEqual({ code: 0, stdout: expect.stringContaining(`port: ${listen} is free`) });
   expect(before.stdout).toContain('leads past Fairlead');
 
-  agent = await AgentProcess.start(['--config', configFile, '--kubeconfig', conf]);
+  const agent = await suite.startAgent({ config: configFile, kubeconfig: conf });
   await eventually('the agent has synced', async () => {
-    const { isReady, discovery } = (await agent?.status()) ?? {};
-    return isReady && discovery?.watch === 'synced';
+    const { isReady, discovery } = await agent.status();
+    return isReady && discovery.watch === 'synced';
   });
   const pointed = await runFairlead(['kubeconfig', 'point', '--root', root, '--config', configFile]);
   expect(pointed).toMatchObject({

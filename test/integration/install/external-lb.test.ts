@@ -3,29 +3,23 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess, freePort, runFairlead } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
-import { watchForLeaks } from '../../support/jest/leaks.ts';
+import { freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { acceptHealthChecks, acceptLoadBalancer } from '../../support/clients/lb-acceptance.ts';
 import { skipLoudly } from '../../support/jest/skip-loudly.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
-const leftNothing = watchForLeaks();
+const suite = agentSuite();
 const directory = tempDir();
 const haproxy = ['/usr/sbin/haproxy', '/usr/local/sbin/haproxy', '/usr/bin/haproxy'].find(existsSync);
 const withHaproxy = haproxy ? test : test.skip;
 if (!haproxy) skipLoudly('the acceptance test on HAProxy', 'haproxy is not installed');
-const stops: (() => unknown)[] = [];
 let plane: ControlPlane;
 
 beforeEach(async () => {
-  plane = await startControlPlane({ servers: 3, shutdown: { delayMs: 0 } });
+  plane = await suite.startControlPlane({ servers: 3, shutdown: { delayMs: 0 } });
 });
-afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
-  await plane.stop();
-});
-afterAll(leftNothing);
 
 /** The document's file with the servers of this test, asked every 200 ms instead of every 10 s. */
 async function original(asksHealth: boolean): Promise<{ file: string; address: string }> {
@@ -53,7 +47,7 @@ withHaproxy.each(kinds)('HAProxy, %s', async (_, asksHealth, accept) => {
   const { file, address } = await original(asksHealth);
   const child = spawn(haproxy ?? '', ['-db', '-f', file], { stdio: 'ignore' });
   const exited = new Promise((resolve) => child.once('exit', resolve));
-  stops.push(() => {
+  suite.onStop(() => {
     child.kill('SIGKILL');
     return exited;
   });
@@ -65,10 +59,7 @@ test.each(kinds)('Fairlead after the import, %s', async (_, asksHealth, accept) 
   const kubeconfig = await plane.writeKubeconfig({ user: 'admin' });
   const { code, stdout, stderr } = await runFairlead(['import', file, '--kubeconfig', kubeconfig]);
   expect({ code, stderr }).toMatchObject({ code: 0 });
-  const yaml = join(directory, 'fairlead.yaml');
-  writeFileSync(yaml, stdout);
-  const agent = await AgentProcess.start(['--config', yaml, '--admin', '127.0.0.1:0']);
-  stops.push(() => agent.kill());
+  const agent = await suite.startAgent({ config: suite.writeConfig(stdout), admin: '127.0.0.1:0' });
   expect(agent.addresses).toEqual([address]);
   await accept({ address, plane });
 });

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { reportsNamespace, KubeApi } from '../../../src/kubernetes/kube-api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { builtProgram, freePort, runFairlead } from '../../support/agent/agent-process.ts';
-import { defaultGrants } from '../../support/apiserver/access.ts';
+import { grantsWithNodeWatch } from '../../support/apiserver/access.ts';
 import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { Kubelet, makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
@@ -47,14 +47,7 @@ function mayMigrate(): boolean {
 }
 
 beforeAll(async () => {
-  const mayWatch = {
-    subjects: ['system:nodes'],
-    verbs: ['list', 'watch'],
-    groups: ['discovery.k8s.io'],
-    resources: ['endpointslices'],
-    namespaces: ['default'],
-  };
-  plane = await startControlPlane({ grants: [...defaultGrants, mayWatch] });
+  plane = await startControlPlane({ grants: grantsWithNodeWatch });
   makeNode(root);
   mkdirSync(source);
   admin = await plane.writeKubeconfig({ user: 'admin' });

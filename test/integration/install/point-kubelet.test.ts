@@ -9,10 +9,12 @@ import { type PointKubeletDeps, pointingPath, pointKubelet } from '../../../src/
 import { rolloutName, RolloutSemaphore } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { identityOptions } from '../../../src/kubernetes/server-identity.ts';
-import { AgentProcess } from '../../support/agent/agent-process.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import type { AgentProcess } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
+const suite = agentSuite();
 const scratch = tempDir();
 let plane: ControlPlane;
 let agent: AgentProcess;
@@ -20,12 +22,9 @@ let api: KubeApi;
 const kubelets: LeaseRenewer[] = [];
 
 beforeAll(async () => {
-  plane = await startControlPlane();
+  plane = await suite.startControlPlane();
   const kubeconfig = await plane.writeKubeconfig({ user: 'admin' });
-  agent = await AgentProcess.start([
-    ...['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--endpoints', plane.endpoints.join(',')],
-    ...['--kubeconfig', kubeconfig],
-  ]);
+  agent = await suite.startAgent({ endpoints: plane.endpoints, kubeconfig });
   const { credentials, server } = await loadCredentials({ kubeconfig }, new Set());
   api = new KubeApi({ servers: server ? [server] : [], credentials, userAgent: 'test' });
   for (const name of [reportsNamespace, 'kube-node-lease']) {
@@ -40,11 +39,6 @@ afterEach(async () => {
     method: 'DELETE',
     path: `/api/v1/namespaces/${reportsNamespace}/configmaps/${rolloutName}`,
   });
-});
-
-afterAll(async () => {
-  await agent.kill();
-  await plane.stop();
 });
 
 /** As kubelet: reads its kubeconfig at start, then renews its Lease over one kept connection. */

@@ -1,7 +1,7 @@
 // The built agent (dist/fairlead.js) as a process of its own, its log read line by line.
 //
-//   const agent = await AgentProcess.start(['--listen', '127.0.0.1:0', ...]);
-//   agent.address;  await agent.status();  agent.signal('SIGTERM');  await agent.exited;
+//   const agent = new AgentProcess(['--listen', '127.0.0.1:0', ...]);
+//   await agent.listening();  agent.address;  await agent.status();  agent.signal('SIGTERM');  await agent.exited;
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
@@ -97,13 +97,6 @@ export class AgentProcess {
     this.#running.promise.catch(() => {});
   }
 
-  /** Starts `fairlead run` and resolves when it listens. */
-  static async start(args: readonly string[], options?: AgentProcessOptions): Promise<AgentProcess> {
-    const agent = new AgentProcess(args, options);
-    await agent.listening();
-    return agent;
-  }
-
   /** Resolves when it says that it is running; rejects when it ends before that. */
   async listening(): Promise<void> {
     const { addresses, admin } = await this.#running.promise;
@@ -156,6 +149,7 @@ export class AgentProcess {
         last = (await this.status()).endpoints;
         return last.filter(({ verdict }) => verdict === 'ready').length === count;
       },
+      30_000,
     );
   }
 

@@ -9,10 +9,9 @@
 //
 // What a test or its `beforeEach` starts is stopped after that test; what `beforeAll` starts, after the suite. Tests that run
 // side by side (`test.concurrent`) share a suite's hooks, so each of them takes an `AgentScope` of its own.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import {
   type ControlPlane,
   type ControlPlaneOptions,
@@ -27,6 +26,7 @@ import type { ControlPlanePki } from '../apiserver/pki-files.ts';
 import { H2Tunnel } from '../clients/h2-tunnel.ts';
 import { watchForLeaks } from '../jest/leaks.ts';
 import { AgentProcess, type AgentProcessOptions } from './agent-process.ts';
+import { replaceConfig } from './config-file.ts';
 
 export interface AgentOptions extends AgentProcessOptions {
   /** `--config`: with a file, `listen` and `admin` have no default, as the file names its own. */
@@ -112,7 +112,7 @@ export class AgentScope {
     return tunnel;
   }
 
-  /** Writes a configuration file, for `config`; returns its path. */
+  /** Writes a configuration file, for `config`; returns its path. `replaceConfig` changes it. */
   writeConfig(content: unknown): string {
     if (this.#directory === undefined) {
       const directory = mkdtempSync(join(tmpdir(), 'fairlead-agent-'));
@@ -124,7 +124,7 @@ export class AgentScope {
     }
     this.#files += 1;
     const file = join(this.#directory, `fairlead-${this.#files}.yaml`);
-    writeFileSync(file, typeof content === 'string' ? content : stringify(content));
+    replaceConfig(file, content);
     return file;
   }
 

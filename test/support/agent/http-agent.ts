@@ -1,9 +1,9 @@
 // A running agent with an http listener, its serving certificate and kubeconfigs that lead to it.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AgentProcess } from './agent-process.ts';
+import type { AgentProcess } from './agent-process.ts';
+import type { AgentScope } from './agent-suite.ts';
 import type { ControlPlane } from '../apiserver/control-plane.ts';
-import { eventually } from '../jest/eventually.ts';
 import { base64, writeKubeconfig } from '../credentials/kubeconfig.ts';
 import { makeCa, type TestCa } from '../credentials/pki.ts';
 
@@ -20,6 +20,9 @@ export interface HttpAgent {
 let count = 0;
 
 export interface HttpAgentOptions {
+  /** Stops it. */
+  readonly scope: AgentScope;
+  /** For its certificate and kubeconfigs. */
   readonly directory: string;
   /** Further settings, as in the file. */
   readonly settings?: Readonly<Record<string, unknown>>;
@@ -27,7 +30,7 @@ export interface HttpAgentOptions {
 
 export async function startHttpAgent(
   plane: ControlPlane,
-  { directory, settings = {} }: HttpAgentOptions,
+  { scope, directory, settings = {} }: HttpAgentOptions,
 ): Promise<HttpAgent> {
   count += 1;
   const name = (end: string) => join(directory, `http-agent-${count}.${end}`);
@@ -44,33 +47,22 @@ export async function startHttpAgent(
     credentials: { kubeconfig: await plane.writeKubeconfig({ user: 'fairlead' }) },
     ...settings,
   };
-  const file = name('yaml');
-  // JSON is YAML.
-  writeFileSync(file, JSON.stringify(config));
-  const agent = await AgentProcess.start(['--config', file]);
-  try {
-    await eventually('every endpoint is ready', async () => {
-      const { endpoints } = await agent.status();
-      return endpoints.length > 0 && endpoints.every(({ verdict }) => verdict === 'ready');
-    });
-    const { listeners } = await agent.status();
-    const address = listeners.find(({ type }) => type === 'http')?.address ?? '';
-    return {
-      agent,
-      ca,
-      certFile,
-      keyFile,
-      port: Number(address.split(':').at(-1)),
-      kubeconfig(token) {
-        count += 1;
-        return writeKubeconfig(name('kubeconfig'), {
-          cluster: { server: `https://${address}`, 'certificate-authority-data': base64(ca.cert) },
-          user: { token },
-        });
-      },
-    };
-  } catch (error) {
-    await agent.kill();
-    throw error;
-  }
+  const agent = await scope.startAgent({ config: scope.writeConfig(config) });
+  await agent.untilReady(plane.endpoints.length);
+  const { listeners } = await agent.status();
+  const address = listeners.find(({ type }) => type === 'http')?.address ?? '';
+  return {
+    agent,
+    ca,
+    certFile,
+    keyFile,
+    port: Number(address.split(':').at(-1)),
+    kubeconfig(token) {
+      count += 1;
+      return writeKubeconfig(name('kubeconfig'), {
+        cluster: { server: `https://${address}`, 'certificate-authority-data': base64(ca.cert) },
+        user: { token },
+      });
+    },
+  };
 }

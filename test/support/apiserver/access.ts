@@ -80,6 +80,18 @@ export const defaultGrants: readonly Grant[] = [
   },
 ];
 
+/** With the role binding of docs/credentials.md for agents that use kubelet's credentials: nodes may watch the EndpointSlices. */
+export const grantsWithNodeWatch: readonly Grant[] = [
+  ...defaultGrants,
+  {
+    subjects: ['system:nodes'],
+    verbs: ['list', 'watch'],
+    groups: ['discovery.k8s.io'],
+    resources: ['endpointslices'],
+    namespaces: ['default'],
+  },
+];
+
 export interface Credentials {
   /** The client certificate's user; `invalid` when it brought one that the CA does not vouch for. */
   readonly certificate?: User | 'invalid';

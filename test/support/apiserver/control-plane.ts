@@ -47,6 +47,13 @@ export class ControlPlane {
     return this.servers.map((server) => server.address);
   }
 
+  /** The API server with this name, which is what it answers clients with. */
+  named(name: string): ApiServer {
+    const server = this.servers.find((candidate) => candidate.name === name);
+    if (server === undefined) throw new Error(`no such API server: ${name}`);
+    return server;
+  }
+
   /** A directory that `stop()` removes. */
   directory(): Promise<string> {
     return this.#files.directory();

@@ -32,6 +32,16 @@ export class H2Tunnel {
     return tunnel;
   }
 
+  /** The name of the API server that a new client of `address` meets. */
+  static async askOnce(address: string, pki: ControlPlanePki): Promise<string> {
+    const tunnel = await H2Tunnel.open(address, pki);
+    try {
+      return await tunnel.ask();
+    } finally {
+      tunnel.destroy();
+    }
+  }
+
   get isOpen(): boolean {
     return !this.#hasEnded;
   }
