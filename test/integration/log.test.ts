@@ -1,3 +1,4 @@
+// The log as a process writes it: its two formats, and that neither a reader who does not read nor a full disk stops the process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, writeFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// `fairlead doctor` on scratch nodes, before and after adoption, against stand-in API servers.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';

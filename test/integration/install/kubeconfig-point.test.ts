@@ -1,3 +1,4 @@
+// `fairlead kubeconfig point` and `--undo`: which name and address kubelet gets, and when a kubeconfig is left as it is.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

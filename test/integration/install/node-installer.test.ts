@@ -1,32 +1,123 @@
-// The installer on a scratch node: a real kubelet-like process runs what it writes, a stand-in control plane answers.
+// The installer on scratch nodes: a real kubelet-like process runs what it writes, a stand-in control plane answers. Tests of a
+// first installation and of the removal have a node of their own; the others share one, and begin by bringing it to a known state.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reportsNamespace, KubeApi } from '../../../src/kubernetes/kube-api.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { builtProgram, freePort, runFairlead } from '../../support/agent/agent-process.ts';
+import { agentSuite } from '../../support/agent/agent-suite.ts';
 import { grantsWithNodeWatch } from '../../support/apiserver/access.ts';
-import { type ControlPlane, startControlPlane } from '../../support/apiserver/control-plane.ts';
+import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
 import { Kubelet, makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
+const suite = agentSuite();
 const scratch = tempDir();
-const root = join(scratch, 'node');
-const source = join(scratch, 'source');
 const template = 'manifests/static-pod/fairlead.yaml';
 const digest = (character: string) => `registry.example/fairlead@sha256:${character.repeat(64)}`;
 let plane: ControlPlane;
-let kubelet: Kubelet;
 let admin = '';
-let [port, adminPort, a, b] = [0, 0, 0, 0];
+/** The node that tests share. */
+let worker: Worker;
 
-const node = (path: string) => join(root, path);
-const manifest = (slot: string) => node(`${podDirectory}/fairlead-${slot}.yaml`);
-const slotsPresent = () => ['a', 'b'].filter((slot) => existsSync(manifest(slot))).join('');
+type Slot = 'a' | 'b';
+
+/** A node with its ports and kubeconfig. Stopped by the suite; its agents end with its kubelet. */
+class Worker {
+  readonly root: string;
+  readonly name: string;
+  /** What the installer is given. */
+  readonly configFile: string;
+  readonly port: number;
+  /** Of the agents in the two slots. */
+  readonly adminPorts: string;
+  readonly #adminPort: number;
+  #kubelet: Kubelet | undefined;
+
+  private constructor(name: string, [port = 0, adminPort = 0, ...ofSlots]: readonly number[]) {
+    this.name = name;
+    this.root = join(scratch, name);
+    this.configFile = join(scratch, `${name}.yaml`);
+    this.port = port;
+    this.#adminPort = adminPort;
+    this.adminPorts = ofSlots.join(',');
+  }
+
+  static async make(name: string): Promise<Worker> {
+    const ports = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const made = new Worker(name, ports);
+    makeNode(made.root);
+    const kubeconfig = readFileSync(await plane.writeKubeconfig({ user: 'node' }));
+    writeFileSync(made.path('/etc/kubernetes/kubelet.conf'), kubeconfig);
+    made.writeConfig();
+    return made;
+  }
+
+  startKubelet(): void {
+    const kubelet = new Kubelet(this.root);
+    this.#kubelet = kubelet;
+    suite.onStop(() => kubelet.stop());
+  }
+
+  /** What its kubelet did. */
+  get log(): readonly string[] {
+    return this.#kubelet?.log ?? [];
+  }
+
+  path(path: string): string {
+    return join(this.root, path);
+  }
+
+  manifest(slot: Slot): string {
+    return this.path(`${podDirectory}/fairlead-${slot}.yaml`);
+  }
+
+  /** The slots that have a pod. */
+  slots(): Slot[] {
+    return (['a', 'b'] as const).filter((slot) => existsSync(this.manifest(slot)));
+  }
+
+  writeConfig(more = ''): void {
+    writeFileSync(
+      this.configFile,
+      `listeners: ["127.0.0.1:${this.port}"]
+admin: 127.0.0.1:${this.#adminPort}
+credentials: {kubeconfig: ${this.path('/etc/kubernetes/kubelet.conf')}}
+discovery: {cacheFile: ${this.path('/var/lib/fairlead/endpoints.json')}}
+shutdown: {grace: 1s}
+${more}`,
+    );
+  }
+
+  install(image: string, ...more: string[]) {
+    return runFairlead([
+      'install',
+      ...['--root', this.root, '--node', this.name, '--kubeconfig', admin],
+      ...['--config', this.configFile, '--template', template],
+      ...['--image', image, '--admin-ports', this.adminPorts, '--serve-within', '20', ...more],
+    ]);
+  }
+
+  /** Brings it to an agent of image 4, whatever a test before has left; says in which slot it is, and the other one. */
+  async serving(): Promise<{ slot: Slot; other: Slot }> {
+    this.writeConfig();
+    expect(await this.install(digest('4'))).toMatchObject({ code: 0, stderr: '' });
+    const [slot = 'a', ...more] = this.slots();
+    expect(more).toEqual([]);
+    return { slot, other: slot === 'a' ? 'b' : 'a' };
+  }
+
+  /** What the cluster is told about it. */
+  async report(): Promise<Record<string, string>[]> {
+    const { stdout } = await runFairlead(['install', '--report', '--json', '--kubeconfig', admin]);
+    return (JSON.parse(stdout) as Record<string, string>[]).filter(({ node }) => node === this.name);
+  }
+}
 
 /**
  * The node's /proc is a scratch one, so what the installer would switch on is switched on here: without it a
@@ -47,62 +138,22 @@ function mayMigrate(): boolean {
 }
 
 beforeAll(async () => {
-  plane = await startControlPlane({ grants: grantsWithNodeWatch });
-  makeNode(root);
-  mkdirSync(source);
+  plane = await suite.startControlPlane({ grants: grantsWithNodeWatch });
   admin = await plane.writeKubeconfig({ user: 'admin' });
-  writeFileSync(
-    node('/etc/kubernetes/kubelet.conf'),
-    readFileSync(await plane.writeKubeconfig({ user: 'node' })),
-  );
   const { credentials, server } = await loadCredentials({ kubeconfig: admin }, new Set());
   const api = new KubeApi({ servers: server ? [server] : [], credentials, userAgent: 'test' });
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: reportsNamespace } };
   await api.must({ method: 'POST', path: '/api/v1/namespaces', body: namespace });
-  for (const set of [0, 1, 2, 3]) {
-    const free = await freePort();
-    if (set === 0) port = free;
-    if (set === 1) adminPort = free;
-    if (set === 2) a = free;
-    if (set === 3) b = free;
-  }
-  writeConfig();
-  kubelet = new Kubelet(root);
+  worker = await Worker.make('worker-1');
+  worker.startKubelet();
 });
 
-afterAll(async () => {
+afterAll(() => {
   if (setBefore !== undefined) writeFileSync(migrateSetting, setBefore);
-  await kubelet.stop();
-  await plane.stop();
 });
-
-function writeConfig(more = ''): void {
-  writeFileSync(
-    join(source, 'config.yaml'),
-    `listeners: ["127.0.0.1:${port}"]
-admin: 127.0.0.1:${adminPort}
-credentials: {kubeconfig: ${node('/etc/kubernetes/kubelet.conf')}}
-discovery: {cacheFile: ${node('/var/lib/fairlead/endpoints.json')}}
-shutdown: {grace: 1s}
-${more}`,
-  );
-}
-
-const install = (image: string, ...more: string[]) =>
-  runFairlead([
-    'install',
-    ...['--root', root, '--node', 'worker-1', '--kubeconfig', admin],
-    ...['--config', join(source, 'config.yaml'), '--template', template],
-    ...['--image', image, '--admin-ports', `${a},${b}`, '--serve-within', '20', ...more],
-  ]);
-
-const report = async () => {
-  const { stdout } = await runFairlead(['install', '--report', '--json', '--kubeconfig', admin]);
-  return JSON.parse(stdout) as Record<string, string>[];
-};
 
 /** A new connection for each request, 20 a second; counts what went wrong. */
-function client(): { stop(): Promise<{ asked: number; problems: string[] }> } {
+function client({ port }: Worker): { stop(): Promise<{ asked: number; problems: string[] }> } {
   const problems: string[] = [];
   const pending: Promise<void>[] = [];
   let isOn = true;
@@ -146,120 +197,116 @@ function client(): { stop(): Promise<{ asked: number; problems: string[] }> } {
 }
 
 test('a configuration that could not survive a reboot is refused, and nothing is written', async () => {
-  writeFileSync(join(source, 'config.yaml'), 'credentials: {kubeconfig: /etc/kubernetes/kubelet.conf}\n');
-  const result = await install(digest('1'));
+  const untouched = await Worker.make('worker-without-pods');
+  writeFileSync(untouched.configFile, 'credentials: {kubeconfig: /etc/kubernetes/kubelet.conf}\n');
+  const result = await untouched.install(digest('1'));
   expect(result).toMatchObject({ code: 6, stderr: expect.stringContaining('discovery.cacheFile') });
-  writeConfig('# no API\n');
+  untouched.writeConfig('# no API\n');
   const alone = await runFairlead([
-    'install',
-    ...[
-      '--root',
-      root,
-      '--config',
-      join(source, 'config.yaml'),
-      '--template',
-      template,
-      '--image',
-      digest('1'),
-    ],
+    ...['install', '--root', untouched.root, '--config', untouched.configFile],
+    ...['--template', template, '--image', digest('1')],
   ]);
   expect(alone).toMatchObject({ code: 6, stderr: expect.stringContaining('no API server is known') });
-  expect([readdirSync(node(podDirectory)), readdirSync(node('/etc/fairlead'))]).toEqual([[], []]);
+  expect([readdirSync(untouched.path(podDirectory)), readdirSync(untouched.path('/etc/fairlead'))]).toEqual([
+    [],
+    [],
+  ]);
 });
 
 test('it installs the agent, waits until it serves, and reports', async () => {
-  writeConfig();
-  expect(await install(digest('1'))).toMatchObject({ code: 0, stderr: '' });
-  expect(slotsPresent()).toBe('a');
-  expect(readFileSync(node('/etc/fairlead/fairlead-a.yaml'))).toEqual(
-    readFileSync(join(source, 'config.yaml')),
-  );
-  expect(readFileSync(node('/etc/fairlead/ca.crt'), 'utf8')).toContain('BEGIN CERTIFICATE');
+  const fresh = await Worker.make('worker-2');
+  fresh.startKubelet();
+  expect(await fresh.install(digest('1'))).toMatchObject({ code: 0, stderr: '' });
+  expect(fresh.slots()).toEqual(['a']);
+  expect(readFileSync(fresh.path('/etc/fairlead/fairlead-a.yaml'))).toEqual(readFileSync(fresh.configFile));
+  expect(readFileSync(fresh.path('/etc/fairlead/ca.crt'), 'utf8')).toContain('BEGIN CERTIFICATE');
   for (const endpoint of plane.endpoints) {
     const [host] = endpoint.split(':');
-    expect(readFileSync(node('/var/lib/fairlead/endpoints.json'), 'utf8')).toContain(host);
+    expect(readFileSync(fresh.path('/var/lib/fairlead/endpoints.json'), 'utf8')).toContain(host);
   }
-  const running = client();
+  const running = client(fresh);
   await sleep(200);
   expect((await running.stop()).problems).toEqual([]);
-  expect(await report()).toEqual([
-    expect.objectContaining({ node: 'worker-1', state: 'serving', slot: 'fairlead-a', image: digest('1') }),
+  expect(await fresh.report()).toEqual([
+    expect.objectContaining({ node: 'worker-2', state: 'serving', slot: 'fairlead-a', image: digest('1') }),
   ]);
   const shown = await runFairlead(['install', '--report', '--kubeconfig', admin]);
-  expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining('worker-1  serving  fairlead-a') });
+  expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining('worker-2  serving  fairlead-a') });
 });
 
 test('a second run changes nothing', async () => {
-  const before = statSync(manifest('a')).ino;
-  expect(await install(digest('1'))).toMatchObject({ code: 0 });
-  expect(statSync(manifest('a')).ino).toBe(before);
-  expect(kubelet.log.filter((line) => line.startsWith('started'))).toHaveLength(1);
+  const { slot } = await worker.serving();
+  const started = () => worker.log.filter((line) => line.startsWith('started')).length;
+  const before = { file: statSync(worker.manifest(slot)).ino, started: started() };
+  expect(await worker.install(digest('4'))).toMatchObject({ code: 0 });
+  expect({ file: statSync(worker.manifest(slot)).ino, started: started() }).toEqual(before);
 });
 
 test('an update loses no connection of a client that opens twenty a second, and leaves one pod', async () => {
+  const { slot, other } = await worker.serving();
   const canMigrate = mayMigrate();
-  const running = client();
+  const running = client(worker);
   for (const image of ['2', '3', '4']) {
-    expect(await install(digest(image))).toMatchObject({ code: 0, stderr: '' });
+    expect(await worker.install(digest(image))).toMatchObject({ code: 0, stderr: '' });
   }
   const { asked, problems } = await running.stop();
   if (canMigrate) expect(problems).toEqual([]);
   else expect(problems.length).toBeLessThanOrEqual(1);
   expect(asked).toBeGreaterThan(10);
-  expect(slotsPresent()).toBe('b');
-  expect(readFileSync(manifest('b'), 'utf8')).toContain(digest('4'));
-  expect(existsSync(node('/etc/fairlead/fairlead-a.yaml'))).toBe(false);
+  expect(worker.slots()).toEqual([other]);
+  expect(readFileSync(worker.manifest(other), 'utf8')).toContain(digest('4'));
+  expect(existsSync(worker.path(`/etc/fairlead/fairlead-${slot}.yaml`))).toBe(false);
   // Switched on for each hand-over, and put back.
-  expect(readFileSync(node('/proc/sys/net/ipv4/tcp_migrate_req'), 'utf8').trim()).toBe('0');
+  expect(readFileSync(worker.path('/proc/sys/net/ipv4/tcp_migrate_req'), 'utf8').trim()).toBe('0');
 });
 
 test('an update that does not serve is taken back, and the one before it goes on', async () => {
-  const running = client();
-  const result = await install('registry.example/broken:1', '--serve-within', '2');
-  expect(result).toMatchObject({ code: 5, stderr: expect.stringContaining('fairlead-b stays') });
+  const { slot } = await worker.serving();
+  const running = client(worker);
+  const result = await worker.install('registry.example/broken:1', '--serve-within', '2');
+  expect(result).toMatchObject({ code: 5, stderr: expect.stringContaining(`fairlead-${slot} stays`) });
   expect((await running.stop()).problems).toEqual([]);
-  expect(slotsPresent()).toBe('b');
-  expect(readFileSync(manifest('b'), 'utf8')).toContain(digest('4'));
-  expect(await report()).toEqual([expect.objectContaining({ state: 'failed' })]);
+  expect(worker.slots()).toEqual([slot]);
+  expect(readFileSync(worker.manifest(slot), 'utf8')).toContain(digest('4'));
+  expect(await worker.report()).toEqual([expect.objectContaining({ state: 'failed' })]);
 });
 
 test('a mistyped kubeconfig path does not pass the gate: the agent before it stays, and the message names the file', async () => {
-  const typo = node('/etc/kubernetes/kubelet.cnf');
-  writeConfig('# mistyped\n');
-  const good = readFileSync(join(source, 'config.yaml'), 'utf8');
-  writeFileSync(
-    join(source, 'config.yaml'),
-    good.replace('/etc/kubernetes/kubelet.conf', '/etc/kubernetes/kubelet.cnf'),
-  );
-  const running = client();
-  const result = await install(digest('5'), '--serve-within', '6');
+  const { slot, other } = await worker.serving();
+  const typo = worker.path('/etc/kubernetes/kubelet.cnf');
+  const good = readFileSync(worker.configFile, 'utf8');
+  writeFileSync(worker.configFile, good.replace(worker.path('/etc/kubernetes/kubelet.conf'), typo));
+  const running = client(worker);
+  const result = await worker.install(digest('5'), '--serve-within', '6');
   expect((await running.stop()).problems).toEqual([]);
   expect(result.code).toBe(5);
   // It is ready: it serves from its cache, and the kept CA even verifies.
   for (const part of [
-    'fairlead-a does not serve: it is ready, and lacks what its configuration asks for',
+    `fairlead-${other} does not serve: it is ready, and lacks what its configuration asks for`,
     `KUBECONFIG_UNREADABLE: ${typo}: does not exist`,
     'Check the path (--kubeconfig)',
-    'fairlead-b stays (it does not have: KUBECONFIG_UNREADABLE)',
+    `fairlead-${slot} stays (it does not have: KUBECONFIG_UNREADABLE)`,
   ])
     expect(result.stderr).toContain(part);
-  expect(slotsPresent()).toBe('b');
-  expect(await report()).toEqual([
+  expect(worker.slots()).toEqual([slot]);
+  expect(await worker.report()).toEqual([
     expect.objectContaining({ state: 'failed', message: expect.stringContaining(typo) }),
   ]);
-  writeConfig();
-  expect(await install(digest('4'))).toMatchObject({ code: 0 });
+  // With the right path the same command succeeds.
+  expect(await worker.serving()).toEqual({ slot, other });
 });
 
 test('an installer that stays is ready only while its own agent serves', async () => {
+  const { slot } = await worker.serving();
   const probe = await freePort();
   const watching = async (image: string, status: number) => {
     const args = [
-      ...['install', '--watch', '--root', root, '--node', 'worker-1', '--kubeconfig', admin],
-      ...['--config', join(source, 'config.yaml'), '--template', template, '--image', image],
-      ...['--admin-ports', `${a},${b}`, '--serve-within', '2', '--ready-address', `127.0.0.1:${probe}`],
+      ...['install', '--watch', '--root', worker.root, '--node', worker.name, '--kubeconfig', admin],
+      ...['--config', worker.configFile, '--template', template, '--image', image],
+      ...['--admin-ports', worker.adminPorts, '--serve-within', '2', '--ready-address', `127.0.0.1:${probe}`],
     ];
     const child = spawn(process.execPath, [builtProgram, ...args], { stdio: 'ignore' });
+    suite.onStop(() => child.kill('SIGKILL'));
     const ended = once(child, 'close');
     const ask = () => fetch(`http://127.0.0.1:${probe}/readyz`).catch(() => undefined);
     const answer = await eventually('an answer of a pass', async () => {
@@ -273,120 +320,118 @@ test('an installer that stays is ready only while its own agent serves', async (
     return answer.text;
   };
   // The agent before it serves all the while.
-  expect(await watching('registry.example/broken:1', 503)).toContain('fairlead-b stays');
+  expect(await watching('registry.example/broken:1', 503)).toContain(`fairlead-${slot} stays`);
   await watching(digest('4'), 200);
 });
 
 describe('drift is repaired', () => {
   test('a changed manifest, by a pod in the other slot', async () => {
-    const written = readFileSync(manifest('b'), 'utf8');
-    writeFileSync(manifest('b'), written.replace('cpu: 20m', 'cpu: 21m'));
-    expect(await install(digest('4'))).toMatchObject({ code: 0 });
-    expect(slotsPresent()).toBe('a');
-    expect(readFileSync(manifest('a'), 'utf8')).toContain('cpu: 20m');
+    const { slot, other } = await worker.serving();
+    const written = readFileSync(worker.manifest(slot), 'utf8');
+    writeFileSync(worker.manifest(slot), written.replace('cpu: 20m', 'cpu: 21m'));
+    expect(await worker.install(digest('4'))).toMatchObject({ code: 0 });
+    expect(worker.slots()).toEqual([other]);
+    expect(readFileSync(worker.manifest(other), 'utf8')).toContain('cpu: 20m');
   });
 
   test('a removed manifest', async () => {
-    rmSync(manifest('a'));
-    expect(await install(digest('4'))).toMatchObject({ code: 0 });
-    expect(slotsPresent()).toBe('a');
+    const { slot } = await worker.serving();
+    rmSync(worker.manifest(slot));
+    expect(await worker.install(digest('4'))).toMatchObject({ code: 0 });
+    // Nothing is left to hand over from: the first slot.
+    expect(worker.slots()).toEqual(['a']);
   });
 
   test.each([
     [
       'a changed configuration',
-      () => writeFileSync(node('/etc/fairlead/fairlead-a.yaml'), 'endpoints: []\n'),
+      (slot: Slot) => writeFileSync(worker.path(`/etc/fairlead/fairlead-${slot}.yaml`), 'endpoints: []\n'),
     ],
-    ['a removed CA', () => rmSync(node('/etc/fairlead/ca.crt'))],
-    ['a corrupt cache', () => writeFileSync(node('/var/lib/fairlead/endpoints.json'), '{')],
+    ['a removed CA', () => rmSync(worker.path('/etc/fairlead/ca.crt'))],
+    ['a corrupt cache', () => writeFileSync(worker.path('/var/lib/fairlead/endpoints.json'), '{')],
   ])('%s', async (_what, spoil) => {
-    spoil();
-    expect(await install(digest('4'))).toMatchObject({ code: 0 });
-    expect(readFileSync(node('/etc/fairlead/fairlead-a.yaml'))).toEqual(
-      readFileSync(join(source, 'config.yaml')),
+    const { slot } = await worker.serving();
+    spoil(slot);
+    expect(await worker.install(digest('4'))).toMatchObject({ code: 0 });
+    const [now = slot] = worker.slots();
+    expect(readFileSync(worker.path(`/etc/fairlead/fairlead-${now}.yaml`))).toEqual(
+      readFileSync(worker.configFile),
     );
-    expect(readFileSync(node('/etc/fairlead/ca.crt'), 'utf8')).toContain('BEGIN CERTIFICATE');
-    expect(JSON.parse(readFileSync(node('/var/lib/fairlead/endpoints.json'), 'utf8'))).toHaveProperty(
+    expect(readFileSync(worker.path('/etc/fairlead/ca.crt'), 'utf8')).toContain('BEGIN CERTIFICATE');
+    expect(JSON.parse(readFileSync(worker.path('/var/lib/fairlead/endpoints.json'), 'utf8'))).toHaveProperty(
       'endpoints.0',
     );
   });
 });
 
 test('without the API it goes on with what the node has', async () => {
+  await worker.serving();
   const { code } = await runFairlead([
-    'install',
-    ...['--root', root, '--config', join(source, 'config.yaml'), '--template', template],
-    ...['--image', digest('4'), '--admin-ports', `${a},${b}`],
+    ...['install', '--root', worker.root, '--config', worker.configFile, '--template', template],
+    ...['--image', digest('4'), '--admin-ports', worker.adminPorts],
   ]);
   expect(code).toBe(0);
 });
 
 test('a first install without the right to watch says which right is missing; nothing else is lost', async () => {
-  const other = await startControlPlane({ servers: 1 });
-  const otherRoot = join(scratch, 'without-rights');
-  makeNode(otherRoot);
-  const second = new Kubelet(otherRoot);
-  try {
-    const [conf, config] = [join(otherRoot, 'etc/kubernetes/kubelet.conf'), join(scratch, 'no-rights.yaml')];
-    writeFileSync(conf, readFileSync(await other.writeKubeconfig({ user: 'node' })));
-    const [own, left, right] = [await freePort(), await freePort(), await freePort()];
-    const cacheFile = join(otherRoot, 'var/lib/fairlead/endpoints.json');
-    const run = (watch: boolean) => {
-      writeFileSync(
-        config,
-        `listeners: ["127.0.0.1:${own}"]
-endpoints: [${other.endpoints[0]}]
+  const withoutRights = await suite.startControlPlane({ servers: 1 });
+  const fresh = await Worker.make('worker-3');
+  fresh.startKubelet();
+  const conf = fresh.path('/etc/kubernetes/kubelet.conf');
+  writeFileSync(conf, readFileSync(await withoutRights.writeKubeconfig({ user: 'node' })));
+  const run = (watch: boolean) => {
+    writeFileSync(
+      fresh.configFile,
+      `listeners: ["127.0.0.1:${fresh.port}"]
+endpoints: [${withoutRights.endpoints[0]}]
 credentials: {kubeconfig: ${conf}}
-discovery: {cacheFile: ${cacheFile}, watch: ${watch}}
+discovery: {cacheFile: ${fresh.path('/var/lib/fairlead/endpoints.json')}, watch: ${watch}}
 shutdown: {grace: 1s}
 `,
-      );
-      return runFairlead([
-        ...['install', '--root', otherRoot, '--config', config, '--template', template],
-        ...['--image', digest('1'), '--admin-ports', `${left},${right}`, '--serve-within', '6'],
-      ]);
-    };
-    const refused = await run(true);
-    expect(refused.code).toBe(5);
-    expect(refused.stderr).toContain('WATCH_NOT_SYNCED: the watch of the EndpointSlices has never worked');
-    expect(refused.stderr).toMatch(/HTTP 403: user ".*" may not list and watch endpointslices/);
-    expect(refused.stderr).toContain('discovery.watch: false');
-    // There is nothing else on this node: it stays, and serves.
-    expect(readdirSync(join(otherRoot, podDirectory))).toEqual(['fairlead-a.yaml']);
-    // Wanted so, it serves.
-    expect(await run(false)).toMatchObject({ code: 0 });
-  } finally {
-    await second.stop();
-    await other.stop();
-  }
+    );
+    return runFairlead([
+      ...['install', '--root', fresh.root, '--config', fresh.configFile, '--template', template],
+      ...['--image', digest('1'), '--admin-ports', fresh.adminPorts, '--serve-within', '6'],
+    ]);
+  };
+  const refused = await run(true);
+  expect(refused.code).toBe(5);
+  expect(refused.stderr).toContain('WATCH_NOT_SYNCED: the watch of the EndpointSlices has never worked');
+  expect(refused.stderr).toMatch(/HTTP 403: user ".*" may not list and watch endpointslices/);
+  expect(refused.stderr).toContain('discovery.watch: false');
+  // There is nothing else on this node: it stays, and serves.
+  expect(readdirSync(fresh.path(podDirectory))).toEqual(['fairlead-a.yaml']);
+  // Wanted so, it serves.
+  expect(await run(false)).toMatchObject({ code: 0 });
 });
 
 test('uninstall gives back kubeconfig and hosts, and leaves no file', async () => {
-  const conf = node('/etc/kubernetes/kubelet.conf');
+  const leaving = await Worker.make('worker-4');
+  leaving.startKubelet();
+  const { slot } = await leaving.serving();
+  const conf = leaving.path('/etc/kubernetes/kubelet.conf');
   const original = readFileSync(conf, 'utf8');
   const pointed = await runFairlead([
-    'kubeconfig',
-    'point',
-    ...['--root', root, '--config', join(source, 'config.yaml')],
+    ...['kubeconfig', 'point', '--root', leaving.root, '--config', leaving.configFile],
   ]);
   expect(pointed.code).toBe(0);
-  writeFileSync(node('/etc/hosts'), '10.0.0.9 lb-apiserver.kubernetes.local\n');
-  await runFairlead(['hosts', '--root', root]);
+  writeFileSync(leaving.path('/etc/hosts'), '10.0.0.9 lb-apiserver.kubernetes.local\n');
+  await runFairlead(['hosts', '--root', leaving.root]);
 
-  const cache = ['--cache-file', '/var/lib/fairlead/endpoints.json', '--admin-ports', `${a},${b}`];
-  const off = ['uninstall', '--root', root, '--node', 'worker-1', '--kubeconfig', admin, ...cache];
+  const cache = ['--cache-file', '/var/lib/fairlead/endpoints.json', '--admin-ports', leaving.adminPorts];
+  const off = ['uninstall', '--root', leaving.root, '--node', leaving.name, '--kubeconfig', admin, ...cache];
   const first = await runFairlead(off);
   expect(first).toMatchObject({ code: 6, stderr: expect.stringContaining('systemctl restart kubelet') });
   expect(readFileSync(conf, 'utf8')).toBe(original);
-  expect(slotsPresent()).toBe('a');
+  expect(leaving.slots()).toEqual([slot]);
 
   expect(await runFairlead(off)).toMatchObject({ code: 0, stderr: '' });
-  expect(readFileSync(node('/etc/hosts'), 'utf8')).toBe('10.0.0.9 lb-apiserver.kubernetes.local\n');
+  expect(readFileSync(leaving.path('/etc/hosts'), 'utf8')).toBe('10.0.0.9 lb-apiserver.kubernetes.local\n');
   expect([
-    readdirSync(node(podDirectory)),
-    existsSync(node('/etc/fairlead')),
-    existsSync(node('/var/lib/fairlead')),
+    readdirSync(leaving.path(podDirectory)),
+    existsSync(leaving.path('/etc/fairlead')),
+    existsSync(leaving.path('/var/lib/fairlead')),
   ]).toEqual([[], false, false]);
-  expect(await report()).toEqual([]);
-  await eventually('no agent', () => kubelet.log.at(-1)?.startsWith('ended fairlead-a'));
+  expect(await leaving.report()).toEqual([]);
+  await eventually('no agent', () => leaving.log.at(-1)?.startsWith(`ended fairlead-${slot}`));
 });

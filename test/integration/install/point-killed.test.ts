@@ -1,3 +1,4 @@
+// `fairlead kubeconfig point` that is killed: the child kills itself with SIGKILL between two changes of the file system.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
