@@ -8,27 +8,34 @@ const collect = (text: string, previous: readonly string[] = []) => [...previous
 export function addAdoptionCommands(program: Command, lazyAction: LazyAction): void {
   const kubeconfig = program
     .command('kubeconfig')
-    .description('Point the clients of this node at Fairlead, and back.')
+    .description('Point kubeconfigs on this node at Fairlead, or revert them.')
     .helpCommand(false);
   addConfigOptions(kubeconfig.command('point'), ['admin'])
-    .description('Make kubeconfigs name Fairlead as their server, after checking that it will work.')
-    .argument('[FILE...]', 'Kubeconfigs. Default: /etc/kubernetes/kubelet.conf.')
+    .description('Change the server in kubeconfigs to Fairlead, after checking that it works.')
+    .argument('[FILE...]', 'Kubeconfig files. Default: /etc/kubernetes/kubelet.conf.')
     .option('--server <URL>', "New server. Default: the configuration's first passthrough listener.")
-    .option('--tls-server-name <NAME>', 'Name to verify. Default: one is written only where it is needed.')
-    .option('--cluster <NAME>', "Cluster to change. Repeatable. Default: the current context's.", collect)
-    .option('--all-clusters', 'Change every cluster of the file.')
-    .option('--control-plane', 'Change files on a control-plane node too.')
-    .option('--allow-daemonset', 'Point kubelet at an agent that a DaemonSet runs, too.')
-    .option('--undo', 'Put the original back.')
-    .option('--dry-run', 'Show what would change, and change nothing.')
-    .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
+    .option(
+      '--tls-server-name <NAME>',
+      'Name that clients verify. Default: set only if the certificates require it.',
+    )
+    .option(
+      '--cluster <NAME>',
+      "Cluster entry to change. Repeatable. Default: the current context's.",
+      collect,
+    )
+    .option('--all-clusters', 'Change every cluster entry.')
+    .option('--control-plane', 'Allow this on a control-plane node.')
+    .option('--allow-daemonset', 'Allow kubelet to depend on an agent that a DaemonSet runs.')
+    .option('--undo', 'Restore the original.')
+    .option('--dry-run', 'Print the change without making it.')
+    .option('--root <DIR>', "Root of the node's file system. Default: /.")
     .action(lazyAction(async () => (await import('./kubeconfig-point.ts')).kubeconfigPoint))
     .addHelpText(
       'after',
       `
-The new server must answer with a certificate that verifies against the kubeconfig's own CA; every API
-server that the running agent knows is looked at as well. Nothing but server and tls-server-name changes;
-the original is kept beside the file, with the ending .fairlead-backup.
+The new server must present a certificate that the kubeconfig's own CA verifies; so must every API server
+that the running agent knows. Only server and tls-server-name change. The original is kept in the same
+directory with the suffix .fairlead-backup.
 
 Examples:
   fairlead kubeconfig point --dry-run
@@ -39,22 +46,22 @@ Examples:
 
   program
     .command('endpoint')
-    .description("Say which API server address Kubespray's variables give to a role, and their traps.")
+    .description("Print the API server address that Kubespray's variables give to a role, and warn of traps.")
     .requiredOption('--vars <FILE>', 'Group variables (YAML). Repeatable; later ones win.', collect)
     .addOption(
-      new Option('--role <ROLE>', 'Who asks; etcd: how API servers reach etcd.')
+      new Option('--role <ROLE>', 'Role that uses the address; etcd: how API servers reach etcd.')
         .choices(['control-plane', 'worker', 'external', 'etcd'])
         .makeOptionMandatory(),
     )
-    .option('--first-control-plane <ADDRESS>', 'access_ip of the first control-plane node, else its ip.')
-    .option('--unmanaged-lb <HOST[:PORT]>', 'Load balancer that the variables do not know.')
+    .option('--first-control-plane <ADDRESS>', 'access_ip of the first control-plane node, or its ip.')
+    .option('--unmanaged-lb <HOST[:PORT]>', 'Load balancer that is not in the variables.')
     .option('--json', 'Print JSON.')
     .action(lazyAction(async () => (await import('./endpoint.ts')).endpoint))
     .addHelpText(
       'after',
       `
-Prints the address that works, one a line where there are two, and warns where the variables are such that
-Kubespray itself writes one that does not.
+Prints the address that works (one per line if there are two). Warns if Kubespray itself would write an
+address that does not work.
 
 Examples:
   fairlead endpoint --vars inventory/mycluster/group_vars/all/all.yml --role worker
@@ -63,19 +70,22 @@ Examples:
 
   program
     .command('import')
-    .description("Make a Fairlead configuration out of an nginx or HAProxy proxy's.")
+    .description('Convert an nginx or HAProxy configuration to a Fairlead configuration.')
     .argument('<FILE>', 'nginx.conf or haproxy.cfg.')
     .addOption(
-      new Option('--type <TYPE>', 'Whose file it is. Default: as it looks.').choices(['nginx', 'haproxy']),
+      new Option('--type <TYPE>', 'File format. Default: detected from its contents.').choices([
+        'nginx',
+        'haproxy',
+      ]),
     )
-    .option('--kubeconfig <FILE>', 'Kubeconfig that the configuration is to take CA and credentials from.')
+    .option('--kubeconfig <FILE>', 'Kubeconfig with the CA and credentials, for the new configuration.')
     .action(lazyAction(async () => (await import('./import-config.ts')).importConfig))
     .addHelpText(
       'after',
       `
-Standard output is the configuration. Standard error names, with its line, every directive that needs
-something done by hand (todo), is applied with a difference (changed), has no counterpart (dropped), or is
-served by Fairlead in another way (covered).
+Prints the configuration to standard output. Standard error lists, with its line, every directive that needs
+manual work (todo), is applied with a difference (changed), has no equivalent (dropped), or is handled by
+Fairlead in another way (covered).
 
 Examples:
   fairlead import /etc/nginx/nginx.conf --kubeconfig /etc/kubernetes/kubelet.conf > fairlead.yaml
@@ -83,15 +93,15 @@ Examples:
     );
 
   addConfigOptions(program.command('doctor'))
-    .description('Examine this node: what keeps Fairlead from serving it, or clients from using Fairlead.')
-    .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
+    .description('Examine this node for problems that affect Fairlead or its clients.')
+    .option('--root <DIR>', "Root of the node's file system. Default: /.")
     .option('--json', 'Print JSON.')
     .action(lazyAction(async () => (await import('./doctor.ts')).doctor))
     .addHelpText(
       'after',
       `
-For before the adoption and after it; changes nothing. Without credentials in the configuration it looks with
-kubelet's (/etc/kubernetes/kubelet.conf). docs/doctor.md lists what is looked at, and why.
+Read-only. Run it before and after adopting a node. Without configured credentials it uses kubelet's
+(/etc/kubernetes/kubelet.conf). docs/doctor.md lists the checks.
 
 Examples:
   fairlead doctor
@@ -101,23 +111,23 @@ Examples:
 
   program
     .command('cert')
-    .description('Make a serving certificate for a listener of type http.')
-    .requiredOption('--cert-file <FILE>', 'Where to write the certificate (PEM).')
-    .requiredOption('--key-file <FILE>', 'Where to write its key (PEM, readable by this user only).')
+    .description('Create a serving certificate for a listener of type http.')
+    .requiredOption('--cert-file <FILE>', 'Output file for the certificate (PEM).')
+    .requiredOption('--key-file <FILE>', 'Output file for its key (PEM, mode 0600).')
     .option(
       '--name <NAME>',
       'DNS name or IP address. Repeatable. Default: localhost, 127.0.0.1, ::1.',
       collect,
     )
-    .option('--ca-cert <FILE>', 'CA to sign it; needs --ca-key. Default: it signs itself.')
+    .option('--ca-cert <FILE>', 'CA that signs it; requires --ca-key. Default: self-signed.')
     .option('--ca-key <FILE>', 'Key of the CA.')
-    .option('--days <DAYS>', 'How long it is valid, at most as long as the CA. Default: 365.')
-    .option('--force', 'Replace files that exist.')
+    .option('--days <DAYS>', 'Validity in days, limited by that of the CA. Default: 365.')
+    .option('--force', 'Overwrite existing files.')
     .action(lazyAction(async () => (await import('./cert.ts')).cert))
     .addHelpText(
       'after',
       `
-A running agent takes a renewed certificate over by itself. docs/http.md says what the listener is for.
+A running agent reloads a renewed certificate. docs/http.md describes the listener.
 
 Examples:
   fairlead cert --cert-file /etc/fairlead/tls.crt --key-file /etc/fairlead/tls.key
@@ -126,18 +136,18 @@ Examples:
 
   program
     .command('hosts')
-    .description("Give the load balancer's name in /etc/hosts to this node, or take it back.")
-    .option('--name <NAME>', 'The name. Default: lb-apiserver.kubernetes.local.')
-    .option('--address <ADDRESS>', 'What it is to mean. Repeatable. Default: 127.0.0.1.', collect)
-    .option('--undo', 'Put the file back as it was.')
-    .option('--dry-run', 'Show what would change, and change nothing.')
-    .option('--root <DIR>', "Where the node's file system is mounted. Default: /.")
+    .description("Make the load balancer's name resolve to this node in /etc/hosts, or revert it.")
+    .option('--name <NAME>', 'Name to resolve. Default: lb-apiserver.kubernetes.local.')
+    .option('--address <ADDRESS>', 'Address it should resolve to. Repeatable. Default: 127.0.0.1.', collect)
+    .option('--undo', 'Restore the file.')
+    .option('--dry-run', 'Print the change without making it.')
+    .option('--root <DIR>', "Root of the node's file system. Default: /.")
     .action(lazyAction(async () => (await import('./hosts.ts')).hosts))
     .addHelpText(
       'after',
       `
-Other lines that name it are kept in comments; every line of Fairlead's carries a mark, so that --undo needs
-nothing but the file. The API servers' certificates must have the name (see fairlead doctor).
+Other lines with the name become comments. Fairlead marks each of its lines, so --undo needs only the file.
+The API servers' certificates must contain the name; fairlead doctor checks that.
 
 Examples:
   fairlead hosts --dry-run

@@ -5,25 +5,31 @@ import type { LazyAction } from './action.ts';
 export function addClusterCommands(program: Command, lazyAction: LazyAction): void {
   const cluster = program
     .command('cluster')
-    .description('Point what is configured once for all nodes at Fairlead, and back.')
+    .description('Point cluster-wide components at Fairlead, or revert them.')
     .helpCommand(false);
   cluster
     .command('point')
-    .description('Show, make or take back the change that points one of them at Fairlead.')
+    .description('Print, apply or revert the change that points a component at Fairlead.')
     .addArgument(
-      new Argument('<WHAT>', 'What to point.').choices(['kube-proxy', 'kubeadm', 'cilium', 'calico']),
+      new Argument('<WHAT>', 'Component to point.').choices(['kube-proxy', 'kubeadm', 'cilium', 'calico']),
     )
     .option('--server <URL>', 'New server, the same on every node. Default: https://127.0.0.1:6443.')
-    .option('--tls-server-name <NAME>', 'kube-proxy: name to verify. Default: one only where it is needed.')
+    .option(
+      '--tls-server-name <NAME>',
+      'Name that kube-proxy verifies. Default: set only if the certificates require it.',
+    )
     .option(
       '--namespace <NAMESPACE>',
-      "cilium, calico: theirs. Default: kube-system, or Calico's operator's.",
+      "Namespace of cilium or calico. Default: kube-system, or that of Calico's operator.",
     )
-    .option('--print', 'Show the change, and make none. This is the default, but for --undo.')
-    .option('--apply', 'Make the change.')
-    .option('--undo', 'Give back what was there before.')
-    .option('--restart', 'With --apply or --undo: restart the pods that read it, once for each change.')
-    .option('--unchecked', 'Apply although nodes have no listener there, or certificates lack the name.')
+    .option('--print', 'Print the change without applying it (default, except with --undo).')
+    .option('--apply', 'Apply the change.')
+    .option('--undo', 'Restore the previous value.')
+    .option(
+      '--restart',
+      'Restart the pods that use the value, once for each change (with --apply or --undo).',
+    )
+    .option('--unchecked', 'Skip the checks for a listener on every node and for names in the certificates.')
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
     .action(lazyAction(async () => (await import('./cluster-point.ts')).clusterPoint))
     .addHelpText(
@@ -32,10 +38,10 @@ export function addClusterCommands(program: Command, lazyAction: LazyAction): vo
 kube-proxy  ConfigMap kube-system/kube-proxy, its kubeconfig
 kubeadm     ConfigMap kube-system/kubeadm-config, controlPlaneEndpoint
 cilium      k8sServiceHost and k8sServicePort: environment of DaemonSet cilium and Deployment cilium-operator
-calico      ConfigMap kubernetes-services-endpoint, in tigera-operator where that is, else in kube-system
+calico      ConfigMap kubernetes-services-endpoint, in tigera-operator if that exists, otherwise in kube-system
 
-Refused where a node has neither an agent that serves nor, on the control plane, an API server on that port of its
-loopback, and where a certificate is not for the name. What was there is kept in an annotation of the object.
+The command refuses if a node has no listener on that address (an agent that serves or, on the control plane, an
+API server), or if a certificate lacks the name. The previous value is kept in an annotation of the object.
 
 Examples:
   fairlead cluster point kube-proxy --kubeconfig ~/.kube/config

@@ -3,24 +3,24 @@ import type { ErrorCode } from '../model/errors.ts';
 
 export const exitCodes = {
   ok: { code: 0, meaning: 'Success.' },
-  unexpected: { code: 1, meaning: 'An unexpected failure: a bug, or a system that misbehaves.' },
-  badConfig: { code: 2, meaning: 'Bad usage or bad configuration; every problem has been printed.' },
+  unexpected: { code: 1, meaning: 'Unexpected failure: a bug or a malfunction of the system.' },
+  badConfig: { code: 2, meaning: 'Invalid arguments or configuration. All problems are printed.' },
   cannotListen: { code: 3, meaning: '`run`: an address cannot be bound.' },
   noAgent: {
     code: 4,
-    meaning: '`status`: no agent answers on the admin address; `install`, `cluster`: no API server does.',
+    meaning: '`status`: no agent answers on the admin address. `install`, `cluster`: no API server answers.',
   },
   notReady: {
     code: 5,
     meaning:
-      '`status`: the agent answers and is not ready (no endpoint is usable, or it is stopping); `install`: the agent does not serve.',
+      '`status`: the agent is not ready (no usable endpoint, or stopping). `install`: the agent is not serving.',
   },
   refused: {
     code: 6,
     meaning:
-      '`kubeconfig point`, `hosts`, `cert`, `install`, `cluster`: refused or failed; no file is half changed.',
+      '`kubeconfig point`, `hosts`, `cert`, `install`, `cluster`: refused or failed. No file is partially written.',
   },
-  doctorWarns: { code: 7, meaning: '`doctor`: at least one warning, and no error.' },
+  doctorWarns: { code: 7, meaning: '`doctor`: at least one warning, no error.' },
   doctorErrs: { code: 8, meaning: '`doctor`: at least one error.' },
 } as const;
 

@@ -48,9 +48,9 @@ Examples:
     .addHelpText(
       'after',
       `
-Every setting can be given in the file; most also as an environment variable (FAIRLEAD_HEALTH_INTERVAL
-for health.interval). Flags win over the environment, the environment over the file.
-SIGHUP or a change of the file loads the configuration again, without closing tunnels.
+Every setting can be in the file, most also in an environment variable (FAIRLEAD_HEALTH_INTERVAL for
+health.interval). Flags override the environment, which overrides the file.
+SIGHUP or a change of the file reloads the configuration without closing tunnels.
 
 Examples:
   fairlead run --listen 127.0.0.1:6443 --endpoints 10.0.0.1:6443,10.0.0.2:6443 --ca-file ca.crt
@@ -64,18 +64,18 @@ Examples:
     .helpCommand(false);
   addConfigOptions(config.command('check'))
     .description(
-      'Check the configuration as `run` would, without starting; print every problem. Files that it names and that are missing or unreadable here are warnings: the agent would wait for them.',
+      'Check the configuration without starting the agent, and print every problem. Missing or unreadable files are warnings, because the agent would wait for them.',
     )
     .action(lazyAction(async () => (await import('./config-check.ts')).configCheck))
     .addHelpText('after', '\nExample:\n  fairlead config check --config /etc/fairlead/fairlead.yaml');
   addConfigOptions(config.command('print'))
-    .description('Print the effective configuration, with the source of each value.')
-    .option('--json', 'Print JSON: the configuration and, apart, the sources.')
+    .description('Print the effective configuration and the source of each value.')
+    .option('--json', 'Print JSON, with the configuration and the sources separate.')
     .action(lazyAction(async () => (await import('./config-print.ts')).configPrint))
     .addHelpText('after', '\nExample:\n  fairlead config print --config fairlead.yaml --log-level debug');
 
   addConfigOptions(program.command('status'), ['admin'])
-    .description('Show what the running agent knows: endpoints, verdicts, reasons, tunnels.')
+    .description('Show the state of the running agent: endpoints, verdicts, reasons, tunnels.')
     .option('--json', 'Print JSON.')
     .action(lazyAction(async () => (await import('./status.ts')).status))
     .addHelpText('after', '\nExamples:\n  fairlead status\n  fairlead status --admin 127.0.0.1:7442 --json');
