@@ -61,6 +61,7 @@ const stages: Readonly<Record<string, () => Counts>> = {
   unit: suite('unit'),
   integration: suite('integration'),
   faults: suite('faults'),
+  hostile: suite('hostile'),
 };
 
 const args = process.argv.slice(2);

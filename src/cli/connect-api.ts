@@ -1,12 +1,13 @@
 // The cluster's API for the commands that need it: by a kubeconfig, else by the pod's service account.
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { decodeCache } from '../discovery/cache-format.ts';
 import { isLoopback } from '../config/loopback.ts';
 import { type ApiOptions, KubeApi } from '../kubernetes/kube-api.ts';
 import { resolveBelow } from '../lib/below-root.ts';
+import { NodeFiles } from '../installer/node-files.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import { nodePaths } from '../adopt/node-paths.ts';
 import { defaultServiceAccountDir, loadCredentials } from '../kubernetes/load-credentials.ts';
@@ -81,7 +82,7 @@ async function nodeServers(root: string, configFile: string | undefined): Promis
   const loaded = await loadConfig({ file: configFile, env: {}, hostname: 'node', mustFindEndpoints: false });
   if (!loaded.ok) return servers; // installing says what is wrong with it
   const { endpoints, discovery } = loaded.config;
-  const cache = decodeCache(await readBelow(root, discovery.cacheFile));
+  const cache = decodeCache(await readAgents(root, discovery.cacheFile));
   const cached = cache.ok
     ? cache.value.endpoints.map(({ endpoint: { host, port } }) => ({ host, port }))
     : [];
@@ -94,6 +95,15 @@ async function readBelow(root: string, path: string | undefined): Promise<string
   return resolveBelow(root, path)
     .then((file) => readFile(file, 'utf8'))
     .catch(() => '');
+}
+
+/** A file that the agent writes: it may be anything, a link or a named pipe among others. */
+async function readAgents(root: string, path: string | undefined): Promise<string> {
+  if (path === undefined) return '';
+  const files = new NodeFiles(root);
+  files.distrust([dirname(path)]);
+  const bytes = await files.readDistrusted(path).catch(() => undefined);
+  return bytes?.toString('utf8') ?? '';
 }
 
 /** None where the kubeconfig cannot be read, or names an address of the node itself. */

@@ -8,10 +8,9 @@ import { nodePaths } from '../adopt/node-paths.ts';
 import { applyPlan, planPointing, planRestoring } from '../adopt/point.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import type { NameChoice, NameChoiceInput } from '../adopt/server-names.ts';
+import { openState, pointingPath } from './installer-state.ts';
 import type { NodeFiles } from './node-files.ts';
 import { leaseSpec, type RolloutSemaphore } from './rollout-semaphore.ts';
-
-export const pointingPath = '/var/lib/fairlead/pointing';
 
 export interface PointKubeletOptions {
   readonly node: string;
@@ -50,6 +49,7 @@ const stopped = 'the installer was stopped meanwhile; the next one begins again'
 export async function pointKubelet(options: PointKubeletOptions, deps: PointKubeletDeps): Promise<string> {
   const { node, count, address, endpoints } = options;
   const { files, semaphore, log, chooseName, seen } = deps;
+  await openState(files);
   if ((await files.read(pointingPath)) !== undefined) {
     // No failure of the node's: it has another try.
     await restoreKubelet('it was interrupted', deps);
@@ -95,7 +95,7 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
     });
     if (!planned) return 'pointed';
     log.info({ turn }, 'pointing kubelet at this node');
-    await files.put(pointingPath, Buffer.from(`${turn}\n`));
+    await files.put(pointingPath, Buffer.from(`${turn}\n`), 0o600);
     const problem = await pointAndConfirm(planned, options, deps);
     if (problem === stopped) return problem;
     if (problem !== undefined) return await restoreAndHalt(problem, node, deps);

@@ -1,16 +1,11 @@
 // Static pods of other load balancers (Kubespray's nginx-proxy and haproxy) that Fairlead takes the place of:
 // moved out of kubelet's directory, and moved back when Fairlead goes.
-import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { resolveBelow } from '../lib/below-root.ts';
 import { readStaticPods } from '../doctor/static-pods.ts';
 import type { NodeFiles } from './node-files.ts';
 
 /** Not below the directory of the static pods: kubelet reads every file there. */
 export const replacedDirectory = '/etc/kubernetes/fairlead-replaced';
-
-/** There while an agent that has taken a proxy's place has not served yet: whoever finds it restores the proxy. */
-export const takingOverPath = '/var/lib/fairlead/taking-over';
 
 /** As Kubespray names its pods. Others that run nginx or HAProxy may do anything, and stay. */
 const proxyNames: readonly string[] = ['nginx-proxy', 'haproxy'];
@@ -25,15 +20,9 @@ export async function setAside(files: NodeFiles, manifests: readonly string[]): 
   for (const manifest of manifests) await files.move(manifest, join(replacedDirectory, basename(manifest)));
 }
 
-async function replacedNames({ root }: NodeFiles): Promise<string[]> {
-  const names = await readdir(await resolveBelow(root, replacedDirectory)).catch(
-    (error: NodeJS.ErrnoException) => {
-      // Unreadable is not empty: a proxy that was set aside would never be restored.
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    },
-  );
-  return names.filter((name) => !name.startsWith('.'));
+async function replacedNames(files: NodeFiles): Promise<string[]> {
+  // Unreadable is not empty: a proxy that was set aside would never be restored.
+  return (await files.list(replacedDirectory)).filter((name) => !name.startsWith('.'));
 }
 
 /** Whether another load balancer is on the node, or comes back when Fairlead goes. */

@@ -1,7 +1,7 @@
 // Brings one node to the desired state: files, then a static pod, then nothing of the pod before it. Every file is
 // replaced in one step, the manifest last, and the old pod goes only when the new one serves: so a node whose
 // power goes between any two steps has the old state or the new one, and the next pass goes on from there.
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { CachedEndpoint } from '../discovery/cache-format.ts';
 import { decodeCache, encodeCache } from '../discovery/cache-format.ts';
@@ -11,8 +11,10 @@ import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts
 import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
 import { restoreTcpMigrateReq, enableTcpMigrateReq } from './tcp-migrate-req.ts';
 import type { NodeFiles } from './node-files.ts';
-import { restoreProxies, proxyManifests, setAside, takingOverPath } from './proxy-pod.ts';
+import { openState, refuseToShare, takingOverPath } from './installer-state.ts';
+import { restoreProxies, proxyManifests, setAside } from './proxy-pod.ts';
 import {
+  agentDirectories,
   caPath,
   configPath,
   manifestName,
@@ -89,6 +91,7 @@ class Pass {
   async run(): Promise<Outcome> {
     const { files } = this.#deps;
     const rendered = { a: this.#render('a'), b: this.#render('b') };
+    this.#distrustAgents();
     const cache = await this.#cacheToWrite();
     const present = await this.#present();
     await this.#refuseToStrand(present);
@@ -98,6 +101,7 @@ class Pass {
     for (const slot of present) if (await isAsDesired(slot)) good.push(slot);
 
     const target = await this.#choose(present, good);
+    await openState(files);
     const { ca, configText } = this.#desired;
     if (ca !== undefined) await this.#put(caPath, Buffer.from(ca));
     if (cache) await this.#put(cache.path, Buffer.from(cache.text));
@@ -111,6 +115,18 @@ class Pass {
     if (this.#changed.length > 0)
       this.#deps.log.info({ slot: slotName(target) }, 'the agent of this node serves');
     return { state: 'serving', slot: target, changed: this.#changed, message: `${slotName(target)} serves` };
+  }
+
+  /** Whatever the agent may write, the installer neither follows links in nor keeps notes in. */
+  #distrustAgents(): void {
+    const { template, config, podDirectory } = this.#desired;
+    const { cacheFile } = config.discovery;
+    const directories = [
+      ...agentDirectories(template),
+      ...(cacheFile === undefined ? [] : [dirname(cacheFile)]),
+    ];
+    refuseToShare(directories, podDirectory);
+    this.#deps.files.distrust(directories);
   }
 
   #render(slot: Slot): Buffer {
@@ -153,7 +169,7 @@ class Pass {
       const message = `the configuration keeps no list of API servers on disk (discovery.cacheFile). ${bootSeedsMend}`;
       throw new FairleadError('INSTALL_REFUSED', message);
     }
-    const text = (await this.#deps.files.read(path))?.toString('utf8');
+    const text = (await this.#deps.files.readDistrusted(path))?.toString('utf8');
     const reading = text === undefined ? undefined : decodeCache(text);
     if (reading?.ok && reading.value.endpoints.length > 0) return undefined;
     const known = await this.#desired.known();
@@ -235,7 +251,7 @@ class Pass {
         // Only now: the agent is up, has all that it is to have, and needs nothing but the port.
         if (holders.length > 0 && view.hasUsableEndpoint && lacks.length === 0) {
           log.info({ manifests: holders }, 'static pod of another load balancer set aside');
-          await files.put(takingOverPath, Buffer.from(''));
+          await files.put(takingOverPath, Buffer.from(''), 0o600);
           await setAside(files, holders);
           this.#changed.push(...holders);
         }

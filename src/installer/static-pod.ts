@@ -2,6 +2,7 @@
 // Two slots alternate, so that the pod of an update starts beside the one that serves; each has a name, a
 // configuration file and an admin port of its own. Pure.
 import { createHash } from 'node:crypto';
+import { normalize } from 'node:path';
 import { isMap, isSeq, parseDocument, type YAMLMap } from 'yaml';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -68,6 +69,25 @@ export function renderStaticPod({ template, slot, image, config, adminPort, admi
   document.commentBefore = null;
   return header + document.toString({ lineWidth: 0 });
 }
+
+/** Directories of the node that the pod's containers may write. A template that is not a Pod has none. */
+export function agentDirectories(template: string): string[] {
+  const pod: unknown = parseDocument(template, { logLevel: 'silent' }).toJS();
+  const spec = at(pod, 'spec');
+  const mounts = ['containers', 'initContainers']
+    .flatMap((key) => list(at(spec, key)))
+    .flatMap((container) => list(at(container, 'volumeMounts')))
+    .filter((mount) => at(mount, 'readOnly') !== true)
+    .map((mount) => at(mount, 'name'));
+  return list(at(spec, 'volumes')).flatMap((volume) => {
+    const path = at(at(volume, 'hostPath'), 'path');
+    return typeof path === 'string' && mounts.includes(at(volume, 'name')) ? [normalize(path)] : [];
+  });
+}
+
+const at = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
 /** For commands that are run in the container; the agent itself is told by its configuration. */
 function setEnv(container: YAMLMap, name: string, value: string): void {

@@ -4,10 +4,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { messageOf } from '../model/error-text.ts';
 import { resolveBelow } from '../lib/below-root.ts';
+import { rememberedPath } from './installer-state.ts';
 import type { NodeFiles } from './node-files.ts';
 
 const setting = '/proc/sys/net/ipv4/tcp_migrate_req';
-export const rememberedPath = '/var/lib/fairlead/tcp_migrate_req.before';
 
 /** Undefined, or why it could not be switched on: then a connection in a million may be reset. */
 export async function enableTcpMigrateReq(files: NodeFiles): Promise<string | undefined> {
@@ -15,7 +15,7 @@ export async function enableTcpMigrateReq(files: NodeFiles): Promise<string | un
     const path = await resolveBelow(files.root, setting);
     const before = (await readFile(path, 'utf8')).trim();
     if (before === '1') return undefined;
-    await files.put(rememberedPath, Buffer.from(before));
+    await files.put(rememberedPath, Buffer.from(before), 0o600);
     await writeFile(path, '1');
     return undefined;
   } catch (error) {

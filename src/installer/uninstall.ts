@@ -15,9 +15,10 @@ import type { AgentView } from './agent-view.ts';
 import { clientsOf, kubeconfigDirectories } from './agent-clients.ts';
 import { restoreTcpMigrateReq } from './tcp-migrate-req.ts';
 import type { NodeFiles } from './node-files.ts';
-import { pointingPath } from './point-kubelet.ts';
-import { restoreProxies, isProxyThere, takingOverPath } from './proxy-pod.ts';
+import { openState, removeState } from './installer-state.ts';
+import { restoreProxies, isProxyThere } from './proxy-pod.ts';
 import {
+  agentDirectories,
   caPath,
   configDirectory,
   configPath,
@@ -56,6 +57,8 @@ export const restartPath = '/etc/kubernetes/fairlead-restart-kubelet';
 
 export async function uninstall(options: UninstallOptions, deps: UninstallDeps): Promise<Uninstalled> {
   const { files, view, pause, nowMs, say } = deps;
+  await distrustAgents(options, files);
+  await openState(files);
   const kubelet = await undoKubeconfigs(deps);
   if (kubelet !== undefined) return { isDone: false, why: kubelet };
   const stranded = await strandedClients(options, files);
@@ -81,10 +84,21 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   await files.remove(options.cacheFile);
   await files.remove(keptCaPath(options.cacheFile));
   await files.remove(memoryFile(options.cacheFile));
-  await files.remove(pointingPath);
-  await files.remove(takingOverPath);
+  await removeState(files);
   for (const directory of [configDirectory, dirname(options.cacheFile)]) await files.removeEmpty(directory);
   return { isDone: true };
+}
+
+async function distrustAgents(
+  { podDirectory, cacheFile }: UninstallOptions,
+  files: NodeFiles,
+): Promise<void> {
+  const directories = [dirname(cacheFile)];
+  for (const slot of slots) {
+    const manifest = await files.read(join(podDirectory, manifestName(slot)));
+    if (manifest) directories.push(...agentDirectories(manifest.toString('utf8')));
+  }
+  files.distrust(directories);
 }
 
 /** Undefined when kubelet is where it was before; else what is to be done first. */

@@ -4,7 +4,7 @@
 // Not a package: the ones that do it (write-file-atomic, atomically) do not fsync the directory, and give
 // tests no way to stop between two system calls.
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** Called before each change of the file system; a test stops there by throwing or by killing itself. */
@@ -135,7 +135,7 @@ export async function removeLeftovers(path: string, nowMs: number): Promise<void
   for (const name of await readdir(directory)) {
     if (!name.startsWith(start) || !name.endsWith('.tmp')) continue;
     const leftover = join(directory, name);
-    const { mtimeMs } = await stat(leftover).catch(() => ({ mtimeMs: nowMs }));
+    const { mtimeMs } = await lstat(leftover).catch(() => ({ mtimeMs: nowMs }));
     if (nowMs - mtimeMs > leftoverAgeMs) await unlink(leftover).catch(() => {}); // another run was quicker
   }
 }

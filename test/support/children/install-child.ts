@@ -14,13 +14,13 @@ const podDirectory = '/etc/kubernetes/manifests';
 const adminPorts = { a: 6440, b: 6441 };
 export type Change = 'install' | 'update' | 'take-over' | 'uninstall';
 
-export function desiredState(version: string, replaceProxy: boolean): DesiredState {
+export function desiredState(version: string, replaceProxy: boolean, list = cacheFile): DesiredState {
   const config = defaultConfig('worker-1');
   return {
     template: readFileSync('manifests/static-pod/fairlead.yaml', 'utf8'),
     image: `fairlead:${version}`,
-    configText: Buffer.from(`# ${version}\ndiscovery: {cacheFile: ${cacheFile}}\n`),
-    config: { ...config, discovery: { ...config.discovery, cacheFile } },
+    configText: Buffer.from(`# ${version}\ndiscovery: {cacheFile: ${list}}\n`),
+    config: { ...config, discovery: { ...config.discovery, cacheFile: list } },
     ca: 'the CA\n',
     known: async () => [{ endpoint: makeEndpoint('10.0.0.1', 6443), origin: 'watch' }],
     podDirectory,
@@ -29,11 +29,16 @@ export function desiredState(version: string, replaceProxy: boolean): DesiredSta
   };
 }
 
-export async function change(root: string, what: Change, onStep: () => void = () => {}): Promise<void> {
+export async function change(
+  root: string,
+  what: Change,
+  onStep: () => void = () => {},
+  list = cacheFile,
+): Promise<void> {
   const files = new NodeFiles(root, onStep);
   const common = { files, pause: async () => {}, nowMs: () => Date.now() };
   if (what === 'uninstall') {
-    const options = { podDirectory, adminPorts, cacheFile, graceMs: 1 };
+    const options = { podDirectory, adminPorts, cacheFile: list, graceMs: 1 };
     const view = async () => undefined;
     const result = await uninstall(options, {
       ...common,
@@ -46,7 +51,7 @@ export async function change(root: string, what: Change, onStep: () => void = ()
     return;
   }
   let looks = 0;
-  const outcome = await reconcile(desiredState(what === 'update' ? '2' : '1', what === 'take-over'), {
+  const outcome = await reconcile(desiredState(what === 'update' ? '2' : '1', what === 'take-over', list), {
     ...common,
     // The old agent is gone as soon as it may; the new one first waits for its port, where there is one to wait for.
     view: async () => {
