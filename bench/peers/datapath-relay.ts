@@ -5,11 +5,18 @@ import { systemClock } from '../../src/model/clock.ts';
 import { makeEndpoint, parseHostPort } from '../../src/model/endpoint.ts';
 import { TunnelTable } from '../../src/passthrough/tunnel-table.ts';
 import { checkNodeHandles } from '../../src/passthrough/socket/handle-check.ts';
+import type { PassthroughOptions } from '../../src/passthrough/tunnel/options.ts';
 import { startPassthroughListener } from '../../src/passthrough/listener.ts';
 
 const { values } = parseArgs({
-  options: { listen: { type: 'string', default: '' }, endpoints: { type: 'string', default: '' } },
+  options: {
+    listen: { type: 'string', default: '' },
+    endpoints: { type: 'string', default: '' },
+    // The product's defaults as JSON: the table of settings is no part of what is measured here.
+    options: { type: 'string', default: '' },
+  },
 });
+const options: PassthroughOptions = JSON.parse(values.options);
 
 function must(text: string) {
   const parsed = parseHostPort(text);
@@ -23,7 +30,7 @@ const candidates = values.endpoints.split(',').map((text) => {
 });
 const log = { debug() {}, info() {}, warn: console.error, error: console.error };
 const outcomes = { dialed() {}, firstFlightUnanswered() {}, tunnelSilent() {}, clientTls() {} };
-const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes });
+const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes, options });
 const found = await checkNodeHandles();
 if (found.ok) table.useHandles(found.value);
 await startPassthroughListener({

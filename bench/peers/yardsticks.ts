@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { formatHostPort } from '../../src/model/endpoint.ts';
+import { defaultPassthroughOptions } from '../../test/support/agent/default-options.ts';
 import { freePort } from '../processes.ts';
 import { type Peer, startChild } from './peer.ts';
 
-function yardstick(name: 'pipe' | 'datapath'): Peer {
+function yardstick(name: 'pipe' | 'datapath', moreFlags: readonly string[] = []): Peer {
   return {
     name,
     async start(field, target) {
@@ -24,7 +25,7 @@ function yardstick(name: 'pipe' | 'datapath'): Peer {
       });
       const address = { host: '127.0.0.1', port: await freePort() };
       const endpoints = field.backend.endpoints[target].map(formatHostPort).join(',');
-      const flags = ['--listen', formatHostPort(address), '--endpoints', endpoints];
+      const flags = ['--listen', formatHostPort(address), '--endpoints', endpoints, ...moreFlags];
       const command = [process.execPath, ...field.nodeFlags, outfile, ...flags];
       return startChild(field, { name, target, address, command });
     },
@@ -32,4 +33,4 @@ function yardstick(name: 'pipe' | 'datapath'): Peer {
 }
 
 export const pipe = yardstick('pipe');
-export const datapath = yardstick('datapath');
+export const datapath = yardstick('datapath', ['--options', JSON.stringify(defaultPassthroughOptions())]);

@@ -3,7 +3,6 @@
 // or credentials have answered anything. What belongs to one pool of endpoints is in pool.ts.
 import type { Logger } from 'pino';
 import { EndpointPool } from './pool.ts';
-import type { TunnelLimits } from './pool-traffic.ts';
 import { startPoolHttpListener } from './pool-http.ts';
 import { agentMetrics } from './metrics.ts';
 import {
@@ -14,7 +13,7 @@ import {
   type ListenerTls,
   usedPools,
 } from '../config/config.ts';
-import { changedSettings } from '../config/resolve.ts';
+import { reloadConfig } from '../config/resolve.ts';
 import { ownListenerCheck } from '../model/own-listener.ts';
 import { systemClock } from '../model/clock.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
@@ -31,7 +30,7 @@ import { AcceptPolicy } from '../passthrough/tunnel/accept-policy.ts';
 import { checkNodeHandles } from '../passthrough/socket/handle-check.ts';
 import { assignSockets, type InheritedSocket } from '../passthrough/socket/inherited-sockets.ts';
 import { type PassthroughListener, startPassthroughListener } from '../passthrough/listener.ts';
-import { readTunnelLimit } from '../passthrough/tunnel/tunnel-limit.ts';
+import { readTunnelLimit, type TunnelLimits } from '../passthrough/tunnel/tunnel-limit.ts';
 
 export interface AgentOptions {
   readonly config: Config;
@@ -259,19 +258,13 @@ class RunningAgent implements Agent {
   }
 
   async reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }> {
-    const { reload: applied, restart: needsRestart } = changedSettings(this.#config, next);
-    const previous = this.#config;
-    // What takes a restart keeps its old value, so that the next reload still sees the difference.
-    const { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin } = previous;
-    const { metrics, deployment, requestHeader } = previous;
-    const log = { ...next.log, format: previous.log.format };
-    const kept = { nodeName, listeners, reusePort, waitForPortMs, allowNonLoopback, admin, ownAdmin };
-    this.#config = { ...next, ...kept, metrics, deployment, requestHeader, log };
+    const { config, applied, needsRestart } = reloadConfig(this.#config, next);
+    this.#config = config;
     const limits = await readTunnelLimit();
-    const used = usedPools({ listeners, pools: next.pools });
-    for (const config of allPools(next)) {
-      const pool = this.#pools.get(config.name);
-      if (pool && used.has(config.name)) await pool.reload(config, limits);
+    const used = usedPools(config);
+    for (const poolConfig of allPools(config)) {
+      const pool = this.#pools.get(poolConfig.name);
+      if (pool && used.has(poolConfig.name)) await pool.reload(poolConfig, limits);
     }
     return { applied, needsRestart };
   }

@@ -1,19 +1,17 @@
 // From the configuration to the options of each part. Pure.
-import type { PoolConfig, StatusRange } from '../config/config.ts';
+import { healthStepsOf, type PoolConfig } from '../config/config.ts';
+import { includesStatus } from '../config/statuses.ts';
 import { etcdProblem } from '../health/etcd.ts';
-import type { HealthOptions } from '../health/health.ts';
 import type { CheckStep } from '../health/probe.ts';
-import type { PassthroughOptions } from '../passthrough/tunnel/options.ts';
+import type { HttpSettings } from '../http/options.ts';
+import { fixedPassthroughOptions, type PassthroughOptions } from '../passthrough/tunnel/options.ts';
+import type { TunnelLimits } from '../passthrough/tunnel/tunnel-limit.ts';
 import type { CredentialOptions } from '../kubernetes/load-credentials.ts';
-
-function includes(ranges: readonly StatusRange[], status: number): boolean {
-  return ranges.some(({ from, to }) => status >= from && status <= to);
-}
 
 export function checkSteps({ health }: Pick<PoolConfig, 'health'>): readonly CheckStep[] {
   const isEtcd = health.expectBody === 'etcd';
-  return health.steps.map(({ path, expectStatus }) => {
-    const isExpected = (status: number) => includes(expectStatus, status);
+  return healthStepsOf(health).map(({ path, expectStatus }) => {
+    const isExpected = (status: number) => includesStatus(expectStatus, status);
     if (!isEtcd) return { path, isExpected };
     const judged = { path, isExpected, bodyProblem: etcdProblem };
     if (/^\/health(\?|$)/.test(path)) return judged;
@@ -22,32 +20,21 @@ export function checkSteps({ health }: Pick<PoolConfig, 'health'>): readonly Che
   });
 }
 
-export function healthOptions({ health }: PoolConfig): HealthOptions {
-  const { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs } =
-    health;
-  return { intervalMs, standbyIntervalMs, fastIntervalMs, timeoutMs, reconnectMs, rise, startupGraceMs };
+/** `limits`: what the descriptors of this process allow. */
+export function passthroughOptions({ dial, tunnels }: PoolConfig, limits: TunnelLimits): PassthroughOptions {
+  const { max = Number.POSITIVE_INFINITY } = tunnels;
+  return {
+    ...fixedPassthroughOptions,
+    ...dial,
+    ...tunnels,
+    maxHalfOpenDials: Math.min(dial.maxHalfOpenDials, limits.maxHalfOpenDials),
+    maxTunnels: Math.min(max, limits.maxTunnels),
+  };
 }
 
-/** `limits`: what the descriptors of this process allow. */
-export function passthroughOptions(
-  { dial, tunnels }: PoolConfig,
-  limits: { readonly maxTunnels: number; readonly maxHalfOpenDials: number },
-): Partial<PassthroughOptions> {
-  return {
-    raceDelayMs: dial.raceDelayMs,
-    allDownDeadlineMs: dial.allDownDeadlineMs,
-    maxHalfOpenDials: Math.min(dial.maxHalfOpenDials, limits.maxHalfOpenDials),
-    firstFlightTimeoutMs: dial.firstFlightTimeoutMs,
-    lastCandidateTimeoutMs: dial.lastCandidateTimeoutMs,
-    replayBudgetPercent: dial.replayBudgetPercent,
-    replayMinPerSecond: dial.replayMinPerSecond,
-    maxTunnels: Math.min(tunnels.max ?? Number.POSITIVE_INFINITY, limits.maxTunnels),
-    idleTimeoutMs: tunnels.idleTimeoutMs,
-    halfCloseTimeoutMs: tunnels.halfCloseTimeoutMs,
-    keepAliveDelayMs: tunnels.keepAliveDelayMs,
-    keepAliveIntervalMs: tunnels.keepAliveIntervalMs,
-    keepAliveCount: tunnels.keepAliveCount,
-  };
+/** `maxConnections`: what the tunnels of this process may be, as requests come beside them. */
+export function httpOptions({ dial, tunnels }: PoolConfig, maxConnections: number): HttpSettings {
+  return { ...dial, ...tunnels, maxConnections };
 }
 
 /** The files to read, and the service account where the configuration and the pod allow it. */
@@ -55,16 +42,13 @@ export function credentialOptions(
   { credentials }: Pick<PoolConfig, 'credentials'>,
   serviceAccount: { readonly dir: string; readonly exists: boolean; readonly host?: string },
 ): CredentialOptions {
-  const { kubeconfig, caFile, clientCertFile, clientKeyFile, tokenFile, serverName, inCluster } = credentials;
-  const isNothingElse = [kubeconfig, clientCertFile, tokenFile].every((file) => file === undefined);
+  const { inCluster, ...files } = credentials;
+  const isNothingElse = [files.kubeconfig, files.clientCertFile, files.tokenFile].every(
+    (file) => file === undefined,
+  );
   const isInCluster = inCluster === true || (inCluster === 'auto' && isNothingElse && serviceAccount.exists);
   return {
-    ...(kubeconfig !== undefined && { kubeconfig }),
-    ...(caFile !== undefined && { caFile }),
-    ...(clientCertFile !== undefined && { clientCertFile }),
-    ...(clientKeyFile !== undefined && { clientKeyFile }),
-    ...(tokenFile !== undefined && { tokenFile }),
-    ...(serverName !== undefined && { serverName }),
+    ...files,
     ...(isInCluster && { serviceAccountDir: serviceAccount.dir }),
     ...(serviceAccount.host !== undefined && { serviceHost: serviceAccount.host }),
   };

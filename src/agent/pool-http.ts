@@ -1,12 +1,13 @@
 // What the http listeners of one pool add to it. The code behind them, http-proxy-3 included, is loaded with the
 // first such listener; a pool without one carries nothing of it.
+import { httpOptions } from './options.ts';
 import type { Logger } from 'pino';
 import type { ClosableTunnels } from '../balance/tunnel-closer.ts';
 import { makePicker } from '../balance/picker.ts';
 import type { PoolConfig, ListenerConfig, ListenerTls, RequestHeaderConfig } from '../config/config.ts';
 import type { ProxyCore } from '../http/proxy-core.ts';
 import type { HttpListener } from '../http/listener.ts';
-import type { HttpOptions } from '../http/options.ts';
+import type { HttpSettings } from '../http/options.ts';
 import type { FrontProxyPair, UpstreamTrust } from '../http/upstreams.ts';
 import { systemClock, type Timer } from '../model/clock.ts';
 import { type Endpoint, type EndpointId, formatHostPort } from '../model/endpoint.ts';
@@ -70,18 +71,8 @@ export class PoolHttp implements TrafficReader {
     this.#pick = makePicker(this.#deps.config().balance.policy, this.#deps.snapshots, core.upstreams);
   }
 
-  #options(): Partial<HttpOptions> {
-    const { dial, tunnels } = this.#deps.config();
-    return {
-      connectTimeoutMs: dial.firstFlightTimeoutMs,
-      lastCandidateTimeoutMs: dial.lastCandidateTimeoutMs,
-      allDownDeadlineMs: dial.allDownDeadlineMs,
-      halfCloseTimeoutMs: tunnels.halfCloseTimeoutMs,
-      keepAliveDelayMs: tunnels.keepAliveDelayMs,
-      keepAliveIntervalMs: tunnels.keepAliveIntervalMs,
-      keepAliveCount: tunnels.keepAliveCount,
-      maxConnections: this.#deps.table.options.maxTunnels,
-    };
+  #options(): HttpSettings {
+    return httpOptions(this.#deps.config(), this.#deps.table.options.maxTunnels);
   }
 
   /** Credentials have changed: what was kept with the old ones is not used again. */

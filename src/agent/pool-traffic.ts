@@ -14,9 +14,7 @@ import type { OutcomeReporter } from '../model/outcome.ts';
 import type { EndpointPick, Picker, SnapshotSource } from '../model/snapshot.ts';
 import type { OwnAddresses } from '../passthrough/own-addresses.ts';
 import { type ProcessLoad, TunnelTable } from '../passthrough/tunnel-table.ts';
-import type { readTunnelLimit } from '../passthrough/tunnel/tunnel-limit.ts';
-
-export type TunnelLimits = Awaited<ReturnType<typeof readTunnelLimit>>;
+import type { TunnelLimits } from '../passthrough/tunnel/tunnel-limit.ts';
 
 export interface PoolTrafficDeps {
   readonly clock: Clock;

@@ -8,11 +8,10 @@ import type { Logger } from 'pino';
 import { PoolCredentials } from './pool-credentials.ts';
 import { PoolProbes } from './pool-probes.ts';
 import { PoolSnapshots } from './pool-snapshots.ts';
-import { PoolTraffic, type TunnelLimits } from './pool-traffic.ts';
+import { PoolTraffic } from './pool-traffic.ts';
 import type { PoolHttp } from './pool-http.ts';
 import { poolMetricSources } from './metrics.ts';
 import { PoolCertificates } from './pool-certificates.ts';
-import { healthOptions } from './options.ts';
 import { PoolPreference } from './pool-preference.ts';
 import { isNext, isUsable } from '../balance/snapshot.ts';
 import { defaultPoolName, type PoolConfig } from '../config/config.ts';
@@ -28,6 +27,7 @@ import type { PoolMetricSources } from '../observe/metrics.ts';
 import type { PoolStatusInput } from '../observe/status.ts';
 import type { ProcessLoad, TunnelTable } from '../passthrough/tunnel-table.ts';
 import type { OwnAddresses } from '../passthrough/own-addresses.ts';
+import type { TunnelLimits } from '../passthrough/tunnel/tunnel-limit.ts';
 
 /** What the pools of a process share. */
 export interface PoolContext {
@@ -122,7 +122,7 @@ export class EndpointPool {
       clock,
       random,
       log: this.#log,
-      options: healthOptions(config),
+      options: config.health,
       traffic: this.http,
       connect: (endpoint, serverName) => this.#probes.connect(endpoint, serverName),
       isPreferred: (id) => isNext(this.#snapshots.current, this.#config.balance.policy, id),
@@ -208,7 +208,7 @@ export class EndpointPool {
     const isChanged = (...members: readonly (keyof PoolConfig)[]): boolean =>
       members.some((member) => !isDeepStrictEqual(previous[member], next[member]));
     this.#traffic.configure(isChanged, limits);
-    if (isChanged('health')) this.#health.configure(healthOptions(next));
+    if (isChanged('health')) this.#health.configure(next.health);
     const isPreferChanged = previous.balance.prefer !== next.balance.prefer;
     if (isPreferChanged) this.#preference.reset();
     const isZoneChanged =

@@ -10,24 +10,6 @@ export interface ConfigOptions {
   readonly [attribute: string]: unknown;
 }
 
-const placeholders: Partial<Record<SettingKey, string>> = {
-  nodeName: 'NAME',
-  listeners: 'HOST:PORT',
-  endpoints: 'HOST:PORT,...',
-  'credentials.serverName': 'NAME',
-  reusePort: 'true|false',
-  waitForPort: 'DURATION',
-  admin: 'HOST:PORT',
-  ownAdmin: 'HOST:PORT',
-  metrics: 'HOST:PORT',
-  'requestHeader.usernameHeader': 'NAME',
-  'requestHeader.groupHeader': 'NAME',
-  'log.level': 'LEVEL',
-};
-
-/** What a flag without a value means, for those that may stand alone. */
-const aloneMeans: Partial<Record<SettingKey, string>> = { reusePort: 'true', waitForPort: 'forever' };
-
 interface FlagOption {
   readonly key: SettingKey;
   readonly option: Option;
@@ -35,21 +17,25 @@ interface FlagOption {
 
 function flagOptions(keys: readonly SettingKey[]): FlagOption[] {
   return keys.flatMap((key) => {
-    const { flag, type, description, isList, defaultNote, fallback } = settingOf(key);
+    const {
+      flag,
+      flagAlone,
+      placeholder = 'VALUE',
+      description,
+      isList,
+      defaultNote,
+      fallback,
+    } = settingOf(key);
     if (!flag) return [];
     const repeated = isList ? ' Repeatable.' : '';
     const shown = defaultNote ?? (typeof fallback === 'string' ? fallback : undefined);
     // Only the first sentence: docs/config.md has the rest.
     const summary = `${description.split(/[.:;] /)[0]?.replace(/\.$/, '')}.${repeated}${shown ? ` Default: ${shown}.` : ''}`;
-    const value = aloneMeans[key];
-    if (value !== undefined) {
-      const option = new Option(`${flag} [${placeholders[key]}]`, summary).preset(value);
+    if (flagAlone !== undefined) {
+      const option = new Option(`${flag} [${placeholder}]`, summary).preset(flagAlone);
       return [{ key, option: option.argParser(once) }];
     }
-    const option = new Option(
-      `${flag} <${placeholders[key] ?? (type === 'file' ? 'FILE' : 'VALUE')}>`,
-      summary,
-    );
+    const option = new Option(`${flag} <${placeholder}>`, summary);
     return [{ key, option: option.argParser(isList ? collect : once) }];
   });
 }

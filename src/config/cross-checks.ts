@@ -2,11 +2,11 @@
 // it reads; it runs only when all of them are good by themselves.
 import { ownListenerCheck } from '../model/own-listener.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
-import { defaultPoolName } from './config.ts';
+import { defaultPoolName } from './pool-setting.ts';
 import { formatDuration } from './duration.ts';
 import { isLoopback, isWildcard } from './loopback.ts';
 import type { PathSegment } from './problem.ts';
-import type { SettingKey, Values } from './settings.ts';
+import type { KeyOf, SettingKey, Values } from './settings.ts';
 
 export interface CrossProblem {
   /** The settings involved; the first one that was not left at its default is blamed. */
@@ -54,7 +54,7 @@ export function unusedSettings(values: Values): ReadonlyMap<SettingKey, string> 
   ]);
 }
 
-function atMost(lesser: DurationKey, greater: DurationKey): CrossCheck {
+function atMost(lesser: KeyOf<number>, greater: KeyOf<number>): CrossCheck {
   return {
     reads: [lesser, greater],
     *check(values) {
@@ -64,16 +64,6 @@ function atMost(lesser: DurationKey, greater: DurationKey): CrossCheck {
     },
   };
 }
-
-type DurationKey =
-  | 'health.interval'
-  | 'health.standbyInterval'
-  | 'health.timeout'
-  | 'health.fastInterval'
-  | 'dial.raceDelay'
-  | 'dial.firstFlightTimeout'
-  | 'dial.lastCandidateTimeout'
-  | 'dial.allDownDeadline';
 
 const loopbackWanted = 'must be a loopback address (127.0.0.0/8 or ::1) unless allowNonLoopback is true';
 

@@ -1,6 +1,6 @@
 // What must hold for listeners of type http, and for the front proxy that they may be.
 import type { CrossCheck } from './cross-checks.ts';
-import { defaultPoolName } from './config.ts';
+import { defaultPoolName } from './pool-setting.ts';
 import type { Values } from './settings.ts';
 
 /** Options that only a relay of bytes can have. */

@@ -1,84 +1,152 @@
-// The setting `listeners`: `HOST:PORT`, or a map with `address` and its options.
+// The setting `listeners`, and the table of what one listener says: `HOST:PORT`, or a map with `address` and its options.
 import * as v from 'valibot';
-import { formatHostPort } from '../model/endpoint.ts';
-import { parseNetwork } from '../model/network.ts';
-import { type ListenerConfig, type ListenerTls, defaultPoolName } from './config.ts';
-import { bindAddress, type Notes, parsed, type Setting, splitList, withKey } from './setting.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
+import { defaultPoolName } from './pool-setting.ts';
+import {
+  address,
+  boolean,
+  choice,
+  integer,
+  networkList,
+  type Notes,
+  optional,
+  type Setting,
+  type SettingValue,
+  splitList,
+  text,
+  withKey,
+} from './setting.ts';
 
-const flag = (fallback: boolean) => v.optional(v.boolean('must be true or false'), fallback);
-
-const networksRight = 'must be a list of networks such as 10.0.0.0/8 or fd00::/8, or of IP addresses';
-const networks = v.optional(
-  v.pipe(
-    v.array(v.pipe(v.string(networksRight), parsed(parseNetwork)), networksRight),
-    v.minLength(1, 'must name at least one network; leave it out if it is not wanted'),
-    v.readonly(),
-  ),
-);
-
-const maxTunnelsRight = 'must be a whole number from 1 to 1000000';
-const maxTunnels = v.optional(
-  v.pipe(
-    v.number(maxTunnelsRight),
-    v.check((value) => Number.isInteger(value) && value >= 1 && value <= 1_000_000, maxTunnelsRight),
-  ),
-);
+const perListener = { scope: 'listener', applies: 'restart' } as const;
 
 const fileRight = 'must be the name of a file, not its content';
 const fileName = v.pipe(
   v.string(fileRight),
   v.check((value) => value !== '' && !/\p{Cc}/u.test(value) && value.length <= 4096, fileRight),
 );
-const tlsRight = 'must be a map with certFile, keyFile and, for a front proxy, clientCaFile';
-const tls = v.pipe(
+const tlsFiles = v.pipe(
   v.unknown(),
   v.transform(withKey('certFile')),
   v.transform(withKey('keyFile')),
-  v.strictObject({ certFile: fileName, keyFile: fileName, clientCaFile: v.optional(fileName) }, tlsRight),
+  v.strictObject(
+    { certFile: fileName, keyFile: fileName, clientCaFile: v.optional(fileName) },
+    'must be a map with certFile, keyFile and, for a front proxy, clientCaFile',
+  ),
 );
 
-const poolRight = `must be the name of a pool: ${defaultPoolName}, or one of pools`;
+/** What an http listener shows, and by what it verifies clients for a front proxy. */
+export interface ListenerTls extends Readonly<v.InferOutput<typeof tlsFiles>> {}
+
+export const listenerSettings = {
+  address: address({ ...perListener, description: 'The address. Port 0 takes any free one.' }),
+  type: choice({
+    ...perListener,
+    description:
+      'What the listener does: relay TCP, or `http`: end TLS and balance requests; see [http.md](http.md).',
+    default: 'passthrough',
+    of: ['passthrough', 'http'],
+  }),
+  tls: optional<Setting<ListenerTls>>({
+    ...perListener,
+    description: 'For type `http`: a map with `certFile`, `keyFile` and, for a front proxy, `clientCaFile`.',
+    type: 'map of files',
+    fallback: undefined,
+    schema: tlsFiles,
+    isList: false,
+    write: (value) => value,
+  }),
+  pool: text({
+    ...perListener,
+    description: 'The pool of endpoints that its clients go to.',
+    type: 'name of a pool',
+    default: defaultPoolName,
+    right: `the name of a pool: ${defaultPoolName}, or one of pools`,
+  }),
+  replayNonTls: boolean({
+    ...perListener,
+    description:
+      'A first flight that is not TLS may be sent to a second endpoint too. Only for protocols where that does no harm.',
+    default: false,
+  }),
+  optional: boolean({
+    ...perListener,
+    description: 'Left out with a log line where the host has no such address family.',
+    default: false,
+  }),
+  waitForAddress: boolean({
+    ...perListener,
+    description:
+      'Waits for an address that the host does not have yet, such as a VIP; see [external-lb.md](external-lb.md).',
+    default: false,
+  }),
+  maxTunnels: optional(
+    integer({
+      ...perListener,
+      description: 'Most clients of this listener at a time; further ones are reset.',
+      min: 1,
+      max: 1_000_000,
+    }),
+  ),
+  allowFrom: networkList({
+    ...perListener,
+    description: 'Networks whose clients are accepted.',
+    defaultNote: 'all',
+  }),
+  sendProxy: boolean({
+    ...perListener,
+    description: 'A PROXY protocol header, version 2, in front of each connection to an endpoint.',
+    default: false,
+  }),
+  acceptProxyFrom: networkList({
+    ...perListener,
+    description: 'Networks whose clients must begin with such a header.',
+    defaultNote: 'none',
+  }),
+} satisfies Record<string, Setting<unknown>>;
+
+type Row = keyof typeof listenerSettings;
+type Options = { readonly [K in Exclude<Row, 'address'>]: SettingValue<(typeof listenerSettings)[K]> };
+
+export interface ListenerConfig extends HostPort, Options {}
+
+const rows = Object.entries(listenerSettings) as [Row, Setting<unknown>][];
 
 const asMap = v.object(
-  {
-    address: v.pipe(v.unknown(), parsed(bindAddress)),
-    type: v.optional(v.picklist(['passthrough', 'http'], 'must be one of passthrough, http'), 'passthrough'),
-    tls: v.optional(tls),
-    pool: v.optional(v.string(poolRight), defaultPoolName),
-    replayNonTls: flag(false),
-    optional: flag(false),
-    waitForAddress: flag(false),
-    maxTunnels,
-    allowFrom: networks,
-    sendProxy: flag(false),
-    acceptProxyFrom: networks,
-  },
+  Object.fromEntries(
+    rows.map(([name, { schema, fallback }]) => [
+      name,
+      name === 'address' ? schema : v.optional(schema, fallback),
+    ]),
+  ),
   'must be HOST:PORT or a map with address and options',
 );
 
-function withoutUndefined({ certFile, keyFile, clientCaFile }: v.InferOutput<typeof tls>): ListenerTls {
-  return { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) };
+function toListener(values: v.InferOutput<typeof asMap>): ListenerConfig {
+  const { address: bound, ...options } = values;
+  const said = Object.entries(options).filter(([, option]) => option !== undefined);
+  return { ...(bound as HostPort), ...(Object.fromEntries(said) as unknown as Options) };
 }
 
-/** What a listener is when only its address is written; members that differ from this are written. */
-const plain = {
-  type: 'passthrough',
-  pool: defaultPoolName,
-  replayNonTls: false,
-  optional: false,
-  waitForAddress: false,
-  sendProxy: false,
-} as const;
+/** `HOST:PORT` where only the address was said. */
+function writeListener(listener: ListenerConfig): unknown {
+  const said = rows.flatMap(([name, { fallback, write }]) => {
+    const written = name === 'address' ? undefined : write(listener[name]);
+    return written === undefined || written === fallback ? [] : [[name, written]];
+  });
+  const bound = formatHostPort(listener);
+  return said.length === 0 ? bound : { address: bound, ...Object.fromEntries(said) };
+}
 
 export function listenerList(
   notes: Notes & { default: readonly unknown[] },
 ): Setting<readonly ListenerConfig[]> {
   const { default: fallback, ...rest } = notes;
   return {
+    placeholder: 'HOST:PORT',
     ...rest,
     type: 'list of HOST:PORT, or of maps',
     fallback,
-    itemKeys: Object.keys(asMap.entries),
+    itemKeys: Object.keys(listenerSettings),
     schema: v.pipe(
       v.array(
         v.pipe(
@@ -86,17 +154,7 @@ export function listenerList(
           v.transform((item) => (typeof item === 'string' ? { address: item } : item)),
           v.transform(withKey('address')),
           asMap,
-          v.transform(({ address, ...options }): ListenerConfig => {
-            const { maxTunnels, allowFrom, acceptProxyFrom, tls: files, ...always } = options;
-            return {
-              ...address,
-              ...always,
-              ...(files && { tls: withoutUndefined(files) }),
-              ...(maxTunnels !== undefined && { maxTunnels }),
-              ...(allowFrom && { allowFrom }),
-              ...(acceptProxyFrom && { acceptProxyFrom }),
-            };
-          }),
+          v.transform(toListener),
         ),
         'must be a list of HOST:PORT, or of maps with address and options',
       ),
@@ -104,13 +162,6 @@ export function listenerList(
     ),
     fromText: splitList,
     isList: true,
-    write: (value) =>
-      value.map(({ host, port, ...options }) => {
-        const text = formatHostPort({ host, port });
-        const said = Object.entries(options).filter(
-          ([key, option]) => !Object.hasOwn(plain, key) || plain[key as keyof typeof plain] !== option,
-        );
-        return said.length === 0 ? text : { address: text, ...Object.fromEntries(said) };
-      }),
+    write: (value) => value.map(writeListener),
   };
 }

@@ -55,18 +55,14 @@ async function readFileSource(file: string): Promise<Source> {
 }
 
 /** The defaults of the settings that nobody gave. */
-function readDefaults({ env, hostname }: LoadInput, said: ReadonlySet<SettingKey>): Source {
+function readDefaults(host: LoadInput, said: ReadonlySet<SettingKey>): Source {
   const entries = new Map<SettingKey, Entry>();
   for (const key of settingKeys) {
-    const { fallback } = settingOf(key);
-    if (fallback !== undefined) entries.set(key, { raw: fallback, locate: () => defaultSource });
+    if (said.has(key)) continue;
+    const { fallback, hostDefault } = settingOf(key);
+    const { raw, from } = hostDefault?.(host) ?? { raw: fallback, from: defaultSource };
+    if (raw !== undefined) entries.set(key, { raw, locate: () => from });
   }
-  // The downward API commonly provides NODE_NAME; it is a better default than the host name.
-  const [raw, where] =
-    env.NODE_NAME === undefined ? [hostname.toLowerCase(), 'host name'] : [env.NODE_NAME, 'NODE_NAME'];
-  entries.set('nodeName', { raw, locate: () => where });
-  if (env.NODE_ZONE) entries.set('zone', { raw: env.NODE_ZONE, locate: () => 'NODE_ZONE' });
-  for (const key of said) entries.delete(key);
   return { entries, problems: [] };
 }
 

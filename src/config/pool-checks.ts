@@ -1,5 +1,5 @@
 // What must hold between pools, their listeners and the top level.
-import { defaultPoolName } from './config.ts';
+import { defaultPoolName } from './pool-setting.ts';
 import {
   type CrossCheck,
   type CrossProblem,

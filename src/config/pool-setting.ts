@@ -1,15 +1,56 @@
-// The setting `pools`: pools of endpoints by name. What a pool may say is a part of the table of settings,
-// with the same names and checks, so the table is passed in.
+// The setting `pools`: pools of endpoints by name. What a pool may say is a part of the table of settings (those with
+// scope `pool`), with the same names and checks, so that table is passed in; poolSettings has what it says besides.
 import * as v from 'valibot';
-import { type PoolType, defaultPoolName } from './config.ts';
+import { setValueAt } from './paths.ts';
 import type { PathSegment } from './problem.ts';
-import { endpointListSchema, type Notes, type Setting } from './setting.ts';
+import {
+  choice,
+  endpointListSchema,
+  integer,
+  type Notes,
+  optional,
+  type Setting,
+  type SettingValue,
+  text,
+} from './setting.ts';
 import { suggest } from './suggest.ts';
 import { isRecord } from '../lib/guards.ts';
 
+/** The pool of the API servers, which the settings at the top level describe. */
+export const defaultPoolName = 'apiservers';
+
+const perPool = { scope: 'pool', applies: 'reload' } as const;
+
+export const poolSettings = {
+  type: choice({
+    ...perPool,
+    description:
+      'What the endpoints are. `tcp`: a TCP connect is the check. `etcd`: `GET /health` over TLS, and its answer must say that it is well.',
+    default: 'tcp',
+    of: ['etcd', 'tcp'],
+  }),
+  follow: optional(
+    text({
+      ...perPool,
+      description: 'In place of endpoints: the hosts of the API servers, as discovered, with `port`.',
+      type: defaultPoolName,
+      right: `${defaultPoolName}, whose hosts are taken`,
+      check: (value) => value === defaultPoolName,
+    }),
+  ),
+  port: optional(
+    integer({
+      ...perPool,
+      description: 'The port on which the hosts of `follow` are dialled.',
+      min: 1,
+      max: 65_535,
+    }),
+  ),
+} satisfies Record<string, Setting<unknown>>;
+
 /** One pool as it was written: what it leaves out is filled in by resolve.ts. */
 export interface PoolValue {
-  readonly type: Exclude<PoolType, 'apiservers'>;
+  readonly type: SettingValue<typeof poolSettings.type>;
   readonly follow?: string;
   readonly port?: number;
   /** By setting, `health.interval`; checked. */
@@ -20,16 +61,7 @@ export type PoolValues = Readonly<Record<string, PoolValue>>;
 
 type SettingTable = Readonly<Record<string, Setting<never>>>;
 
-const types = ['etcd', 'tcp'] as const;
 const nameRight = 'must be named with lower-case letters, digits and dashes';
-
-/** The settings that a pool may have of its own. */
-export function isPoolSetting(key: string): boolean {
-  return (
-    /^(endpoints$|credentials\.|health\.|balance\.|drain\.)/.test(key) ||
-    ['discovery.dnsInterval', 'discovery.cacheFile', 'tunnels.idleTimeout'].includes(key)
-  );
-}
 
 interface Found {
   readonly path: readonly PathSegment[];
@@ -39,6 +71,7 @@ interface Found {
 
 class PoolReader {
   readonly found: Found[] = [];
+  /** What a pool may say. */
   readonly #table: SettingTable;
   readonly #name: string;
 
@@ -52,14 +85,11 @@ class PoolReader {
       this.#complain([], 'must be a map with type, endpoints or follow, credentials, health, balance', raw);
       return undefined;
     }
-    const { type = 'tcp', follow, port, ...rest } = raw;
-    if (!types.includes(type as (typeof types)[number]))
-      this.#complain(['type'], `must be one of ${types.join(', ')}`, type);
-    if (follow !== undefined && follow !== defaultPoolName)
-      this.#complain(['follow'], `must be ${defaultPoolName}, whose hosts are taken`, follow);
-    const isPort = Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65_535;
-    if (port !== undefined && !isPort)
-      this.#complain(['port'], 'must be a whole number from 1 to 65535', port);
+    const { type = poolSettings.type.fallback, follow, port, ...rest } = raw;
+    const head: Record<string, unknown> = {};
+    this.#setting('type', ['type'], poolSettings.type.schema, type, head);
+    if (follow !== undefined) this.#setting('follow', ['follow'], poolSettings.follow.schema, follow, head);
+    if (port !== undefined) this.#setting('port', ['port'], poolSettings.port.schema, port, head);
     const own: Record<string, unknown> = {};
     this.#walk(rest, [], type === 'etcd' ? 2379 : undefined, own);
     if (follow === undefined && port !== undefined)
@@ -75,12 +105,7 @@ class PoolReader {
         'must list at least one endpoint, unless the pool follows another',
         undefined,
       );
-    return {
-      type: type as PoolValue['type'],
-      ...(follow !== undefined && { follow: follow as string }),
-      ...(port !== undefined && { port: port as number }),
-      own,
-    };
+    return { ...(head as Omit<PoolValue, 'own'>), own };
   }
 
   #walk(
@@ -89,7 +114,7 @@ class PoolReader {
     endpointPort: number | undefined,
     own: Record<string, unknown>,
   ): void {
-    const keys = Object.keys(this.#table).filter(isPoolSetting);
+    const keys = Object.keys(this.#table);
     for (const [name, value] of Object.entries(raw)) {
       const path = [...at, name];
       const key = path.join('.');
@@ -103,7 +128,7 @@ class PoolReader {
         const siblings = keys.flatMap((known) =>
           known.startsWith(at.map((part) => `${part}.`).join('')) ? [known.split('.')[at.length] ?? ''] : [],
         );
-        const more = at.length === 0 ? ['type', 'follow', 'port'] : [];
+        const more = at.length === 0 ? Object.keys(poolSettings) : [];
         const near = suggest(name, [...more, ...siblings]);
         const hint = near === undefined ? '' : `; did you mean ${near}?`;
         this.#complain(path, `must be left out: it is no setting of a pool${hint}`, value);
@@ -136,7 +161,9 @@ class PoolReader {
 
 export function poolMap(notes: Notes & { settings: object }): Setting<PoolValues> {
   const { settings, ...rest } = notes;
-  const table = settings as SettingTable;
+  const table = Object.fromEntries(
+    Object.entries(settings as SettingTable).filter(([, { scope }]) => scope === 'pool'),
+  );
   return {
     ...rest,
     type: 'map of pools',
@@ -189,16 +216,8 @@ function issuePath(input: object, path: readonly PathSegment[]) {
 
 function writePool(table: SettingTable, { own, ...head }: PoolValue): unknown {
   const written: Record<string, unknown> = { ...head };
-  for (const key of Object.keys(table)) {
-    if (!Object.hasOwn(own, key)) continue;
-    const segments = key.split('.');
-    const name = segments.pop() ?? key;
-    let section = written;
-    for (const segment of segments) {
-      section[segment] ??= {};
-      section = section[segment] as Record<string, unknown>;
-    }
-    section[name] = table[key]?.write(own[key] as never);
+  for (const [key, { write }] of Object.entries(table)) {
+    if (Object.hasOwn(own, key)) setValueAt(written, key, write(own[key] as never));
   }
   return written;
 }

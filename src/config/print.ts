@@ -3,6 +3,7 @@
 import { stringify } from 'yaml';
 import { unusedSettings } from './cross-checks.ts';
 import type { Loaded } from './load.ts';
+import { setValueAt } from './paths.ts';
 import { type SettingKey, settingKeys, settingOf } from './settings.ts';
 import { isRecord } from '../lib/guards.ts';
 
@@ -51,14 +52,7 @@ export function printJson(loaded: Loaded): string {
     const value = written(loaded, key);
     if (value === undefined) continue;
     sources[key] = loaded.sources[key];
-    const segments = key.split('.');
-    const name = segments.pop() ?? key;
-    let section = config;
-    for (const segment of segments) {
-      section[segment] ??= {};
-      section = section[segment] as Record<string, unknown>;
-    }
-    section[name] = value;
+    setValueAt(config, key, value);
   }
   return `${JSON.stringify({ config, sources }, null, 2)}\n`;
 }

@@ -1,5 +1,5 @@
 // The kinds of settings: what each takes from YAML, from text (environment, flags), and how it is
-// written again. One `Setting` carries everything that the loader, the flags, `config print` and
+// written again. One `Setting` carries everything that the loader, the flags, `config print`, the reload, the types and
 // docs/config.md need to know, so that they cannot disagree.
 import { isIP } from 'node:net';
 import * as v from 'valibot';
@@ -10,25 +10,56 @@ import {
   type Parsed,
   parseHostPort,
 } from '../model/endpoint.ts';
-import type { HealthStep, StatusRange } from './config.ts';
+import { parseNetwork } from '../model/network.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { looksSecret, showValue } from './problem.ts';
-import { formatStatuses, parseStatuses } from './statuses.ts';
+import { formatStatuses, parseStatuses, type StatusRange } from './statuses.ts';
 import { isRecord } from '../lib/guards.ts';
 
 /** When a changed value takes effect: at the next reload, or only when the agent is started again. */
 export type Applies = 'reload' | 'restart';
 
-export interface Setting<T> {
+/**
+ * What a value holds for: the process; a pool, which may have its own in place of the top level's; a listener.
+ */
+export type Scope = 'process' | 'pool' | 'listener';
+
+/** What a row of a table says of a setting, whatever its kind. */
+export interface Notes {
   readonly description: string;
+  readonly scope: Scope;
   readonly applies: Applies;
   /** Command-line flag, `--listen`; absent: environment and file only. */
   readonly flag?: string;
+  /** What the help calls the flag's value; each kind has a word of its own. */
+  readonly placeholder?: string;
+  /** The text that the flag stands for when it is given without a value. */
+  readonly flagAlone?: string;
+  readonly defaultNote?: string;
+  /** A default that the host gives, and where it is from; it comes before the default of the table. */
+  readonly hostDefault?: (host: Host) => { readonly raw: string; readonly from: string } | undefined;
+  /**
+   * The default in pools other than that of the API servers, by their type, as YAML would have it. A type that is left
+   * out has the top level's value.
+   */
+  readonly poolDefault?: PoolDefault;
+}
+
+export type PoolDefault = { readonly [Type in 'etcd' | 'tcp']?: unknown };
+
+/** What a default may depend on. */
+export interface Host {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly hostname: string;
+}
+
+export interface Setting<T> extends Notes {
   /** What docs and help call the value: `duration`, `HOST:PORT`. */
   readonly type: string;
+  /** The unit of the value, which follows the setting's name in `Config`: `raceDelayMs`. */
+  readonly unit?: string;
   /** The default as it would be written in YAML; undefined: there is none, or `defaultNote` says it. */
   readonly fallback: unknown;
-  readonly defaultNote?: string;
   /** Takes a YAML value, yields what the program uses. The message of an issue is what would be right. */
   readonly schema: v.GenericSchema<unknown, T>;
   /** Text to the YAML value it stands for; absent: cannot be given as text. */
@@ -45,13 +76,6 @@ export interface Setting<T> {
 
 export type SettingValue<S> = S extends Setting<infer T> ? T : never;
 
-export interface Notes {
-  readonly description: string;
-  readonly applies: Applies;
-  readonly flag?: string;
-  readonly defaultNote?: string;
-}
-
 /** A schema out of a parser: its problem becomes the issue's message. */
 export function parsed<I, T>(parse: (input: I) => Parsed<T>) {
   return v.rawTransform<I, T>(({ dataset, addIssue, NEVER }) => {
@@ -62,13 +86,16 @@ export function parsed<I, T>(parse: (input: I) => Parsed<T>) {
   });
 }
 
-/** Makes a setting without a default one whose absence is a value. */
 export type Optional<T> = Setting<T | undefined>;
 
-export function optional<T>(setting: Setting<T>): Optional<T> {
+/** Makes a setting without a default one whose absence is a value. It keeps its unit. */
+export function optional<S extends Setting<unknown>>(
+  setting: S,
+): Optional<SettingValue<S>> & Pick<S, 'unit'> {
+  const schema = setting.schema as v.GenericSchema<unknown, SettingValue<S>>;
   return {
     ...setting,
-    schema: v.optional(setting.schema),
+    schema: v.optional(schema),
     write: (value) => (value === undefined ? undefined : setting.write(value)),
   };
 }
@@ -82,6 +109,7 @@ export function text(
   const { default: fallback, type = 'text', right = 'a text without line breaks', check, ...rest } = notes;
   const message = `must be ${right}`;
   return {
+    placeholder: 'NAME',
     ...rest,
     type,
     fallback,
@@ -100,7 +128,9 @@ export function text(
 /** The name of a file. Whether it exists is not asked here: it may appear later. */
 export function file(notes: Notes): Optional<string> {
   const right = 'the name of a file, not its content';
-  return optional(text({ ...notes, type: 'file', right, check: (value) => !looksSecret(value) }));
+  return optional(
+    text({ placeholder: 'FILE', ...notes, type: 'file', right, check: (value) => !looksSecret(value) }),
+  );
 }
 
 export function choice<const T extends string>(notes: Notes & { default: T; of: readonly T[] }): Setting<T> {
@@ -123,6 +153,7 @@ const textToBoolean = (value: string): unknown => booleanText[value] ?? value;
 export function boolean(notes: Notes & { default: boolean }): Setting<boolean> {
   const { default: fallback, ...rest } = notes;
   return {
+    placeholder: 'true|false',
     ...rest,
     type: 'true, false',
     fallback,
@@ -165,13 +196,15 @@ export function integer(notes: Notes & { default?: number; min: number; max: num
 /** Milliseconds, written with a unit. With `off`, that word is written for 0; with `forever`, that one for Infinity. */
 export function duration(
   notes: Notes & { default: string; min: string; max?: string; off?: boolean; forever?: boolean },
-): Setting<number> {
+): Setting<number> & { readonly unit: 'Ms' } {
   const { default: fallback, min, max = '1d', off = false, forever = false, ...rest } = notes;
   const [minMs, maxMs] = [min, max].map((bound) => v.parse(v.pipe(v.string(), parsed(parseDuration)), bound));
   const words = [...(off ? [', or off'] : []), ...(forever ? [', or forever'] : [])].join('');
   const message = `must be a duration with its unit, such as 250ms, 2s or 10m, from ${min} to ${max}${words}`;
   return {
+    placeholder: 'DURATION',
     ...rest,
+    unit: 'Ms',
     type: `duration, ${min} to ${max}${words}`,
     fallback,
     schema: v.pipe(
@@ -207,6 +240,19 @@ export function bindAddress(input: unknown): Parsed<HostPort> {
   return result;
 }
 
+export function address(notes: Notes): Setting<HostPort> {
+  return {
+    placeholder: 'HOST:PORT',
+    ...notes,
+    type: 'HOST:PORT',
+    fallback: undefined,
+    schema: v.pipe(v.unknown(), parsed(bindAddress)),
+    fromText: same,
+    isList: false,
+    write: formatHostPort,
+  };
+}
+
 /**
  * An address to bind, or false for none. An IPv4 address may be in brackets too, for those who write the
  * brackets around an address of which they do not know the family (`[$(HOST_IP)]:6441` in a pod).
@@ -214,6 +260,7 @@ export function bindAddress(input: unknown): Parsed<HostPort> {
 export function bindAddressOrOff(notes: Notes & { default: string | false }): Setting<HostPort | false> {
   const { default: fallback, ...rest } = notes;
   return {
+    placeholder: 'HOST:PORT',
     ...rest,
     type: 'HOST:PORT, false',
     fallback,
@@ -253,6 +300,7 @@ export function endpointListSchema(defaultPort?: number) {
 /** Addresses of API servers; the port is 6443 where none is written. */
 export function endpointList(notes: Notes): Setting<readonly HostPort[]> {
   return {
+    placeholder: 'HOST:PORT,...',
     ...notes,
     type: 'list of HOST:PORT',
     fallback: [],
@@ -261,6 +309,23 @@ export function endpointList(notes: Notes): Setting<readonly HostPort[]> {
     isList: true,
     write: (value) => value.map(formatHostPort),
   };
+}
+
+/** Networks of clients. */
+export function networkList(notes: Notes): Optional<readonly string[]> {
+  const message = 'must be a list of networks such as 10.0.0.0/8 or fd00::/8, or of IP addresses';
+  return optional<Setting<readonly string[]>>({
+    ...notes,
+    type: 'list of networks',
+    fallback: undefined,
+    schema: v.pipe(
+      v.array(v.pipe(v.string(message), parsed(parseNetwork)), message),
+      v.minLength(1, 'must name at least one network; leave it out if it is not wanted'),
+    ),
+    fromText: splitList,
+    isList: true,
+    write: (value) => [...value],
+  });
 }
 
 /** DNS names and IP addresses, as clients verify them in certificates. */
@@ -324,12 +389,18 @@ export const pathRight = 'an absolute path such as /readyz, with its query if th
 
 /** An HTTP path. */
 export function httpPath(notes: Notes & { default: string }): Setting<string> {
-  return text({ ...notes, type: 'path', right: pathRight, check: isPath });
+  return text({ placeholder: 'PATH', ...notes, type: 'path', right: pathRight, check: isPath });
+}
+
+/** One request of a health check; all steps must answer as expected. */
+export interface HealthStep {
+  readonly path: string;
+  readonly expectStatus: readonly StatusRange[];
 }
 
 /** Requests that must all be answered as expected, in their order. */
 export function healthSteps(notes: Notes): Optional<readonly HealthStep[]> {
-  return optional<readonly HealthStep[]>({
+  return optional<Setting<readonly HealthStep[]>>({
     ...notes,
     type: 'list of maps with path, expectStatus',
     fallback: undefined,

@@ -1,6 +1,11 @@
 // Sets of HTTP statuses as they are configured: `200`, `200-299,401`.
 import type { Parsed } from '../model/endpoint.ts';
-import type { StatusRange } from './config.ts';
+
+/** HTTP statuses, both ends included. */
+export interface StatusRange {
+  readonly from: number;
+  readonly to: number;
+}
 
 const wanted = 'HTTP statuses such as 200 or 200-299,401 (each from 100 to 599)';
 

@@ -36,7 +36,7 @@ export interface DiscoveryOptions {
     /** Which port of the slices is the API server's. */
     readonly portName: string;
     readonly dnsIntervalMs: number;
-    readonly cacheFile?: string;
+    readonly cacheFile?: string | undefined;
     /** 0: endpoints that the watch no longer lists are forgotten at once. */
     readonly rememberForMs: number;
   };

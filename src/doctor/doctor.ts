@@ -2,7 +2,7 @@
 // it sends reads, and reviews of its own rights, to API servers.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Config, defaultPoolName, usedPools } from '../config/config.ts';
+import { type Config, defaultPoolName, healthStepsOf, usedPools } from '../config/config.ts';
 import { isLoopback } from '../config/loopback.ts';
 import { parseSlice, readSlices } from '../discovery/endpointslices.ts';
 import { ownListenerCheck } from '../model/own-listener.ts';
@@ -108,7 +108,7 @@ export async function examine(input: DoctorInput): Promise<Examination> {
   const known = knownEndpoints(input, [...kubeconfigs, ...originals], server);
   const { facts, findings: access } = await examineEndpoints(input, credentials, known);
   const listenerHost = listeners.find(({ host }) => isLoopback(host))?.host ?? '127.0.0.1';
-  const [step] = config.health.steps;
+  const [step] = healthStepsOf(config.health);
   const judged = judgeEndpoints(facts, {
     healthPath: step?.path ?? '/readyz',
     expectStatus: step?.expectStatus ?? [{ from: 200, to: 200 }],
@@ -250,8 +250,8 @@ async function examineEndpoint(
     ...(ca !== undefined && { ca }),
     ...(serverName !== undefined && { serverName }),
   });
-  const { check, steps } = input.config.health;
-  const [step] = steps;
+  const { check } = input.config.health;
+  const [step] = healthStepsOf(input.config.health);
   // Credentials go to nobody whose certificate is for another name.
   const isVerified = presented.ok && !checkIdentity(endpoint, presented.certificate, serverName);
   if (!isVerified || check === 'tcp' || !step) return { endpoint, presented };

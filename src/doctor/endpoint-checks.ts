@@ -1,7 +1,6 @@
 // Judges what the API servers showed: certificates, names, health, clocks. Pure.
 import { isIP } from 'node:net';
-import type { StatusRange } from '../config/config.ts';
-import { includesStatus } from '../config/statuses.ts';
+import { includesStatus, type StatusRange } from '../config/statuses.ts';
 import { checkIdentity } from '../kubernetes/server-identity.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { nameProblem, type Presented, serviceNames } from '../adopt/server-names.ts';

@@ -15,7 +15,7 @@ import {
   Exchange,
   type ExchangeContext,
 } from './exchange.ts';
-import { defaultHttpOptions, type HttpOptions } from './options.ts';
+import { type FixedHttpOptions, fixedHttpOptions, type HttpOptions, type HttpSettings } from './options.ts';
 import { BodyBudget } from './request-body.ts';
 import { verbOf } from './request-check.ts';
 import { RequestCounters } from './request-counters.ts';
@@ -31,7 +31,7 @@ export interface ProxyCoreDeps {
   readonly random: Random;
   readonly log: HttpLog;
   readonly outcomes: OutcomeReporter;
-  readonly options?: Partial<HttpOptions>;
+  readonly options: HttpSettings & Partial<FixedHttpOptions>;
   readonly picker: Picker;
   /** What API servers are verified by; `renew()` when it has changed. */
   trust(): UpstreamTrust;
@@ -56,10 +56,10 @@ export class ProxyCore implements ExchangeContext {
   #onIdle: (() => void)[] = [];
 
   constructor(deps: ProxyCoreDeps) {
-    const { clock, outcomes, options = {} } = deps;
+    const { clock, outcomes, options } = deps;
     this.#deps = deps;
     this.clock = clock;
-    this.options = { ...defaultHttpOptions, ...options };
+    this.options = { ...fixedHttpOptions, ...options };
     this.#watches = new WatchDrainer(clock, deps.random);
     this.budget = new BodyBudget(this.options.maxReplayMemoryBytes);
     this.upstreams = new Upstreams({ clock, outcomes, options: this.options, trust: () => deps.trust() });
@@ -135,7 +135,7 @@ export class ProxyCore implements ExchangeContext {
   }
 
   /** Applies new options; requests under way keep the old ones. */
-  configure(options: Partial<HttpOptions>): void {
+  configure(options: HttpSettings): void {
     Object.assign(this.options, options);
   }
 

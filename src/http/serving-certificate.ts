@@ -13,7 +13,7 @@ export interface CertificateFiles {
   readonly certFile: string;
   readonly keyFile: string;
   /** CAs that client certificates are verified by, for a front proxy. */
-  readonly clientCaFile?: string;
+  readonly clientCaFile?: string | undefined;
 }
 
 export interface ServingPair {

@@ -232,7 +232,7 @@ export class Upstreams implements TrafficReader {
     const { clock, outcomes, options } = this.#deps;
     const upstream = this.#upstream(id);
     const startedMs = clock.nowMs();
-    const limitMs = isLast ? options.lastCandidateTimeoutMs : options.connectTimeoutMs;
+    const limitMs = isLast ? options.lastCandidateTimeoutMs : options.firstFlightTimeoutMs;
     upstream.sockets.add(socket);
     let isSettled = false;
     let hasConnected = false;

@@ -1,8 +1,7 @@
 // HAProxy's HTTP checks as Fairlead's: `option httpchk`, and sequences of http-check connect, send and expect
 // (configuration manual, 5.2 and the keyword pages; what the first `send` and the last one without an
 // `expect` mean was tried out on HAProxy 2.6). Pure.
-import { formatStatuses } from '../config/statuses.ts';
-import type { StatusRange } from '../config/config.ts';
+import { formatStatuses, type StatusRange } from '../config/statuses.ts';
 import type { Draft } from './draft.ts';
 import type { Line } from './haproxy-syntax.ts';
 

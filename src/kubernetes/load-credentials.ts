@@ -23,13 +23,13 @@ import { messageOf } from '../model/error-text.ts';
 
 /** Where to look. Nothing is read from the environment here. */
 export interface CredentialOptions {
-  readonly kubeconfig?: string;
-  readonly caFile?: string;
-  readonly clientCertFile?: string;
+  readonly kubeconfig?: string | undefined;
+  readonly caFile?: string | undefined;
+  readonly clientCertFile?: string | undefined;
   /** May be left out when `clientCertFile` holds the key too, as kubelet's does. */
-  readonly clientKeyFile?: string;
-  readonly tokenFile?: string;
-  readonly serverName?: string;
+  readonly clientKeyFile?: string | undefined;
+  readonly tokenFile?: string | undefined;
+  readonly serverName?: string | undefined;
   /** Directory of the service account; used when there is no kubeconfig and it holds a token. */
   readonly serviceAccountDir?: string;
   /** The ClusterIP of the `kubernetes` service (KUBERNETES_SERVICE_HOST). */

@@ -15,7 +15,7 @@ import { TunnelDrainer } from './tunnel/tunnel-drainer.ts';
 import { type DataPathLog, DataPathMessages } from './data-path-messages.ts';
 import { UpstreamConnector, type ConnectorOptions } from './connect/connector.ts';
 import type { DialContext } from './connect/dial-context.ts';
-import { defaultPassthroughOptions, type PassthroughOptions } from './tunnel/options.ts';
+import type { PassthroughOptions } from './tunnel/options.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import { ProxyHeaderReader } from './connect/proxy-header-reader.ts';
 import { ReadBuffers } from './socket/read-buffers.ts';
@@ -31,7 +31,7 @@ export interface TunnelTableDeps {
   readonly random: Random;
   readonly log: DataPathLog;
   readonly outcomes: OutcomeReporter;
-  readonly options?: Partial<PassthroughOptions>;
+  readonly options: PassthroughOptions;
   /** Shared by the tables of a process: `maxTunnels` holds for all of them together. */
   readonly load?: ProcessLoad;
   readonly ownAddresses?: OwnAddresses;
@@ -60,8 +60,8 @@ export class TunnelTable implements TrafficReader {
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
 
-  constructor({ clock, random, log, outcomes, options = {}, load, ownAddresses }: TunnelTableDeps) {
-    this.options = { ...defaultPassthroughOptions, ...options };
+  constructor({ clock, random, log, outcomes, options, load, ownAddresses }: TunnelTableDeps) {
+    this.options = { ...options };
     this.#clock = clock;
     this.#messages = new DataPathMessages(log, clock);
     this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
@@ -170,7 +170,7 @@ export class TunnelTable implements TrafficReader {
   }
 
   /** Applies new options; dials and timers that run keep their old values until they end. */
-  configure(options: Partial<PassthroughOptions>): void {
+  configure(options: PassthroughOptions): void {
     Object.assign(this.options, options);
   }
 

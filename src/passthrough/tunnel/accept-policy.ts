@@ -4,11 +4,11 @@ import { networkCheck } from '../../model/network.ts';
 
 export interface AcceptPolicyOptions {
   /** Maximum concurrent clients of the listener. */
-  readonly maxTunnels?: number;
+  readonly maxTunnels?: number | undefined;
   /** Networks of clients that are accepted; undefined: all. */
-  readonly allowFrom?: readonly string[];
+  readonly allowFrom?: readonly string[] | undefined;
   /** Networks of senders of PROXY headers. `allowFrom` is applied to the address that the header names, not to theirs. */
-  readonly acceptProxyFrom?: readonly string[];
+  readonly acceptProxyFrom?: readonly string[] | undefined;
 }
 
 /** `expects-proxy-header`: the client has to begin with a PROXY header; `gone`: it has no address any more. */

@@ -1,13 +1,23 @@
-// What can be set about the data path. The agent gives every value (agent/options.ts); the defaults are for tests and benches
-// that start a data path by itself.
+// What can be set about the data path. Most of it comes from the settings `dial` and `tunnels` under the same names
+// (agent/options.ts), which have the defaults; the rest is fixed, and shorter in tests.
 
-export interface PassthroughOptions {
+/** What is no setting. */
+export const fixedPassthroughOptions = {
+  /** Pause before a new round over the candidates, within the deadline, when every one has failed. */
+  retryRoundMs: 500,
+  /** The endpoint's silence after the client's bytes that asks for a probe. */
+  silenceReportMs: 500,
+  /** A tunnel without a byte for this long may be closed without hurting a request in progress. */
+  quietMs: 1000,
+};
+
+type FixedOptions = Readonly<typeof fixedPassthroughOptions>;
+
+export interface PassthroughOptions extends FixedOptions {
   /** The next candidate is dialled beside one that has not connected for this long (RFC 8305 says 250 ms). */
   readonly raceDelayMs: number;
   /** No candidate has accepted TCP for this long: the client is reset, so that it can do its own backing off. */
   readonly allDownDeadlineMs: number;
-  /** Pause before a new round over the candidates, within the deadline, when every one has failed. */
-  readonly retryRoundMs: number;
   /** Dials of the whole process that have not connected yet. */
   readonly maxHalfOpenDials: number;
   /** A written first flight without a byte back for this long is tried on the next candidate as well. */
@@ -27,27 +37,4 @@ export interface PassthroughOptions {
   readonly keepAliveDelayMs: number;
   readonly keepAliveIntervalMs: number;
   readonly keepAliveCount: number;
-  /** The endpoint's silence after the client's bytes that asks for a probe. */
-  readonly silenceReportMs: number;
-  /** A tunnel without a byte for this long may be closed without hurting a request in progress. */
-  readonly quietMs: number;
 }
-
-export const defaultPassthroughOptions: PassthroughOptions = {
-  raceDelayMs: 250,
-  allDownDeadlineMs: 2000,
-  retryRoundMs: 500,
-  maxHalfOpenDials: 256,
-  firstFlightTimeoutMs: 1000,
-  lastCandidateTimeoutMs: 10_000,
-  replayBudgetPercent: 20,
-  replayMinPerSecond: 5,
-  maxTunnels: 10_000,
-  idleTimeoutMs: 0,
-  halfCloseTimeoutMs: 60_000,
-  keepAliveDelayMs: 30_000,
-  keepAliveIntervalMs: 10_000,
-  keepAliveCount: 3,
-  silenceReportMs: 500,
-  quietMs: 1000,
-};

@@ -15,11 +15,13 @@ export function parseDescriptorLimit(limitsText: string): number | undefined {
   return soft === undefined ? undefined : Number(soft);
 }
 
-/** A tunnel needs two descriptors; half-open dials that may lose their race come on top. */
-export function tunnelLimitFor(descriptorLimit: number | undefined): {
+export interface TunnelLimits {
   readonly maxTunnels: number;
   readonly maxHalfOpenDials: number;
-} {
+}
+
+/** A tunnel needs two descriptors; half-open dials that may lose their race come on top. */
+export function tunnelLimitFor(descriptorLimit: number | undefined): TunnelLimits {
   if (descriptorLimit === undefined) return { maxTunnels: maxUsefulTunnels, maxHalfOpenDials: 256 };
   const reserved = Math.min(reservedDescriptors, Math.floor(descriptorLimit / 2));
   const maxHalfOpenDials = Math.min(256, Math.max(4, Math.floor(descriptorLimit / 16)));
@@ -28,7 +30,7 @@ export function tunnelLimitFor(descriptorLimit: number | undefined): {
 }
 
 /** What this process may do, read from /proc; without /proc the general limit. */
-export async function readTunnelLimit(): Promise<ReturnType<typeof tunnelLimitFor>> {
+export async function readTunnelLimit(): Promise<TunnelLimits> {
   // No /proc (not Linux) is an expected answer, not a failure.
   const text = await readFile('/proc/self/limits', 'utf8').catch(() => '');
   return tunnelLimitFor(parseDescriptorLimit(text));

@@ -12,7 +12,7 @@ import { freePort } from '../../support/agent/agent-process.ts';
 
 const directory = tempDir();
 const leftNothing = watchForLeaks();
-const options = { connectTimeoutMs: 300, lastCandidateTimeoutMs: 600, allDownDeadlineMs: 700 };
+const options = { firstFlightTimeoutMs: 300, lastCandidateTimeoutMs: 600, allDownDeadlineMs: 700 };
 let ca: TestCa;
 let bad: Backend;
 let good: Backend;

@@ -11,7 +11,7 @@ import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const directory = tempDir();
 const leftNothing = watchForLeaks();
-const options = { connectTimeoutMs: 300, allDownDeadlineMs: 700, retryRoundMs: 10 };
+const options = { firstFlightTimeoutMs: 300, allDownDeadlineMs: 700, retryRoundMs: 10 };
 let ca: TestCa;
 let leaf: Leaf;
 let backend: Backend;

@@ -36,7 +36,12 @@ beforeEach(async () => {
   };
   path = await startHttpPath([backend.endpoint], {
     directory,
-    options: { upgradeTimeoutMs, connectTimeoutMs: 300, lastCandidateTimeoutMs: 600, allDownDeadlineMs: 500 },
+    options: {
+      upgradeTimeoutMs,
+      firstFlightTimeoutMs: 300,
+      lastCandidateTimeoutMs: 600,
+      allDownDeadlineMs: 500,
+    },
     trust: { ca: ca.cert },
   });
 });

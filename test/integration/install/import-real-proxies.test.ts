@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { healthStepsOf } from '../../../src/config/config.ts';
 import { loadConfig } from '../../../src/config/load.ts';
 import { importHaproxy } from '../../../src/import/haproxy.ts';
 import { eventually } from '../../support/jest/eventually.ts';
@@ -93,7 +94,7 @@ whenHaproxy.each(checks.map((lines) => [lines.join('; '), lines] as const))(
     writeFileSync(yaml, imported.value.yaml);
     const loaded = await loadConfig({ file: yaml, env: {}, hostname: 'node-1' });
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
-    const wanted = loaded.config.health.steps.map(({ path }) => `GET ${path}`);
+    const wanted = healthStepsOf(loaded.config.health).map(({ path }) => `GET ${path}`);
 
     const config = join(directory, 'haproxy.cfg');
     // Only the socket is bound: no port has to be free.

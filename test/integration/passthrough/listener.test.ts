@@ -16,13 +16,15 @@ import {
   presentKindOfConnections,
 } from '../../support/agent/data-path.ts';
 import { eventually } from '../../support/jest/eventually.ts';
+import { defaultPassthroughOptions } from '../../support/agent/default-options.ts';
 import { recordingLog } from '../../support/fakes/recording-log.ts';
 
 overBothKindsOfConnections(() => {
   function parts() {
     const log = recordingLog();
     const outcomes = new RecordedOutcomes();
-    const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes });
+    const options = defaultPassthroughOptions();
+    const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes, options });
     return { log, table, picker: () => ({ candidates: [], usableCount: 0 }) };
   }
 

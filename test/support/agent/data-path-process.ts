@@ -4,6 +4,7 @@ import { systemClock } from '../../../src/model/clock.ts';
 import { makeEndpoint } from '../../../src/model/endpoint.ts';
 import { TunnelTable } from '../../../src/passthrough/tunnel-table.ts';
 import { checkNodeHandles } from '../../../src/passthrough/socket/handle-check.ts';
+import { defaultPassthroughOptions } from './default-options.ts';
 import { startPassthroughListener } from '../../../src/passthrough/listener.ts';
 
 const endpoint = makeEndpoint('127.0.0.1', Number(process.argv[2]));
@@ -19,7 +20,8 @@ const outcomes = {
   clientTls() {},
 };
 const log = { debug() {}, info() {}, warn() {}, error() {} };
-const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes });
+const options = defaultPassthroughOptions();
+const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes, options });
 if (process.argv[3] === 'handles') {
   const found = await checkNodeHandles();
   if (found.ok) table.useHandles(found.value);

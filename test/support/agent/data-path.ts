@@ -9,6 +9,7 @@ import { type PassthroughListener, startPassthroughListener } from '../../../src
 import type { EndpointPick } from '../../../src/model/snapshot.ts';
 import { checkNodeHandles } from '../../../src/passthrough/socket/handle-check.ts';
 import type { FoundHandles } from '../../../src/passthrough/socket/node-handles.ts';
+import { defaultPassthroughOptions } from './default-options.ts';
 import type { PassthroughOptions } from '../../../src/passthrough/tunnel/options.ts';
 import { type LogLine, recordingLog } from '../fakes/recording-log.ts';
 
@@ -148,7 +149,13 @@ export async function startDataPath(
 ): Promise<DataPath> {
   const outcomes = new RecordedOutcomes();
   const log = { ...recordingLog(), isLevelEnabled: (level: string) => level !== 'debug' || isDebug };
-  const table = new TunnelTable({ clock: systemClock, random, log, outcomes, options });
+  const table = new TunnelTable({
+    clock: systemClock,
+    random,
+    log,
+    outcomes,
+    options: defaultPassthroughOptions(options),
+  });
   await chooseConnections(table);
   const clients: Socket[] = [];
   const picked = (): EndpointPick => ({

@@ -1,6 +1,6 @@
 // The configuration of a node on which nothing is configured.
 import * as v from 'valibot';
-import type { Config } from '../../../src/config/config.ts';
+import { allPools, type Config, type PoolConfig } from '../../../src/config/config.ts';
 import { toConfig } from '../../../src/config/resolve.ts';
 import { settingKeys, settingOf, type Values } from '../../../src/config/settings.ts';
 
@@ -10,4 +10,10 @@ export function defaultConfig(nodeName: string): Config {
     return [key, fallback === undefined ? undefined : v.parse(schema, fallback)];
   });
   return toConfig({ ...Object.fromEntries(values), nodeName } as Values);
+}
+
+/** The pool of the API servers. */
+export function defaultPool(): PoolConfig {
+  const [pool] = allPools(defaultConfig('node')) as [PoolConfig];
+  return pool;
 }

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ProxyCore } from '../../../src/http/proxy-core.ts';
 import { type HttpListener, startHttpListener } from '../../../src/http/listener.ts';
+import { defaultHttpOptions } from './default-options.ts';
 import type { HttpOptions } from '../../../src/http/options.ts';
 import type { FrontProxyHeaders } from '../../../src/http/client-identity.ts';
 import type { FrontProxyPair, UpstreamTrust } from '../../../src/http/upstreams.ts';
@@ -79,7 +80,7 @@ export async function startHttpPath(
     random: Math.random,
     log,
     outcomes,
-    options,
+    options: defaultHttpOptions(options),
     picker: () => ({ candidates: path.endpoints, usableCount: path.usableCount ?? path.endpoints.length }),
     trust: () => path.trust,
     isUsable: (id) =>

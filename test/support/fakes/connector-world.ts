@@ -7,13 +7,11 @@ import type { EndpointPick } from '../../../src/model/snapshot.ts';
 import { DeadlineQueue } from '../../../src/passthrough/connect/deadline-queue.ts';
 import { UpstreamConnector } from '../../../src/passthrough/connect/connector.ts';
 import type { DialContext } from '../../../src/passthrough/connect/dial-context.ts';
-import {
-  defaultPassthroughOptions,
-  type PassthroughOptions,
-} from '../../../src/passthrough/tunnel/options.ts';
+import type { PassthroughOptions } from '../../../src/passthrough/tunnel/options.ts';
 import { ReadBuffers } from '../../../src/passthrough/socket/read-buffers.ts';
 import { ReplayBudget } from '../../../src/passthrough/connect/replay-budget.ts';
 import { Tunnel, type TunnelContext } from '../../../src/passthrough/tunnel/tunnel.ts';
+import { defaultPassthroughOptions } from '../agent/default-options.ts';
 import { FakeClock } from './fake-clock.ts';
 import { type EndpointScript, FakeConnection, FakeConnectionFactory } from './fake-connections.ts';
 
@@ -70,7 +68,7 @@ export class ConnectorWorld {
       clock,
       ({ port }) => this.scripts[port - 1000] as EndpointScript,
     );
-    const all = { ...defaultPassthroughOptions, ...options };
+    const all = defaultPassthroughOptions(options);
     const budget = new ReplayBudget({ ...all, replayBudgetPercent: 0 }, clock.nowMs());
     if (withoutBudget) while (budget.tryTake(clock.nowMs()));
     const context: TunnelContext = {

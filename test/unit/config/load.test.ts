@@ -50,7 +50,8 @@ test('nothing given: the documented defaults', async () => {
       { host: '::1', port: 6443, type: 'passthrough', replayNonTls: false, optional: true },
     ],
     health: {
-      steps: [{ path: '/readyz', expectStatus: [{ from: 200, to: 200 }] }],
+      path: '/readyz',
+      expectStatus: [{ from: 200, to: 200 }],
       intervalMs: 2000,
       standbyIntervalMs: 60000,
       timeoutMs: 1000,
@@ -135,14 +136,10 @@ test('every kind of value can come from the environment', async () => {
     credentials: { inCluster: true, caFile: '/etc/ca.crt' },
     health: {
       rise: 7,
-      steps: [
-        {
-          path: '/readyz',
-          expectStatus: [
-            { from: 200, to: 299 },
-            { from: 401, to: 401 },
-          ],
-        },
+      path: '/readyz',
+      expectStatus: [
+        { from: 200, to: 299 },
+        { from: 401, to: 401 },
       ],
     },
     tunnels: { idleTimeoutMs: 5_400_000 },

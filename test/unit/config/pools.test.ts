@@ -49,7 +49,8 @@ test('a pool of type etcd asks /health and reads the answer; the credentials of 
     health: {
       check: 'https',
       expectBody: 'etcd',
-      steps: [{ path: '/health', expectStatus: [{ from: 200, to: 200 }] }],
+      path: '/health',
+      expectStatus: [{ from: 200, to: 200 }],
       intervalMs: 4_000,
     },
     discovery: { watch: false },

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import * as v from 'valibot';
 import { defaultConfig } from '../../support/agent/default-config.ts';
 import { readEnvironment } from '../../../src/config/environment.ts';
-import { changedSettings, toConfig } from '../../../src/config/resolve.ts';
+import { reloadConfig, toConfig } from '../../../src/config/resolve.ts';
 import {
   envName,
   type SettingKey,
@@ -57,14 +57,29 @@ const withValue = (key: SettingKey, value: unknown) =>
 test.each(settingKeys)('%s: another value reaches the Config, and it alone is reported as changed', (key) => {
   const { schema, applies } = settingOf(key);
   const next = withValue(key, v.parse(schema, anotherValue(key)));
-  const changed = changedSettings(defaultConfig('node'), next);
-  // These two are the single step of health.steps.
-  const reported = key === 'health.path' || key === 'health.expectStatus' ? 'health.steps' : key;
-  expect(changed).toEqual({ reload: [], restart: [], [applies]: [reported] });
+  const previous = defaultConfig('node');
+  const { config, applied, needsRestart } = reloadConfig(previous, next);
+  expect({ applied, needsRestart }).toEqual(
+    applies === 'reload' ? { applied: [key], needsRestart: [] } : { applied: [], needsRestart: [key] },
+  );
+  // What takes a restart is not in use yet, and the next reload still sees the difference.
+  expect(config).toEqual(applies === 'reload' ? next : previous);
+  expect(reloadConfig(config, next).needsRestart).toEqual(needsRestart);
+});
+
+test('a reload that takes a setting away again', () => {
+  const previous = withValue('requestHeader.certFile', '/tls.crt');
+  const { config, needsRestart } = reloadConfig(previous, defaultConfig('node'));
+  expect(needsRestart).toEqual(['requestHeader.certFile']);
+  expect(config).toEqual(previous);
 });
 
 test('nothing has changed between two equal configurations', () => {
-  expect(changedSettings(defaultConfig('node'), defaultConfig('node'))).toEqual({ reload: [], restart: [] });
+  expect(reloadConfig(defaultConfig('node'), defaultConfig('node'))).toEqual({
+    config: defaultConfig('node'),
+    applied: [],
+    needsRestart: [],
+  });
 });
 
 test.each(settingKeys)('%s: what is written is read again as the same value', (key) => {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { loadConfig } from '../../../src/config/load.ts';
-import type { Config } from '../../../src/config/config.ts';
+import { type Config, healthStepsOf } from '../../../src/config/config.ts';
 import { detectProxy } from '../../../src/cli/import-config.ts';
 import type { Imported, Note } from '../../../src/import/draft.ts';
 import { importHaproxy } from '../../../src/import/haproxy.ts';
@@ -65,7 +65,8 @@ test("an HAProxy shaped as Kubespray's becomes an equivalent configuration", asy
     balance: { policy: 'least-connections' },
     health: {
       check: 'https',
-      steps: [{ path: '/healthz', expectStatus: [{ from: 200, to: 200 }] }],
+      path: '/healthz',
+      expectStatus: [{ from: 200, to: 200 }],
       intervalMs: 15_000,
       timeoutMs: 15_000,
       rise: 2,
@@ -354,7 +355,7 @@ describe('HAProxy', () => {
     ],
   ])('the check %s', async (_, lines, expected) => {
     const { health } = await configOf(imported(listen(lines)).yaml);
-    const shown = health.steps.map(({ path, expectStatus }) => [
+    const shown = healthStepsOf(health).map(({ path, expectStatus }) => [
       path,
       expectStatus.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(','),
     ]);
