@@ -20,7 +20,8 @@ import type { Parsed } from '../model/endpoint.ts';
 import type { TextEdit } from './text-edit.ts';
 import { applyEdits } from './text-edit.ts';
 import { insertion, pairOf, removal, valueEdit } from './yaml-edit.ts';
-import { type Fields, fieldsOf, isRecord, listOf, parseJson } from '../lib/guards.ts';
+import { parseJson } from '../lib/bounded-json.ts';
+import { type Fields, fieldsOf, isRecord, listOf } from '../lib/guards.ts';
 
 /** A cluster of the kubeconfig, as far as pointing it elsewhere needs it. */
 export interface KubeconfigCluster {

@@ -9,7 +9,8 @@ import {
   makeEndpoint,
   type Parsed,
 } from '../model/endpoint.ts';
-import { type Fields, isRecord, parseJson } from '../lib/guards.ts';
+import { parseJson } from '../lib/bounded-json.ts';
+import { type Fields, isRecord } from '../lib/guards.ts';
 
 export const cacheVersion = 1;
 const maxEntries = 512;

@@ -12,12 +12,13 @@ import { type CredentialOptions, readCredentials } from '../kubernetes/load-cred
 import { checkIdentity } from '../kubernetes/server-identity.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { resolveBelow } from '../lib/below-root.ts';
+import { parseJson } from '../lib/bounded-json.ts';
 import { hasBootSeeds } from '../adopt/boot-seeds.ts';
 import { hostsFile } from '../adopt/hosts.ts';
 import { type NodeRole, nodeRole } from '../adopt/node-paths.ts';
 import { backupSuffix } from '../adopt/point.ts';
-import { presentedCertificate } from '../adopt/server-names.ts';
 import { askApiServer } from '../kubernetes/ask-api-server.ts';
+import { presentedCertificate } from '../kubernetes/presented-certificate.ts';
 import { judgeCredentialCertificates } from './certificates.ts';
 import { type EndpointFacts, judgeEndpoints } from './endpoint-checks.ts';
 import { type Finding, finding } from './finding.ts';
@@ -34,7 +35,7 @@ import { type AddressFacts, type AgentFacts, judgeNode } from './node-checks.ts'
 import { portState } from '../model/port-holder.ts';
 import { reviewRights } from './rbac.ts';
 import { readStaticPods } from './static-pods.ts';
-import { fieldsOf, listOf, parseJson } from '../lib/guards.ts';
+import { fieldsOf, listOf } from '../lib/guards.ts';
 
 export interface DoctorInput {
   readonly root: string;

@@ -3,8 +3,9 @@ import { isIP } from 'node:net';
 import { includesStatus, type StatusRange } from '../config/statuses.ts';
 import { checkIdentity } from '../kubernetes/server-identity.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
-import { nameProblem, type Presented, serviceNames } from '../adopt/server-names.ts';
+import { nameProblem, serviceNames } from '../adopt/server-names.ts';
 import type { Answer } from '../kubernetes/ask-api-server.ts';
+import type { Presented } from '../kubernetes/presented-certificate.ts';
 import { expiry } from './certificates.ts';
 import { type Finding, finding } from './finding.ts';
 

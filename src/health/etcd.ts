@@ -1,6 +1,7 @@
 // What etcd says of itself on /health: JSON with `health` and, from 3.5 on, `reason`. A status of 200 alone says
 // nothing: what answers may be something else, and early versions gave 200 with `"health":"false"`. Pure.
-import { fieldsOf, parseJson } from '../lib/guards.ts';
+import { parseJson } from '../lib/bounded-json.ts';
+import { fieldsOf } from '../lib/guards.ts';
 
 const maxReasonLength = 120;
 

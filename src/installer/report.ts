@@ -1,12 +1,6 @@
 // What the installer says of a node: a ConfigMap for each, with the short facts as labels, so that kubectl shows the
 // fleet: kubectl -n fairlead-reports get configmaps -l fairlead/report=node -L fairlead/state,fairlead/slot
-import {
-  configMapPath,
-  reportsNamespace,
-  type KubeApi,
-  type KubeObject,
-  mergePatch,
-} from '../kubernetes/kube-api.ts';
+import { configMapPath, reportsNamespace, type KubeApi, mergePatch } from '../kubernetes/kube-api.ts';
 import { refusal } from '../kubernetes/kube-api.ts';
 
 export interface NodeReport {
@@ -78,11 +72,13 @@ export function formatReports(reports: readonly Readonly<Record<string, string>>
   return `${[head, ...rows].map(line).join('\n')}\n`;
 }
 
+/** Each a kilobyte or two, with what the API server writes down of who wrote it. */
+const reportsPage = 200;
+
 /** Every node that has reported, by name. */
 export async function readReports(api: KubeApi): Promise<Readonly<Record<string, string>>[]> {
   const path = `${configMapPath(reportsNamespace)}?labelSelector=${selector}`;
-  const list = await api.must({ path });
-  const items = Array.isArray(list.items) ? (list.items as KubeObject[]) : [];
+  const items = await api.list(path, reportsPage);
   return items
     .map(({ data }) => (typeof data === 'object' && data !== null ? (data as Record<string, string>) : {}))
     .sort((a, b) => (a.node ?? '').localeCompare(b.node ?? ''));

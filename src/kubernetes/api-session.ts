@@ -1,5 +1,5 @@
-// One kept-alive HTTPS connection to one API server, for lists and watches. Everything has a deadline and a
-// bound, and every outcome is a value.
+// Kept-alive HTTPS connections to one API server: the one way on which anything of Fairlead asks the Kubernetes API.
+// Everything has a deadline and a bound, and every outcome is a value.
 //
 // Why not @kubernetes/client-node's Watch: it ends every watch after 30 s of silence (bookmarks come once a
 // minute), hides the Status of an error, drops lines that are not JSON, has no bound on the length of a
@@ -9,6 +9,8 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { ByteAccumulator } from '../lib/byte-accumulator.ts';
+import { LineReader } from '../lib/line-reader.ts';
 import { type Clock, judgeAfter, type Timer } from '../model/clock.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { type ApiFailure, failureOf, statusFailure } from './api-failure.ts';
@@ -31,13 +33,20 @@ export const defaultTimings: SessionTimings = {
   bodyMs: 15_000,
 };
 
-/** A slice holds at most 1,000 endpoints, about 300 KB of JSON. */
-const maxListBytes = 8 << 20;
-const maxLineBytes = 2 << 20;
+/**
+ * Of a list, or any other whole answer. A slice holds at most 1,000 endpoints: 60 KB as the API servers write their own
+ * (61 bytes an endpoint), 470 KB with everything that a slice can say of each. What may be longer is read in pages.
+ */
+const maxBodyBytes = 1 << 20;
+/** Of one event of a watch, which holds one slice. */
+const maxLineBytes = 512 << 10;
 /** What one watch may send in its minutes; a control plane's slices change a few times a day. */
 const maxWatchBytes = 16 << 20;
 const maxWatchLines = 10_000;
 const maxErrorBytes = 8 << 10;
+/** So few bytes an answer's chunks may have on average; a real server's have kilobytes. Each costs the event loop a turn. */
+const minChunkBytes = 16;
+const freeChunks = 1_024;
 
 export interface SessionOptions {
   readonly endpoint: Endpoint;
@@ -45,6 +54,27 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly userAgent: string;
   readonly timings?: SessionTimings;
+  /** How long an idle connection stays open; as long as the server likes by default. */
+  readonly idleMs?: number;
+  /** Connections at a time; one by default. */
+  readonly maxConnections?: number;
+}
+
+export interface SessionRequest {
+  readonly path: string;
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** JSON, or what `contentType` says. */
+  readonly body?: string;
+  readonly contentType?: string;
+}
+
+/** A whole answer, whatever its status. */
+export interface SessionAnswer {
+  readonly ok: true;
+  readonly status: number;
+  readonly body: string;
+  /** The header Date. */
+  readonly date?: string;
 }
 
 interface Watching {
@@ -58,7 +88,9 @@ interface Watching {
 
 /** What a response is read into. */
 interface Reader {
-  onOpen(): void;
+  /** False: the answer is a failure, and only the Status in it is read. */
+  takes(status: number): boolean;
+  onOpen(response: IncomingMessage): void;
   onData(chunk: Buffer): ApiFailure | undefined;
   readonly bodyMs: number;
   readonly overdue: string;
@@ -68,20 +100,22 @@ export class ApiSession {
   readonly #options: SessionOptions;
   readonly #timings: SessionTimings;
   readonly #agent: Agent;
-  #abort: ((failure: ApiFailure) => void) | undefined;
+  /** Ends each exchange that is under way. */
+  readonly #running = new Set<(failure: ApiFailure) => void>();
   #isClosed = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#timings = options.timings ?? defaultTimings;
-    const { endpoint, credentials } = options;
+    const { endpoint, credentials, idleMs, maxConnections = 1 } = options;
     const { ca, cert, key, serverName } = credentials;
     this.#agent = new Agent({
       keepAlive: true,
       keepAliveMsecs: 15_000,
-      maxSockets: 1,
+      maxSockets: maxConnections,
       // No cached TLS sessions: a resumed one would not look at the server's certificate again.
       maxCachedSessions: 0,
+      ...(idleMs === undefined ? {} : { timeout: idleMs }),
       ...(ca === undefined ? {} : { ca }),
       ...(cert === undefined ? {} : { cert, key }),
       // Here, not at each request: Node closes a connection after a request with an identity check of its own.
@@ -89,76 +123,93 @@ export class ApiSession {
     });
   }
 
-  /** GET with a whole answer, bounded in time and size. */
+  /** GET with a whole answer, bounded in time and size; any status but 200 is a failure. */
   async get(path: string): Promise<{ ok: true; body: string } | { ok: false; failure: ApiFailure }> {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const failure = await this.#exchange(path, {
-      bodyMs: this.#timings.bodyMs,
-      overdue: `no whole answer within ${this.#timings.bodyMs / 1000} s`,
-      onOpen() {},
-      onData(chunk) {
-        bytes += chunk.length;
-        if (bytes > maxListBytes)
-          return { kind: 'garbage', text: `an answer of more than ${maxListBytes} bytes` };
-        chunks.push(chunk);
-        return undefined;
-      },
-    });
-    return failure ? { ok: false, failure } : { ok: true, body: Buffer.concat(chunks).toString('utf8') };
+    return this.#whole({ path }, (status) => status === 200);
+  }
+
+  /** Any request, with a whole answer of any status, bounded in time and size. */
+  request(request: SessionRequest): Promise<SessionAnswer | { ok: false; failure: ApiFailure }> {
+    return this.#whole(request, () => true);
   }
 
   /** GET with an answer of lines, as long as it lasts. Undefined: it ended properly. */
   watch(path: string, { onOpen, onLine, lifeMs }: Watching): Promise<ApiFailure | undefined> {
-    let parts: Buffer[] = [];
-    let lineBytes = 0;
+    const small = new SmallChunks();
     let bytes = 0;
     let lines = 0;
-    return this.#exchange(path, {
-      bodyMs: lifeMs,
-      overdue: 'the watch did not end when it should have',
-      onOpen,
-      onData(chunk) {
-        bytes += chunk.length;
-        if (bytes > maxWatchBytes)
-          return { kind: 'garbage', text: `a watch of more than ${maxWatchBytes} bytes` };
-        let from = 0;
-        for (;;) {
-          const at = chunk.indexOf(10, from);
-          const piece = chunk.subarray(from, at < 0 ? undefined : at);
-          lineBytes += piece.length;
-          if (lineBytes > maxLineBytes)
-            return { kind: 'garbage', text: `an event of more than ${maxLineBytes} bytes` };
-          if (piece.length > 0) parts.push(piece);
-          if (at < 0) return undefined;
-          const line = Buffer.concat(parts).toString('utf8').trim();
-          parts = [];
-          lineBytes = 0;
-          from = at + 1;
-          lines += 1;
-          if (lines > maxWatchLines) return { kind: 'garbage', text: 'a watch of too many events' };
-          const failure = line === '' ? undefined : onLine(line);
-          if (failure) return failure;
-        }
+    const reader = new LineReader<ApiFailure>(
+      maxLineBytes,
+      (line) => {
+        lines += 1;
+        return lines > maxWatchLines ? garbage('a watch of too many events') : onLine(line);
       },
-    });
+      () => garbage(`an event of more than ${maxLineBytes} bytes`),
+    );
+    return this.#exchange(
+      { path },
+      {
+        bodyMs: lifeMs,
+        overdue: 'the watch did not end when it should have',
+        takes: (status) => status === 200,
+        onOpen,
+        onData(chunk) {
+          bytes += chunk.length;
+          if (bytes > maxWatchBytes) return garbage(`a watch of more than ${maxWatchBytes} bytes`);
+          return small.count(chunk) ?? reader.read(chunk);
+        },
+      },
+    );
   }
 
   /** Ends what is under way; it resolves with `closed`. */
   close(): void {
     this.#isClosed = true;
-    this.#abort?.({ kind: 'closed', text: 'left' });
+    for (const abort of [...this.#running]) abort({ kind: 'closed', text: 'left' });
     this.#agent.destroy();
   }
 
-  async #exchange(path: string, reader: Reader): Promise<ApiFailure | undefined> {
-    const first = await this.#attempt(path, reader);
+  async #whole(
+    request: SessionRequest,
+    takes: (status: number) => boolean,
+  ): Promise<SessionAnswer | { ok: false; failure: ApiFailure }> {
+    const small = new SmallChunks();
+    const body = new ByteAccumulator(maxBodyBytes);
+    let answer: IncomingMessage | undefined;
+    const failure = await this.#exchange(request, {
+      bodyMs: this.#timings.bodyMs,
+      overdue: `no whole answer within ${this.#timings.bodyMs / 1000} s`,
+      takes,
+      onOpen(response) {
+        answer = response;
+      },
+      onData(chunk) {
+        if (!body.append(chunk)) return garbage(`an answer of more than ${maxBodyBytes} bytes`);
+        return small.count(chunk);
+      },
+    });
+    if (failure) return { ok: false, failure };
+    const date = answer?.headers.date;
+    return {
+      ok: true,
+      status: answer?.statusCode ?? 0,
+      body: body.text(),
+      ...(date === undefined ? {} : { date }),
+    };
+  }
+
+  async #exchange(request: SessionRequest, reader: Reader): Promise<ApiFailure | undefined> {
+    const first = await this.#attempt(request, reader);
     // The server may close an idle connection at the moment of its reuse: that says nothing about it.
-    if (first.isStale && !this.#isClosed) return (await this.#attempt(path, reader)).failure;
+    const mayRepeat = (request.method ?? 'GET') === 'GET';
+    if (first.isStale && mayRepeat && !this.#isClosed) return (await this.#attempt(request, reader)).failure;
     return first.failure;
   }
 
-  #attempt(path: string, reader: Reader): Promise<{ failure: ApiFailure | undefined; isStale: boolean }> {
+  #attempt(
+    { path, method = 'GET', body, contentType = 'application/json' }: SessionRequest,
+    reader: Reader,
+  ): Promise<{ failure: ApiFailure | undefined; isStale: boolean }> {
     const { endpoint, credentials, clock, userAgent } = this.#options;
     const { token } = credentials;
     if (this.#isClosed) return Promise.resolve({ failure: { kind: 'closed', text: 'left' }, isStale: false });
@@ -171,10 +222,14 @@ export class ApiSession {
         host: endpoint.host,
         port: endpoint.port,
         path,
+        method,
         headers: {
-          accept: 'application/json',
+          accept: 'application/json, */*;q=0.1',
           'user-agent': userAgent,
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined
+            ? {}
+            : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }),
         },
       });
 
@@ -182,7 +237,7 @@ export class ApiSession {
         if (isDone) return;
         isDone = true;
         deadline?.cancel();
-        this.#abort = undefined;
+        this.#running.delete(finish);
         if (failure) sent.destroy();
         resolve({ failure, isStale: failure?.kind === 'reset' && sent.reusedSocket && !hasAnswer });
       };
@@ -195,13 +250,13 @@ export class ApiSession {
         });
       };
       const withinSeconds = (what: string, ms: number) => within(ms, `no ${what} within ${ms / 1000} s`);
-      this.#abort = finish;
+      this.#running.add(finish);
 
       sent.on('error', (error) => finish(failureOf(error)));
       // An informational answer or an upgrade would otherwise leave nothing to wait for.
       sent.on('upgrade', (_response, socket) => {
         socket.destroy();
-        finish({ kind: 'garbage', text: 'an upgrade nobody asked for' });
+        finish(garbage('an upgrade that was not asked for'));
       });
       sent.on('close', () => finish({ kind: 'reset', text: 'the connection was closed' }));
       sent.on('socket', (socket: Socket) => {
@@ -218,12 +273,12 @@ export class ApiSession {
       });
       sent.on('response', (response) => {
         hasAnswer = true;
-        if (response.statusCode !== 200) {
+        if (!reader.takes(response.statusCode ?? 0)) {
           readError(response, within, finish);
           return;
         }
         within(reader.bodyMs, reader.overdue);
-        reader.onOpen();
+        reader.onOpen(response);
         response.on('data', (chunk: Buffer) => {
           const failure = isDone ? undefined : reader.onData(chunk);
           if (failure) finish(failure);
@@ -232,7 +287,7 @@ export class ApiSession {
         response.on('error', (error) => finish(failureOf(error)));
         response.on('close', () => finish({ kind: 'reset', text: 'the answer was cut off' }));
       });
-      sent.end();
+      sent.end(body);
     });
   }
 }
@@ -248,15 +303,30 @@ function readError(
   finish: (failure: ApiFailure) => void,
 ): void {
   const status = response.statusCode ?? 0;
-  let body = '';
-  const say = () => finish(statusFailure(status, response.headers['retry-after'], body));
+  const body = new ByteAccumulator(maxErrorBytes);
+  const say = () => finish(statusFailure(status, response.headers['retry-after'], body.text()));
   within(2_000, `HTTP ${status}, without an end`);
-  response.setEncoding('utf8');
-  response.on('data', (chunk: string) => {
-    body += chunk;
-    if (body.length > maxErrorBytes) say();
+  response.on('data', (chunk: Buffer) => {
+    if (!body.append(chunk)) say();
   });
   response.on('end', say);
   response.on('error', say);
   response.on('close', say);
+}
+
+/** Counts the chunks of an answer. Chunks of a byte each would keep the event loop busy for as long as they come. */
+class SmallChunks {
+  #bytes = 0;
+  #chunks = 0;
+
+  count(chunk: Buffer): ApiFailure | undefined {
+    this.#bytes += chunk.length;
+    this.#chunks += 1;
+    const isUsual = this.#chunks <= freeChunks || this.#bytes >= this.#chunks * minChunkBytes;
+    return isUsual ? undefined : garbage(`an answer in ${this.#chunks} chunks of a few bytes`);
+  }
+}
+
+function garbage(text: string): ApiFailure {
+  return { kind: 'garbage', text };
 }

@@ -1,22 +1,18 @@
-// One request to one API server, over verified TLS, with the agent's credentials.
-import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
-import type { Credentials } from './credentials.ts';
-import { identityOptions } from './server-identity.ts';
+// One request to one API server on a connection of its own: what commands and the installer ask. The connection, its
+// verification, its deadlines and its bounds are the session's.
 import type { HostPort } from '../model/endpoint.ts';
-import { connectionErrorText } from '../model/certificate-fault.ts';
+import { makeEndpoint } from '../model/endpoint.ts';
+import { systemClock } from '../model/clock.ts';
+import { ApiSession, type SessionRequest, type SessionTimings } from './api-session.ts';
+import type { Credentials } from './credentials.ts';
 
-export interface Question {
+export interface Question extends Omit<SessionRequest, 'body'> {
   readonly endpoint: HostPort;
   readonly credentials: Credentials;
-  readonly path: string;
   /** Sent as JSON, with POST where no method is given. */
   readonly body?: unknown;
-  readonly method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** Of the body; application/json by default. */
-  readonly contentType?: string;
   readonly userAgent: string;
-  readonly timeoutMs?: number;
+  readonly timings?: SessionTimings;
 }
 
 export type Answer =
@@ -32,68 +28,65 @@ export type Answer =
     }
   | { readonly ok: false; readonly problem: string };
 
-const defaultTimeoutMs = 5_000;
-const maxBodyBytes = 4 << 20;
+/** Somebody waits for a command, and the installer has other API servers to ask: 18 s at most. */
+export const commandTimings: SessionTimings = {
+  connectMs: 3_000,
+  tlsMs: 3_000,
+  answerMs: 5_000,
+  bodyMs: 7_000,
+};
 
 /** Never rejects. */
-export function askApiServer(question: Question): Promise<Answer> {
-  const { endpoint, credentials, path, body, method, userAgent, timeoutMs = defaultTimeoutMs } = question;
-  const { contentType = 'application/json' } = question;
-  const { ca, cert, key, token, serverName } = credentials;
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const startedMs = Date.now();
-  return new Promise((resolve) => {
-    const failed = (problem: string) => {
-      clearTimeout(timer);
-      resolve({ ok: false, problem });
-    };
-    const asking = request({
-      ...endpoint,
-      ...identityOptions(endpoint, serverName),
-      path,
-      method: method ?? (text === undefined ? 'GET' : 'POST'),
-      agent: false,
-      ...(ca !== undefined && { ca }),
-      ...(cert !== undefined && { cert }),
-      ...(key !== undefined && { key }),
-      headers: {
-        accept: 'application/json, */*',
-        'user-agent': userAgent,
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        ...(text !== undefined && {
-          'content-type': contentType,
-          'content-length': Buffer.byteLength(text),
-        }),
-      },
-    });
-    const timer = setTimeout(() => {
-      asking.destroy();
-      failed(`no answer within ${timeoutMs / 1000} s`);
-    }, timeoutMs);
-    asking.on('error', (error) => failed(connectionErrorText(error)));
-    asking.on('response', (response: IncomingMessage) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > maxBodyBytes) asking.destroy(new Error('the answer does not end'));
-        else chunks.push(chunk);
-      });
-      response.on('error', (error) => failed(connectionErrorText(error)));
-      response.on('end', () => {
-        clearTimeout(timer);
-        const endedMs = Date.now();
-        const dateMs = Date.parse(response.headers.date ?? '');
-        resolve({
-          ok: true,
-          status: response.statusCode ?? 0,
-          body: Buffer.concat(chunks).toString('utf8'),
-          ourMs: (startedMs + endedMs) / 2,
-          tookMs: endedMs - startedMs,
-          ...(Number.isFinite(dateMs) && { dateMs }),
-        });
-      });
-    });
-    asking.end(text);
+export async function askApiServer(question: Question): Promise<Answer> {
+  const session = commandSession(question);
+  try {
+    return await askOver(session, question);
+  } finally {
+    session.close();
+  }
+}
+
+/** A session for commands. Its idle connections close soon, and keep no process alive. */
+export function commandSession({
+  endpoint: { host, port },
+  credentials,
+  userAgent,
+  timings = commandTimings,
+}: Pick<Question, 'endpoint' | 'credentials' | 'userAgent' | 'timings'>): ApiSession {
+  const endpoint = makeEndpoint(host, port);
+  const clock = systemClock;
+  return new ApiSession({
+    endpoint,
+    credentials,
+    userAgent,
+    timings,
+    clock,
+    idleMs: 5_000,
+    maxConnections: 4,
   });
+}
+
+/** Never rejects. */
+export async function askOver(
+  session: ApiSession,
+  { path, body, method, contentType }: Pick<Question, 'path' | 'body' | 'method' | 'contentType'>,
+): Promise<Answer> {
+  const startedMs = Date.now();
+  const answer = await session.request({
+    path,
+    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(contentType !== undefined && { contentType }),
+  });
+  if (!answer.ok) return { ok: false, problem: answer.failure.text };
+  const endedMs = Date.now();
+  const dateMs = Date.parse(answer.date ?? '');
+  return {
+    ok: true,
+    status: answer.status,
+    body: answer.body,
+    ourMs: (startedMs + endedMs) / 2,
+    tookMs: endedMs - startedMs,
+    ...(Number.isFinite(dateMs) && { dateMs }),
+  };
 }

@@ -2,9 +2,11 @@
 // @kubernetes/client-node: its generated clients cost the installer's pod, which is on every node, 38 MB.
 import { isDeepStrictEqual } from 'node:util';
 import type { Credentials } from './credentials.ts';
+import { readJson } from '../lib/bounded-json.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import { askApiServer } from './ask-api-server.ts';
+import type { ApiSession } from './api-session.ts';
+import { type Answer, askApiServer, askOver, commandSession } from './ask-api-server.ts';
 
 export type KubeObject = Readonly<Record<string, unknown>> & {
   readonly metadata?: {
@@ -37,11 +39,16 @@ export interface ApiOptions {
 
 export const mergePatch = 'application/merge-patch+json';
 
+/** 5,000 nodes in pages of 20, twice over: a server that always has one more page does not keep us for ever. */
+const maxPages = 500;
+
 export class KubeApi {
   #options: ApiOptions;
   readonly #read: (() => Promise<ApiOptions>) | undefined;
   /** The one that answered last goes first: a dead one costs its time-out once, not for every request. */
   #last = 0;
+  /** Reads of one API server share connections, which close by themselves once they are idle. */
+  #sessions = new Map<HostPort, ApiSession>();
 
   /** `read` reads the options again: tokens, CAs and API servers change while a process stays. */
   constructor(options: ApiOptions, read?: () => Promise<ApiOptions>) {
@@ -59,6 +66,7 @@ export class KubeApi {
     const read = await this.#read?.().catch(() => undefined);
     if (!read || isDeepStrictEqual(read, this.#options)) return false;
     this.#options = read;
+    this.#sessions = new Map();
     return true;
   }
 
@@ -80,7 +88,11 @@ export class KubeApi {
     for (let offset = 0; offset < servers.length; offset += 1) {
       const index = (this.#last + offset) % servers.length;
       const endpoint = servers[index] as HostPort;
-      const answer = await askApiServer({ ...request, endpoint, credentials, userAgent });
+      // A write must not meet a connection that the server is closing: whether it was done would not be known.
+      const isRead = request.body === undefined && (request.method ?? 'GET') === 'GET';
+      const answer = isRead
+        ? await this.#askKept(endpoint, request)
+        : await askApiServer({ ...request, endpoint, credentials, userAgent });
       if (answer.ok) {
         this.#last = index;
         return { ok: true, status: answer.status, object: parseObject(answer.body) };
@@ -88,6 +100,29 @@ export class KubeApi {
       problems.push(`${formatHostPort(endpoint)}: ${answer.problem}`);
     }
     return { ok: false, problem: problems.join('; ') || 'none is known' };
+  }
+
+  #askKept(endpoint: HostPort, request: ApiRequest): Promise<Answer> {
+    const { credentials, userAgent } = this.#options;
+    const session = this.#sessions.get(endpoint) ?? commandSession({ endpoint, credentials, userAgent });
+    this.#sessions.set(endpoint, session);
+    return askOver(session, request);
+  }
+
+  /** Every object of a list, read in pages, each of which has to fit into one answer. */
+  async list(path: string, pageSize: number): Promise<KubeObject[]> {
+    const items: KubeObject[] = [];
+    let next = '';
+    for (let page = 0; page < maxPages; page += 1) {
+      const more = next === '' ? '' : `&continue=${encodeURIComponent(next)}`;
+      const list = await this.must({
+        path: `${path}${path.includes('?') ? '&' : '?'}limit=${pageSize}${more}`,
+      });
+      if (Array.isArray(list.items)) items.push(...(list.items as KubeObject[]));
+      next = (list.metadata as { continue?: string } | undefined)?.continue ?? '';
+      if (next === '') return items;
+    }
+    throw new FairleadError('API_REFUSED', `GET ${path}: more than ${maxPages} pages of ${pageSize}`);
   }
 
   /** The object, or undefined when there is none; rejects with API_REFUSED for anything else. */
@@ -112,12 +147,10 @@ export function refusal(method: string, path: string, { status, object }: ApiAns
 }
 
 function parseObject(text: string): KubeObject {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as KubeObject) : {};
-  } catch {
-    return { message: text.slice(0, 200) };
-  }
+  const reading = readJson(text);
+  if (!reading.ok) return { message: text.slice(0, 200) };
+  const { value } = reading;
+  return typeof value === 'object' && value !== null ? (value as KubeObject) : {};
 }
 
 /** Of the agents, the installer and what they are to have. */

@@ -6,7 +6,8 @@ import { type Clock, jittered, type Random, type Timer } from '../model/clock.ts
 import { canonicalHost, type Endpoint } from '../model/endpoint.ts';
 import { ApiSession } from './api-session.ts';
 import type { CredentialSource } from './credentials.ts';
-import { fieldsOf, listOf, parseJson } from '../lib/guards.ts';
+import { parseJson } from '../lib/bounded-json.ts';
+import { fieldsOf, listOf } from '../lib/guards.ts';
 
 export interface NodeZonesOptions {
   readonly clock: Clock;
@@ -24,7 +25,11 @@ export interface NodeZonesOptions {
 const againMs = 30 * 60_000;
 const retryMs = 60_000;
 const zoneLabel = 'topology.kubernetes.io/zone';
-const controlPlanes = `/api/v1/nodes?limit=500&labelSelector=${encodeURIComponent('node-role.kubernetes.io/control-plane')}`;
+/** A Node object is 20 to 40 KB, and a page of them has to fit into one answer. */
+const pageSize = 10;
+/** Of three hundred control-plane nodes: more than there are endpoints. */
+const maxPages = 30;
+const controlPlanes = `/api/v1/nodes?limit=${pageSize}&labelSelector=${encodeURIComponent('node-role.kubernetes.io/control-plane')}`;
 
 /** The zone label of a Node object; undefined when it has none. */
 export function zoneOfNode(node: unknown): string | undefined {
@@ -126,9 +131,8 @@ export class NodeZones {
     const session = new ApiSession({ endpoint, credentials: credentials.current, clock, userAgent });
     this.#session = session;
     try {
-      const nodes = await session.get(controlPlanes);
-      if (!nodes.ok) return nodes.failure.text;
-      const zones = zonesOfNodes(parseJson(nodes.body));
+      const zones = await readZones(session);
+      if (typeof zones === 'string') return zones;
       const self = await session.get(`/api/v1/nodes/${encodeURIComponent(nodeName)}`);
       const own = (self.ok ? zoneOfNode(parseJson(self.body)) : undefined) ?? this.#own;
       if (this.#isStopped) return undefined;
@@ -147,4 +151,20 @@ export class NodeZones {
       this.#session = undefined;
     }
   }
+}
+
+/** Zone by address; or why it cannot be read. */
+async function readZones(session: ApiSession): Promise<Map<string, string> | string> {
+  const zones = new Map<string, string>();
+  let next = '';
+  for (let page = 0; page < maxPages; page += 1) {
+    const answer = await session.get(next === '' ? controlPlanes : `${controlPlanes}&continue=${next}`);
+    if (!answer.ok) return answer.failure.text;
+    const list = parseJson(answer.body);
+    for (const [host, zone] of zonesOfNodes(list)) zones.set(host, zone);
+    const token = fieldsOf(fieldsOf(list).metadata).continue;
+    if (typeof token !== 'string' || token === '') return zones;
+    next = encodeURIComponent(token);
+  }
+  return `more than ${maxPages} pages of control-plane nodes`;
 }

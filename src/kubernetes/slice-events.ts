@@ -1,5 +1,6 @@
 // Reads what the list and the watch of EndpointSlices send. Pure; whatever is not as the API says is garbage.
-import { fieldsOf, parseJson } from '../lib/guards.ts';
+import { readJson } from '../lib/bounded-json.ts';
+import { fieldsOf } from '../lib/guards.ts';
 
 export type SliceList =
   | { readonly ok: true; readonly items: readonly unknown[]; readonly resourceVersion: string }
@@ -30,8 +31,9 @@ function resourceVersionOf(object: unknown): { resourceVersion?: string } {
 
 /** A list's body. Never takes garbage for an empty list. */
 export function parseSliceList(body: string): SliceList {
-  const list = parseJson(body);
-  if (list === undefined) return { ok: false, problem: 'the list is not JSON' };
+  const reading = readJson(body);
+  if (!reading.ok) return { ok: false, problem: `the list ${reading.problem}` };
+  const list = reading.value;
   if (member(list, 'kind') !== 'EndpointSliceList') return { ok: false, problem: 'no EndpointSliceList' };
   const items = member(list, 'items') ?? []; // Go writes an empty list as null
   if (!Array.isArray(items)) return { ok: false, problem: 'the items of the list are no list' };
@@ -43,7 +45,9 @@ export function parseSliceList(body: string): SliceList {
 
 /** One line of a watch. */
 export function parseSliceEvent(line: string): SliceEvent {
-  const event = parseJson(line);
+  const reading = readJson(line);
+  if (!reading.ok) return { type: 'garbage', problem: `a line that ${reading.problem}` };
+  const event = reading.value;
   const type = member(event, 'type');
   const object = member(event, 'object');
   switch (type) {
@@ -63,6 +67,6 @@ export function parseSliceEvent(line: string): SliceEvent {
       };
     }
     default:
-      return { type: 'garbage', problem: event === undefined ? 'a line that is not JSON' : 'no watch event' };
+      return { type: 'garbage', problem: 'no watch event' };
   }
 }

@@ -21,12 +21,3 @@ export function listOf(value: unknown): readonly unknown[] {
 export function isString(value: unknown): value is string {
   return typeof value === 'string';
 }
-
-/** What a JSON text says; undefined when it is not JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { FairleadError } from '../../model/errors.ts';
 import { type KubeApi, type KubeObject, mergePatch, refusal } from '../../kubernetes/kube-api.ts';
-import { type Fields, fieldsOf, isRecord, isString, parseJson } from '../../lib/guards.ts';
+import { parseJson } from '../../lib/bounded-json.ts';
+import { type Fields, fieldsOf, isRecord, isString } from '../../lib/guards.ts';
 
 export type WorkloadKind = 'daemonset' | 'deployment';
 

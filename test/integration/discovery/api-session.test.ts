@@ -69,7 +69,7 @@ function flood(socket: TLSSocket, block: string): void {
 
 test('the token goes to a server with a good certificate only', async () => {
   const good = await start((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'));
-  expect(await good.get('/x')).toEqual({ ok: true, body: 'ok' });
+  expect(await good.get('/x')).toMatchObject({ ok: true, body: 'ok' });
   expect(received).toContain('Bearer sekret-token');
   expect(received).toContain('GET /x HTTP/1.1');
 });

@@ -23,7 +23,7 @@ test('one that does not answer costs its time-out once: the one that answered la
   const asked = async () => {
     for (const server of [one, two]) server.resetStats();
     expect((await api.ask({ path: '/version' })).status).toBe(200);
-    return [one, two].map((server) => server.stats().connectionsAccepted);
+    return [one, two].map((server) => server.stats().requests);
   };
   expect(await asked()).toEqual([1, 0]);
   one.kill();
@@ -71,7 +71,7 @@ test('a token that has run out, and an API server that has moved, are read again
 async function withoutDefaultVerification(question: object): Promise<{ asked: boolean; presented: boolean }> {
   const script = `
     import { askApiServer } from ${JSON.stringify(resolve('src/kubernetes/ask-api-server.ts'))};
-    import { presentedCertificate } from ${JSON.stringify(resolve('src/adopt/server-names.ts'))};
+    import { presentedCertificate } from ${JSON.stringify(resolve('src/kubernetes/presented-certificate.ts'))};
     const question = ${JSON.stringify(question)};
     const { endpoint, credentials: { ca } } = question;
     const asked = await askApiServer(question);

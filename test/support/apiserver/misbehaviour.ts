@@ -1,5 +1,6 @@
 // Every way in which the stand-in can be told to misbehave. Plain data: set in process with
 // `server.misbehave()` or from another process over the control port.
+import { type HostileBody, hostileBytes } from './hostile-body.ts';
 
 export interface Misbehaviour {
   /** The listener is closed, so connects are refused; what is open stays open. */
@@ -18,8 +19,8 @@ export interface Misbehaviour {
   readonly failReadyz: readonly string[];
   /** Failing checks of /livez and /healthz. */
   readonly failLivez: readonly string[];
-  /** The body of health answers: one that never ends, one of 64 MiB, or bytes that are no HTTP. */
-  readonly health: 'good' | 'endless' | 'oversized' | 'not-http';
+  /** The body of health answers: one of 64 MiB, bytes that are not HTTP, or one that is made to do harm. */
+  readonly health: 'good' | 'oversized' | 'not-http' | HostileBody;
   /** Everything but the health paths, or really everything, is answered 401. */
   readonly unauthorized: 'off' | 'api' | 'all';
   /** Every request gets this status code with a Status (429 and 503 with Retry-After: 1); 0: off. */
@@ -34,7 +35,12 @@ export interface Misbehaviour {
     | 'empty-list'
     | 'null-items'
     | 'wrong-types'
-    | 'bad-addresses';
+    | 'bad-addresses'
+    | HostileBody;
+  /** Which of them: all, or only one kind of request. */
+  readonly slicesFor: 'all' | 'list' | 'watch';
+  /** How long a hostile body of JSON is. */
+  readonly hostileBytes: number;
   /** Open watches say nothing more until this is off again: events wait, bookmarks too. */
   readonly silentWatches: boolean;
 }
@@ -53,6 +59,8 @@ export const goodBehaviour: Misbehaviour = {
   answerStatus: 0,
   dropAfterBytes: -1,
   slices: 'good',
+  slicesFor: 'all',
+  hostileBytes,
   silentWatches: false,
 };
 

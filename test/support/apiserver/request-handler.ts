@@ -22,6 +22,7 @@ import {
   startupHooks,
   storeChecks,
 } from './health.ts';
+import { isHostile, sendHostileBody } from './hostile-body.ts';
 import { findKind, type Kind } from './kinds.ts';
 import type { Connection } from './listener.ts';
 import type { Misbehaviour } from './misbehaviour.ts';
@@ -156,9 +157,8 @@ async function health(
     exchange.destroyConnection('close');
     return;
   }
-  if (body === 'endless' || body === 'oversized') {
-    return bytes(exchange, body === 'endless' ? Number.POSITIVE_INFINITY : 64 * 1024 * 1024);
-  }
+  if (body === 'oversized') return bytes(exchange, 64 * 1024 * 1024);
+  if (body !== 'good') return sendHostileBody(exchange, body, context.behaviour.hostileBytes);
   const isVerbose = exchange.url.searchParams.has('verbose');
   const excluded = exchange.url.searchParams.getAll('exclude');
   const asked = (name: string) => (check === undefined ? !excluded.includes(name) : check === name);
@@ -212,7 +212,10 @@ async function resource(
     await exchange.text(404, pathNotFound);
     return;
   }
-  const { slices } = context.behaviour;
+  const { slices, slicesFor, hostileBytes } = context.behaviour;
+  const isMeant = slicesFor === 'all' || slicesFor === info.verb;
+  if (kind.resource === 'endpointslices' && isHostile(slices) && isMeant)
+    return sendHostileBody(exchange, slices, hostileBytes);
   if (kind.resource === 'endpointslices' && (slices === 'not-json' || slices === 'truncated')) {
     const body =
       slices === 'not-json' ? '<html>not JSON</html>\n' : '{"kind":"EndpointSliceList","items":[{"metad';
@@ -315,7 +318,7 @@ async function review(exchange: Exchange, user: User, context: HandlerContext): 
 
 /** EndpointSlices as no API server should send them. */
 export function distortSlices(kind: Kind, body: unknown, slices: Misbehaviour['slices']): unknown {
-  if (kind.resource !== 'endpointslices' || slices === 'good') return body;
+  if (kind.resource !== 'endpointslices' || slices === 'good' || isHostile(slices)) return body;
   const value = body as KubeObject & { items?: KubeObject[] };
   if (Array.isArray(value.items)) {
     if (slices === 'empty-list') return { ...value, items: [] };

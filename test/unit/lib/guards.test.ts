@@ -1,5 +1,5 @@
 // What comes from outside is narrowed in one way.
-import { fieldsOf, isRecord, isString, listOf, parseJson } from '../../../src/lib/guards.ts';
+import { fieldsOf, isRecord, isString, listOf } from '../../../src/lib/guards.ts';
 
 const values: readonly [string, unknown][] = [
   ['null', null],
@@ -26,10 +26,4 @@ test('only a list has items', () => {
 
 test('only a text is a text', () => {
   expect(['', 1, null, ['a']].map(isString)).toEqual([true, false, false, false]);
-});
-
-test('a text that is not JSON is undefined, and null is null', () => {
-  expect(parseJson('{"a":[1]}')).toEqual({ a: [1] });
-  expect(parseJson('null')).toBeNull();
-  for (const text of ['', '{', 'undefined']) expect(parseJson(text)).toBeUndefined();
 });
