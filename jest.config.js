@@ -16,6 +16,10 @@ const built = { globalSetup: '<rootDir>/test/support/jest/build-once.ts' };
 export default {
   maxWorkers: 2,
   testTimeout: 30_000,
+  // For `npm run coverage`: every file of the product, also one that no test loads.
+  coverageProvider: 'v8',
+  collectCoverageFrom: ['src/**/*.ts'],
+  coverageReporters: ['text-summary', 'html'],
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/test/unit/**/*.test.ts'] },
     {

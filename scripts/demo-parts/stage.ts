@@ -115,7 +115,7 @@ async function startAgent(
 }
 
 /** The object of the node that the clients ask for, written past the API servers as if kubelet had registered. */
-async function createNode({ store }: ProcessControlPlane): Promise<void> {
+export async function createNode({ store }: ProcessControlPlane): Promise<void> {
   const kind = findKind('', 'v1', 'nodes');
   if (!kind) throw new Error('the stand-in knows no nodes');
   const object = complete(kind, { verb: 'create', path: '' }, { metadata: { name: 'node-1' } });
