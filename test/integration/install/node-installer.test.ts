@@ -4,156 +4,58 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { reportsNamespace, KubeApi } from '../../../src/kubernetes/kube-api.ts';
-import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import { builtProgram, freePort, runFairlead } from '../../support/agent/agent-process.ts';
 import { agentSuite } from '../../support/agent/agent-suite.ts';
-import { grantsWithNodeWatch } from '../../support/apiserver/access.ts';
-import type { ControlPlane } from '../../support/apiserver/control-plane.ts';
 import { eventually } from '../../support/jest/eventually.ts';
-import { Kubelet, makeNode, podDirectory } from '../../support/kubelet/kubelet.ts';
+import { podDirectory } from '../../support/kubelet/kubelet.ts';
+import {
+  type Cluster,
+  digest,
+  type Slot,
+  startCluster,
+  staticPodTemplate,
+  Worker,
+} from '../../support/kubelet/worker.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const suite = agentSuite();
 const scratch = tempDir();
-const template = 'manifests/static-pod/fairlead.yaml';
-const digest = (character: string) => `registry.example/fairlead@sha256:${character.repeat(64)}`;
-let plane: ControlPlane;
-let admin = '';
-/** The node that tests share. */
+/** The cluster and the node that tests share. */
+let shared: Cluster;
 let worker: Worker;
 
-type Slot = 'a' | 'b';
-
-/** A node with its ports and kubeconfig. Stopped by the suite; its agents end with its kubelet. */
-class Worker {
-  readonly root: string;
-  readonly name: string;
-  /** What the installer is given. */
-  readonly configFile: string;
-  readonly port: number;
-  /** Of the agents in the two slots. */
-  readonly adminPorts: string;
-  readonly #adminPort: number;
-  #kubelet: Kubelet | undefined;
-
-  private constructor(name: string, [port = 0, adminPort = 0, ...ofSlots]: readonly number[]) {
-    this.name = name;
-    this.root = join(scratch, name);
-    this.configFile = join(scratch, `${name}.yaml`);
-    this.port = port;
-    this.#adminPort = adminPort;
-    this.adminPorts = ofSlots.join(',');
-  }
-
-  static async make(name: string): Promise<Worker> {
-    const ports = [await freePort(), await freePort(), await freePort(), await freePort()];
-    const made = new Worker(name, ports);
-    makeNode(made.root);
-    const kubeconfig = readFileSync(await plane.writeKubeconfig({ user: 'node' }));
-    writeFileSync(made.path('/etc/kubernetes/kubelet.conf'), kubeconfig);
-    made.writeConfig();
-    return made;
-  }
-
-  startKubelet(): void {
-    const kubelet = new Kubelet(this.root);
-    this.#kubelet = kubelet;
-    suite.onStop(() => kubelet.stop());
-  }
-
-  /** What its kubelet did. */
-  get log(): readonly string[] {
-    return this.#kubelet?.log ?? [];
-  }
-
-  path(path: string): string {
-    return join(this.root, path);
-  }
-
-  manifest(slot: Slot): string {
-    return this.path(`${podDirectory}/fairlead-${slot}.yaml`);
-  }
-
-  /** The slots that have a pod. */
-  slots(): Slot[] {
-    return (['a', 'b'] as const).filter((slot) => existsSync(this.manifest(slot)));
-  }
-
-  writeConfig(more = ''): void {
-    writeFileSync(
-      this.configFile,
-      `listeners: ["127.0.0.1:${this.port}"]
-admin: 127.0.0.1:${this.#adminPort}
-credentials: {kubeconfig: ${this.path('/etc/kubernetes/kubelet.conf')}}
-discovery: {cacheFile: ${this.path('/var/lib/fairlead/endpoints.json')}}
-shutdown: {grace: 1s}
-${more}`,
-    );
-  }
-
-  install(image: string, ...more: string[]) {
-    return runFairlead([
-      'install',
-      ...['--root', this.root, '--node', this.name, '--kubeconfig', admin],
-      ...['--config', this.configFile, '--template', template],
-      ...['--image', image, '--admin-ports', this.adminPorts, '--serve-within', '20', ...more],
-    ]);
-  }
-
-  /** Brings it to an agent of image 4, whatever a test before has left; says in which slot it is, and the other one. */
-  async serving(): Promise<{ slot: Slot; other: Slot }> {
-    this.writeConfig();
-    expect(await this.install(digest('4'))).toMatchObject({ code: 0, stderr: '' });
-    const [slot = 'a', ...more] = this.slots();
-    expect(more).toEqual([]);
-    return { slot, other: slot === 'a' ? 'b' : 'a' };
-  }
-
-  /** What the cluster is told about it. */
-  async report(): Promise<Record<string, string>[]> {
-    const { stdout } = await runFairlead(['install', '--report', '--json', '--kubeconfig', admin]);
-    return (JSON.parse(stdout) as Record<string, string>[]).filter(({ node }) => node === this.name);
-  }
-}
+const newWorker = (name: string, cluster = shared) => Worker.make(name, scratch, cluster);
 
 /**
  * The node's /proc is a scratch one, so what the installer would switch on is switched on here: without it a
  * busy machine that is interrupted at the wrong moment may lose a connection (docs/adr/0003).
  */
 const migrateSetting = '/proc/sys/net/ipv4/tcp_migrate_req';
-let setBefore: string | undefined;
+let canMigrate = false;
 
-function mayMigrate(): boolean {
+function allowMigration(): void {
   try {
     const before = readFileSync(migrateSetting, 'utf8');
     writeFileSync(migrateSetting, '1');
-    setBefore = before;
-    return true;
+    suite.onStop(() => writeFileSync(migrateSetting, before));
+    canMigrate = true;
   } catch {
-    return false;
+    // Not root, or a kernel before 5.14.
   }
 }
 
 beforeAll(async () => {
-  plane = await suite.startControlPlane({ grants: grantsWithNodeWatch });
-  admin = await plane.writeKubeconfig({ user: 'admin' });
-  const { credentials, server } = await loadCredentials({ kubeconfig: admin }, new Set());
-  const api = new KubeApi({ servers: server ? [server] : [], credentials, userAgent: 'test' });
-  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: reportsNamespace } };
-  await api.must({ method: 'POST', path: '/api/v1/namespaces', body: namespace });
-  worker = await Worker.make('worker-1');
-  worker.startKubelet();
-});
-
-afterAll(() => {
-  if (setBefore !== undefined) writeFileSync(migrateSetting, setBefore);
+  allowMigration();
+  shared = await startCluster(suite);
+  worker = await newWorker('worker-1');
+  worker.startKubelet(suite);
 });
 
 /** A new connection for each request, 20 a second; counts what went wrong. */
-function client({ port }: Worker): { stop(): Promise<{ asked: number; problems: string[] }> } {
+function client({ port, cluster: { plane } }: Worker): {
+  stop(): Promise<{ asked: number; problems: string[] }>;
+} {
   const problems: string[] = [];
   const pending: Promise<void>[] = [];
   let isOn = true;
@@ -197,14 +99,14 @@ function client({ port }: Worker): { stop(): Promise<{ asked: number; problems: 
 }
 
 test('a configuration that could not survive a reboot is refused, and nothing is written', async () => {
-  const untouched = await Worker.make('worker-without-pods');
+  const untouched = await newWorker('worker-without-pods');
   writeFileSync(untouched.configFile, 'credentials: {kubeconfig: /etc/kubernetes/kubelet.conf}\n');
   const result = await untouched.install(digest('1'));
   expect(result).toMatchObject({ code: 6, stderr: expect.stringContaining('discovery.cacheFile') });
   untouched.writeConfig('# no API\n');
   const alone = await runFairlead([
     ...['install', '--root', untouched.root, '--config', untouched.configFile],
-    ...['--template', template, '--image', digest('1')],
+    ...['--template', staticPodTemplate, '--image', digest('1')],
   ]);
   expect(alone).toMatchObject({ code: 6, stderr: expect.stringContaining('no API server is known') });
   expect([readdirSync(untouched.path(podDirectory)), readdirSync(untouched.path('/etc/fairlead'))]).toEqual([
@@ -214,13 +116,14 @@ test('a configuration that could not survive a reboot is refused, and nothing is
 });
 
 test('it installs the agent, waits until it serves, and reports', async () => {
-  const fresh = await Worker.make('worker-2');
-  fresh.startKubelet();
+  const cluster = await startCluster(suite);
+  const fresh = await newWorker('worker-2', cluster);
+  fresh.startKubelet(suite);
   expect(await fresh.install(digest('1'))).toMatchObject({ code: 0, stderr: '' });
   expect(fresh.slots()).toEqual(['a']);
   expect(readFileSync(fresh.path('/etc/fairlead/fairlead-a.yaml'))).toEqual(readFileSync(fresh.configFile));
   expect(readFileSync(fresh.path('/etc/fairlead/ca.crt'), 'utf8')).toContain('BEGIN CERTIFICATE');
-  for (const endpoint of plane.endpoints) {
+  for (const endpoint of cluster.plane.endpoints) {
     const [host] = endpoint.split(':');
     expect(readFileSync(fresh.path('/var/lib/fairlead/endpoints.json'), 'utf8')).toContain(host);
   }
@@ -230,7 +133,7 @@ test('it installs the agent, waits until it serves, and reports', async () => {
   expect(await fresh.report()).toEqual([
     expect.objectContaining({ node: 'worker-2', state: 'serving', slot: 'fairlead-a', image: digest('1') }),
   ]);
-  const shown = await runFairlead(['install', '--report', '--kubeconfig', admin]);
+  const shown = await runFairlead(['install', '--report', '--kubeconfig', cluster.admin]);
   expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining('worker-2  serving  fairlead-a') });
 });
 
@@ -244,7 +147,6 @@ test('a second run changes nothing', async () => {
 
 test('an update loses no connection of a client that opens twenty a second, and leaves one pod', async () => {
   const { slot, other } = await worker.serving();
-  const canMigrate = mayMigrate();
   const running = client(worker);
   for (const image of ['2', '3', '4']) {
     expect(await worker.install(digest(image))).toMatchObject({ code: 0, stderr: '' });
@@ -301,8 +203,17 @@ test('an installer that stays is ready only while its own agent serves', async (
   const probe = await freePort();
   const watching = async (image: string, status: number) => {
     const args = [
-      ...['install', '--watch', '--root', worker.root, '--node', worker.name, '--kubeconfig', admin],
-      ...['--config', worker.configFile, '--template', template, '--image', image],
+      ...[
+        'install',
+        '--watch',
+        '--root',
+        worker.root,
+        '--node',
+        worker.name,
+        '--kubeconfig',
+        worker.cluster.admin,
+      ],
+      ...['--config', worker.configFile, '--template', staticPodTemplate, '--image', image],
       ...['--admin-ports', worker.adminPorts, '--serve-within', '2', '--ready-address', `127.0.0.1:${probe}`],
     ];
     const child = spawn(process.execPath, [builtProgram, ...args], { stdio: 'ignore' });
@@ -367,7 +278,7 @@ describe('drift is repaired', () => {
 test('without the API it goes on with what the node has', async () => {
   await worker.serving();
   const { code } = await runFairlead([
-    ...['install', '--root', worker.root, '--config', worker.configFile, '--template', template],
+    ...['install', '--root', worker.root, '--config', worker.configFile, '--template', staticPodTemplate],
     ...['--image', digest('4'), '--admin-ports', worker.adminPorts],
   ]);
   expect(code).toBe(0);
@@ -375,8 +286,8 @@ test('without the API it goes on with what the node has', async () => {
 
 test('a first install without the right to watch says which right is missing; nothing else is lost', async () => {
   const withoutRights = await suite.startControlPlane({ servers: 1 });
-  const fresh = await Worker.make('worker-3');
-  fresh.startKubelet();
+  const fresh = await newWorker('worker-3');
+  fresh.startKubelet(suite);
   const conf = fresh.path('/etc/kubernetes/kubelet.conf');
   writeFileSync(conf, readFileSync(await withoutRights.writeKubeconfig({ user: 'node' })));
   const run = (watch: boolean) => {
@@ -390,7 +301,7 @@ shutdown: {grace: 1s}
 `,
     );
     return runFairlead([
-      ...['install', '--root', fresh.root, '--config', fresh.configFile, '--template', template],
+      ...['install', '--root', fresh.root, '--config', fresh.configFile, '--template', staticPodTemplate],
       ...['--image', digest('1'), '--admin-ports', fresh.adminPorts, '--serve-within', '6'],
     ]);
   };
@@ -406,8 +317,8 @@ shutdown: {grace: 1s}
 });
 
 test('uninstall gives back kubeconfig and hosts, and leaves no file', async () => {
-  const leaving = await Worker.make('worker-4');
-  leaving.startKubelet();
+  const leaving = await newWorker('worker-4');
+  leaving.startKubelet(suite);
   const { slot } = await leaving.serving();
   const conf = leaving.path('/etc/kubernetes/kubelet.conf');
   const original = readFileSync(conf, 'utf8');
@@ -419,7 +330,16 @@ test('uninstall gives back kubeconfig and hosts, and leaves no file', async () =
   await runFairlead(['hosts', '--root', leaving.root]);
 
   const cache = ['--cache-file', '/var/lib/fairlead/endpoints.json', '--admin-ports', leaving.adminPorts];
-  const off = ['uninstall', '--root', leaving.root, '--node', leaving.name, '--kubeconfig', admin, ...cache];
+  const off = [
+    'uninstall',
+    '--root',
+    leaving.root,
+    '--node',
+    leaving.name,
+    '--kubeconfig',
+    leaving.cluster.admin,
+    ...cache,
+  ];
   const first = await runFairlead(off);
   expect(first).toMatchObject({ code: 6, stderr: expect.stringContaining('systemctl restart kubelet') });
   expect(readFileSync(conf, 'utf8')).toBe(original);
