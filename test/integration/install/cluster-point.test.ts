@@ -14,6 +14,8 @@ let plane: ControlPlane;
 let api: KubeApi;
 let admin = '';
 let port = 0;
+/** What the store held before the first test. */
+let ofCluster: ReadonlySet<string>;
 /** Of users other than the administrator. */
 const grants: Grant[] = [];
 
@@ -48,9 +50,20 @@ beforeAll(async () => {
   for (const name of ['kube-system', 'fairlead-system', 'fairlead-reports']) {
     await api.ask({ method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name } } });
   }
+  ofCluster = new Set(await storedKeys());
+});
+
+/** No test sees the objects of another. */
+afterEach(async () => {
+  for (const key of await storedKeys()) if (!ofCluster.has(key)) await plane.store.delete(key);
 });
 
 afterAll(() => plane.stop());
+
+async function storedKeys(): Promise<string[]> {
+  const stored = await plane.store.list('/registry/');
+  return stored.ok ? stored.items.map(({ key }) => key) : [];
+}
 
 /** Made anew, whatever was there. */
 async function put(path: string, body: object): Promise<void> {
@@ -87,7 +100,6 @@ beforeEach(async () => {
   await put('/api/v1/nodes/worker-1', {});
   await put(podPath('kube-system', 'kube-apiserver-cp-1'), apiServerPod('cp-1'));
   await put(podPath('fairlead-system', 'fairlead-worker-1'), agentPod('worker-1'));
-  await removeAll(podPath('fairlead-system', 'fairlead-cp-1'));
   await put(kubeProxyPath, {
     metadata: { labels: { app: 'kube-proxy' } },
     data: { 'config.conf': 'kind: KubeProxyConfiguration\n', 'kubeconfig.conf': kubeProxyText },
@@ -356,7 +368,6 @@ describe('Calico', () => {
     expect(await point('calico', ...atApiPort(), '--apply', '--unchecked')).toMatchObject({ code: 0 });
     const operated = path.replace('kube-system', 'tigera-operator');
     expect((await get(operated)).data.KUBERNETES_SERVICE_HOST).toBe('127.0.0.1');
-    await removeAll('/api/v1/namespaces/tigera-operator');
   });
 });
 

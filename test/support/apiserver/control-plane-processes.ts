@@ -10,7 +10,8 @@ import type { AnonymousMode } from './access.ts';
 import { ApiServerProcess } from './api-server-process.ts';
 import { NodeProcess } from './child-process.ts';
 import { randomHosts } from './control-plane.ts';
-import { ControlPlaneFiles, type WriteKubeconfigOptions } from './control-plane-files.ts';
+import { ControlPlaneBase } from './control-plane-base.ts';
+import { ControlPlaneFiles } from './control-plane-files.ts';
 import { type ControlPlanePki, makePki, makeServerCertificates, writePki } from './pki-files.ts';
 import type { ShutdownOptions } from './stand-in.ts';
 import { StoreClient } from './store-client.ts';
@@ -44,13 +45,10 @@ export class StoreProcess extends NodeProcess {
   }
 }
 
-export class ProcessControlPlane {
-  readonly servers: readonly ApiServerProcess[];
+export class ProcessControlPlane extends ControlPlaneBase<ApiServerProcess> {
   readonly storeProcess: StoreProcess;
   /** A client of the store, for tests that look or write past the API servers. */
   readonly store: StoreClient;
-  readonly pki: ControlPlanePki;
-  readonly #files: ControlPlaneFiles;
 
   constructor(
     servers: readonly ApiServerProcess[],
@@ -58,31 +56,16 @@ export class ProcessControlPlane {
     pki: ControlPlanePki,
     files: ControlPlaneFiles,
   ) {
-    this.servers = servers;
+    super(servers, pki, files);
     this.storeProcess = storeProcess;
     this.store = new StoreClient(storeProcess.address);
-    this.pki = pki;
-    this.#files = files;
-  }
-
-  get endpoints(): string[] {
-    return this.servers.map((server) => server.address);
-  }
-
-  /** A directory that `stop()` removes; the PKI is in it. */
-  directory(): Promise<string> {
-    return this.#files.directory();
-  }
-
-  writeKubeconfig(options: WriteKubeconfigOptions = {}): Promise<string> {
-    return this.#files.writeKubeconfig(this.servers[0]?.url ?? '', options);
   }
 
   /** Kills every process and removes the files. Idempotent. */
   async stop(): Promise<void> {
     await Promise.all([...this.servers, this.storeProcess].map((process) => process.kill()));
     await this.store.close();
-    await this.#files.remove();
+    await this.files.remove();
   }
 }
 

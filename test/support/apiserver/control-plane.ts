@@ -11,7 +11,7 @@
 // control-plane-processes.ts does the same with a process for each.
 import { randomInt } from 'node:crypto';
 import { ApiServer, type ApiServerOptions } from './api-server.ts';
-import { ControlPlaneFiles, type WriteKubeconfigOptions } from './control-plane-files.ts';
+import { ControlPlaneBase } from './control-plane-base.ts';
 import { type ControlPlanePki, makePki, makeServerCertificates } from './pki-files.ts';
 import { Store } from './store.ts';
 
@@ -29,46 +29,19 @@ export interface ControlPlaneOptions
   readonly started?: number;
 }
 
-export class ControlPlane {
-  readonly servers: readonly ApiServer[];
+export class ControlPlane extends ControlPlaneBase<ApiServer> {
   readonly store: Store;
-  readonly pki: ControlPlanePki;
-  readonly #files: ControlPlaneFiles;
 
   constructor(servers: readonly ApiServer[], store: Store, pki: ControlPlanePki) {
-    this.servers = servers;
+    super(servers, pki);
     this.store = store;
-    this.pki = pki;
-    this.#files = new ControlPlaneFiles(pki);
-  }
-
-  /** `host:port` of every API server. */
-  get endpoints(): string[] {
-    return this.servers.map((server) => server.address);
-  }
-
-  /** The API server with this name, which is what it answers clients with. */
-  named(name: string): ApiServer {
-    const server = this.servers.find((candidate) => candidate.name === name);
-    if (server === undefined) throw new Error(`no such API server: ${name}`);
-    return server;
-  }
-
-  /** A directory that `stop()` removes. */
-  directory(): Promise<string> {
-    return this.#files.directory();
-  }
-
-  /** Writes a kubeconfig and returns its path. */
-  writeKubeconfig(options: WriteKubeconfigOptions = {}): Promise<string> {
-    return this.#files.writeKubeconfig(this.servers[0]?.url ?? '', options);
   }
 
   /** Ends everything at once and removes the files. Idempotent. */
   async stop(): Promise<void> {
     for (const server of this.servers) server.kill();
     this.store.recover();
-    await this.#files.remove();
+    await this.files.remove();
   }
 }
 

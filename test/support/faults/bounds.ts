@@ -94,6 +94,20 @@ export function firstSuccessWithin(seen: Observation, sinceMs: number, atMost: n
   return { what: 'first success (ms)', value, atMost, fromMs: sinceMs, toMs };
 }
 
+/** No question on a connection that an established client keeps failed. */
+export function noQuestionFailed(seen: Observation): Bound {
+  const questions = seen.established.flatMap(({ calls }) => failed(calls));
+  const detail = JSON.stringify(questions);
+  return counted(seen, 'failed questions of established clients', questions.length, 0, detail);
+}
+
+/** No watch ended before its API server may end it (mark `watchesMayEnd`); without the mark, none at all. */
+export function noWatchCutEarly(seen: Observation): Bound {
+  const { watchesMayEnd = Number.POSITIVE_INFINITY } = seen.marks;
+  const early = seen.watches.ends.filter(({ endedMs }) => endedMs < watchesMayEnd - 100);
+  return counted(seen, 'watches cut early', early.length, 0, JSON.stringify(early));
+}
+
 /** Something counted over the whole trial. */
 export function counted(seen: Observation, what: string, value: number, atMost: number, detail = ''): Bound {
   const { start = 0, stop = 0 } = seen.marks;

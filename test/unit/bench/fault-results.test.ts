@@ -7,6 +7,7 @@ import {
   makeRows,
   type ScenarioResult,
 } from '../../../bench/faults/results.ts';
+import { benchHost } from '../../support/fakes/bench-host.ts';
 
 const kill = (fairlead: number, nginx: number): ScenarioResult => ({
   scenario: 'kill',
@@ -22,20 +23,7 @@ const kill = (fairlead: number, nginx: number): ScenarioResult => ({
 function result(scenarios: readonly ScenarioResult[]): FaultBenchResult {
   return {
     schema: 1,
-    host: {
-      date: '2026-01-01T00:00:00.000Z',
-      host: 'h',
-      cpu: 'CPU',
-      cpuCount: 2,
-      memoryGiB: 4,
-      kernel: '6',
-      distribution: 'Debian',
-      node: 'v26',
-      commit: 'abc',
-      isDirty: false,
-      loadAverage: 0.5,
-      versions: { haproxy: '2.6' },
-    },
+    host: benchHost,
     command: 'npm run bench:faults',
     isQuick: false,
     isPartial: false,

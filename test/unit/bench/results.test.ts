@@ -1,5 +1,6 @@
 import { figure, toMarkdown } from '../../../bench/report.ts';
 import { type BenchResult, judgePromises, stageResult } from '../../../bench/results.ts';
+import { benchHost } from '../../support/fakes/bench-host.ts';
 
 const metric = { id: 'singleP50Us', title: 'p50', unit: 'us', better: 'lower' } as const;
 
@@ -45,20 +46,7 @@ describe('bench results', () => {
     const stages = [latencyOf([50, 60, 70], [100, 100, 100])];
     const result: BenchResult = {
       schema: 1,
-      host: {
-        date: '2026-01-01T00:00:00.000Z',
-        host: 'h',
-        cpu: 'CPU',
-        cpuCount: 2,
-        memoryGiB: 4,
-        kernel: '6',
-        distribution: 'Debian',
-        node: 'v26',
-        commit: 'abc',
-        isDirty: true,
-        loadAverage: 0.5,
-        versions: { haproxy: '2.6' },
-      },
+      host: { ...benchHost, isDirty: true },
       command: 'npm run bench',
       isQuick: true,
       sizes,
