@@ -41,6 +41,8 @@ export async function planHosts({ root, name, addresses }: HostsOptions): Promis
     const target = await resolveBelow(root, hostsFile);
     const attributes = await stat(target);
     if (!attributes.isFile()) throw new Error('is not a regular file');
+    // A mounted file of which the node has another one by now: what is written here would go nowhere.
+    if (attributes.nlink === 0) throw new Error('was replaced since it was mounted: start this pod again');
     if (attributes.size > maxBytes) throw new Error(`is larger than ${maxBytes} bytes`);
     const before = await readFile(target);
     // One character for one byte: whatever somebody has written in there stays.

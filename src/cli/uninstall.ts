@@ -1,9 +1,9 @@
 // `fairlead uninstall`: takes the agent off a node and gives back what was there before it.
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { staticPodDirectory } from '../doctor/static-pods.ts';
 import { viewAgent } from '../installer/agent-view.ts';
 import { NodeFiles } from '../installer/node-files.ts';
+import { findPodDirectory } from '../installer/pod-directory.ts';
 import { removeReport } from '../installer/report.ts';
 import { uninstall as takeOff } from '../installer/uninstall.ts';
 import { restartKubelet } from '../installer/restart-kubelet.ts';
@@ -62,15 +62,16 @@ export async function uninstall(options: UninstallOptions, context: CommandConte
 async function takeOffAndForget(options: UninstallOptions, context: CommandContext): Promise<void> {
   const { env, hostname, print, printError } = context;
   const root = resolve(options.root ?? '/');
+  const files = new NodeFiles(root);
   const result = await takeOff(
     {
-      podDirectory: options.podManifestPath ?? (await staticPodDirectory(root)),
+      podDirectory: await findPodDirectory(files, options.podManifestPath),
       adminPorts: parsePorts(options.adminPorts ?? '6440,6441'),
       cacheFile: options.cacheFile ?? '/var/lib/fairlead/endpoints.json',
       graceMs: options.grace === undefined ? 30_000 : seconds('--grace', options.grace),
     },
     {
-      files: new NodeFiles(root),
+      files,
       view: viewAgent,
       ...(options.restartKubelet && { restartKubelet: () => restartKubelet(root) }),
       pause: (ms) => sleep(ms),

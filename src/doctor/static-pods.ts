@@ -1,6 +1,6 @@
 // What the static pods of a node say of it: its API server's address, and other local load balancers.
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { resolveBelow } from '../lib/below-root.ts';
 import { fieldsOf, isRecord, isString, listOf } from '../lib/guards.ts';
@@ -13,8 +13,8 @@ export interface StaticPod {
   readonly command: readonly string[];
 }
 
-const kubeletConfig = '/var/lib/kubelet/config.yaml';
-const defaultDirectory = '/etc/kubernetes/manifests';
+export const kubeletConfig = '/var/lib/kubelet/config.yaml';
+export const defaultDirectory = '/etc/kubernetes/manifests';
 /** Manifests are a few kilobytes. */
 const maxBytes = 1 << 20;
 
@@ -31,7 +31,7 @@ async function readYaml(root: string, path: string): Promise<unknown> {
 export async function staticPodDirectory(root: string): Promise<string> {
   const config = await readYaml(root, kubeletConfig);
   const path = fieldsOf(config).staticPodPath;
-  return typeof path === 'string' && path.startsWith('/') ? path : defaultDirectory;
+  return typeof path === 'string' && path.startsWith('/') ? resolve(path) : defaultDirectory;
 }
 
 export async function readStaticPods(root: string): Promise<StaticPod[]> {

@@ -8,9 +8,9 @@ import type { CachedEndpoint } from '../discovery/cache-format.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import type { KubeApi } from '../kubernetes/kube-api.ts';
-import { staticPodDirectory } from '../doctor/static-pods.ts';
 import { nodeRole } from '../adopt/node-paths.ts';
 import { knownEndpoints } from './known-endpoints.ts';
+import { findPodDirectory } from './pod-directory.ts';
 import { type Outcome, type ReconcileDeps, reconcile, type DesiredState } from './reconcile.ts';
 import { type NodeReport, writeReport } from './report.ts';
 import { type Slot, slotName } from './static-pod.ts';
@@ -135,7 +135,7 @@ export class Installer {
       config: loaded.config,
       ...(ca !== undefined && { ca }),
       known: () => this.#known(loaded.config.discovery),
-      podDirectory: this.#options.podDirectory ?? (await staticPodDirectory(root)),
+      podDirectory: await findPodDirectory(this.#deps.files, this.#options.podDirectory),
       adminPorts,
       replaceProxy,
     };

@@ -176,8 +176,10 @@ export class NodeFiles {
   }
 }
 
-const notWritten = (path: string, error: unknown) =>
-  new FairleadError('FILE_NOT_WRITTEN', `${path}: ${messageOf(error)}`, { cause: error });
+function notWritten(path: string, error: unknown): FairleadError {
+  const hint = codeOf(error) === 'EROFS' ? '; in a pod its directory has to be mounted, to be written' : '';
+  return new FairleadError('FILE_NOT_WRITTEN', `${path}: ${messageOf(error)}${hint}`, { cause: error });
+}
 
 async function isAlready(place: Place, content: Uint8Array, mode: number): Promise<boolean> {
   try {

@@ -166,7 +166,7 @@ cut(
         if (conf === pointed) expect(found).toEqual(['fairlead-a.yaml']);
         // A kubelet that was not restarted still goes through the agent.
         if (!found.includes('fairlead-a.yaml'))
-          expect(existsSync(join(root, 'kubelet-restarted'))).toBe(true);
+          expect(existsSync(join(root, 'etc/kubernetes/kubelet-restarted'))).toBe(true);
         if (isKilled) return;
         expect(conf).toBe(original);
         expect(found).toEqual(['nginx-proxy.yml']);

@@ -44,7 +44,7 @@ export async function change(
       ...common,
       view,
       onStep,
-      restartKubelet: async () => writeFileSync(join(root, 'kubelet-restarted'), ''),
+      restartKubelet: async () => writeFileSync(join(root, 'etc/kubernetes/kubelet-restarted'), ''),
       say: () => {},
     });
     if (!result.isDone) throw new Error(result.why);
