@@ -23,10 +23,10 @@ export interface TcpHandle {
   setKeepAlive(enable: boolean, delaySeconds: number, intervalSeconds: number, count: number): number;
   getsockname(out: SocketName): number;
   getpeername(out: SocketName): number;
-  /** The descriptor is closed at once, the callback comes later, with the handle as `this`. */
-  close(callback: (this: TcpHandle) => void): void;
-  /** The same with a RST. */
-  reset(callback: (this: TcpHandle) => void): number;
+  /** The descriptor is closed when it returns. */
+  close(): void;
+  /** The same with a RST. Refused while the FIN has been asked for and is not out. */
+  reset(): number;
 }
 
 export interface SocketName {

@@ -162,7 +162,8 @@ export class TcpHandleConnection implements Connection {
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;
-    this.#handle.close(onClosed);
+    this.#handle.close();
+    process.nextTick(closed, this);
   }
 
   resetAndDestroy(): void {
@@ -175,7 +176,8 @@ export class TcpHandleConnection implements Connection {
       return;
     }
     this.destroyed = true;
-    if (this.#handle.reset(onClosed) !== 0) this.#handle.close(onClosed);
+    if (this.#handle.reset() !== 0) this.#handle.close();
+    process.nextTick(closed, this);
   }
 
   // --- called by the shared callbacks below ---------------------------------------------------------------
@@ -258,8 +260,9 @@ export class TcpHandleConnection implements Connection {
   /** Closes at once; the owner hears of it when the present call is over, as net.Socket has it. */
   #fail(status: number, call: string): void {
     if (this.destroyed) return;
-    this.destroy();
+    // Queued before the end, because no owner hears of anything after that.
     process.nextTick(failed, this, status, call);
+    this.destroy();
   }
 
   /** Each is asked for once: it costs a system call, and a closed socket has no name. */
@@ -284,10 +287,6 @@ function onRead(this: TcpHandle): Buffer | undefined {
   return (this.connection as TcpHandleConnection).read();
 }
 
-function onClosed(this: TcpHandle): void {
-  (this.connection as TcpHandleConnection).closed();
-}
-
 function onConnected(this: HandleRequest, status: number): void {
   (this.connection as TcpHandleConnection).connected(status);
 }
@@ -309,6 +308,14 @@ function drained(connection: TcpHandleConnection): void {
 
 function shutDown(connection: TcpHandleConnection): void {
   connection.shutDown();
+}
+
+/**
+ * The descriptor is closed when `close` returns. Node's own callback for that would come at the end of the turn, at the cost
+ * of a read for each connection.
+ */
+function closed(connection: TcpHandleConnection): void {
+  connection.closed();
 }
 
 function failed(connection: TcpHandleConnection, status: number, call: string): void {

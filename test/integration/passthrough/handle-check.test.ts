@@ -91,8 +91,8 @@ test('a handle that never ends does not hold up the check', async () => {
 
 test('a handle that resets with a FIN does not pass', async () => {
   const result = await checkWith((handle) => {
-    handle.reset = (callback) => {
-      handle.close(callback);
+    handle.reset = () => {
+      handle.close();
       return 0;
     };
   });
