@@ -27,6 +27,7 @@ import {
 } from '../lib/replace-file.ts';
 import { chooseName, type NameChoice, type NameChoiceInput, nameCandidates } from './server-names.ts';
 import { formatDiff, invertEdits } from './text-edit.ts';
+import { fileErrorText } from '../lib/errno.ts';
 
 export const backupSuffix = '.fairlead-backup';
 
@@ -107,11 +108,6 @@ function decode(bytes: Buffer): string {
   }
 }
 
-const absence: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  EACCES: 'may not be read by this user',
-};
-
 async function openKubeconfig(root: string, file: string): Promise<OpenedFile> {
   try {
     const target = await resolveBelow(root, file);
@@ -120,7 +116,7 @@ async function openKubeconfig(root: string, file: string): Promise<OpenedFile> {
     if (!reading.ok) throw new Error(reading.problem);
     return { target, bytes, attributes, reading: reading.value };
   } catch (error) {
-    throw kubeconfigError(`${file} ${absence[codeOf(error) ?? ''] ?? messageOf(error)}`, error);
+    throw kubeconfigError(`${file} ${fileErrorText(error) ?? messageOf(error)}`, error);
   }
 }
 
@@ -138,7 +134,7 @@ async function openBackup(
     throw new Error(`${reading.problem}, so that there is nothing to go back to`);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    throw kubeconfigError(`${path} ${absence[codeOf(error) ?? ''] ?? messageOf(error)}`, error);
+    throw kubeconfigError(`${path} ${fileErrorText(error) ?? messageOf(error)}`, error);
   }
 }
 
@@ -262,7 +258,7 @@ async function caOf(root: string, file: string, { name, caData, caFile }: Kubeco
     const { bytes } = await readBounded(await resolveBelow(root, path));
     return readCa({ text: decode(bytes), where: path });
   } catch (error) {
-    const reason = absence[codeOf(error) ?? ''] ?? messageOf(error);
+    const reason = fileErrorText(error) ?? messageOf(error);
     throw kubeconfigError(`${file}: the CA of cluster "${name}" cannot be read: ${reason}`, error);
   }
 }

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Clock, Timer } from '../model/clock.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
+import { codeOf } from '../model/error-text.ts';
 
 export interface PortWaiterDeps {
   readonly clock: Clock;
@@ -34,8 +35,7 @@ export interface TakeOptions {
 export class HeldBack extends Error {}
 
 const isAbsent = (error: unknown) =>
-  error instanceof FairleadError &&
-  (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRNOTAVAIL';
+  error instanceof FairleadError && codeOf(error.cause) === 'EADDRNOTAVAIL';
 const isInUse = (error: unknown) => error instanceof FairleadError && error.code === 'LISTEN_IN_USE';
 
 export class PortWaiter {

@@ -9,7 +9,7 @@ import { allPools, type Config, defaultPoolName, type PoolConfig, usedPools } fr
 import type { Loaded } from '../config/load.ts';
 import { problemsOf, readCredentials } from '../kubernetes/load-credentials.ts';
 import { readSmallFile } from '../kubernetes/read-file.ts';
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { codeOf, codeOrMessage, messageOf } from '../model/error-text.ts';
 import { type AgentProblem, problemKinds } from '../model/problems.ts';
 
 interface FileProblem {
@@ -80,9 +80,7 @@ async function ofCacheFile(path: string, file: string | undefined): Promise<File
     return [];
   } catch (error) {
     const isMissing = codeOf(error) === 'ENOENT';
-    const why = isMissing
-      ? 'does not exist'
-      : `cannot be written by this user (${codeOf(error) ?? messageOf(error)})`;
+    const why = isMissing ? 'does not exist' : `cannot be written by this user (${codeOrMessage(error)})`;
     const fix = `Make it (mkdir -p ${directory}), or name another file with --cache-file.`;
     return [{ path, message: `${file}: the directory ${directory} ${why}`, fix }];
   }

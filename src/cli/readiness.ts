@@ -1,10 +1,9 @@
 // Answers a pod's readiness probe with the outcome of the command itself, over HTTP: an exec probe would start a
 // Node process every few seconds on every node.
-import { formatHostPort, parseHostPort } from '../model/endpoint.ts';
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import { inUseText } from '../model/port-holder.ts';
 import { startReadOnlyServer } from '../observe/read-only-server.ts';
+import { listenError } from '../lib/bind.ts';
 
 export interface Readiness {
   /** The bound address. */
@@ -46,16 +45,6 @@ export async function startReadiness(
       },
     };
   } catch (cause) {
-    if (codeOf(cause) === 'EADDRINUSE')
-      throw new FairleadError('LISTEN_IN_USE', `--ready-address: ${await inUseText(listen.value)}`, {
-        cause,
-      });
-    throw new FairleadError(
-      'LISTEN_FAILED',
-      `--ready-address ${formatHostPort(listen.value)}: ${messageOf(cause)}`,
-      {
-        cause,
-      },
-    );
+    throw await listenError(listen.value, cause, '--ready-address');
   }
 }

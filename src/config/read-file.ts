@@ -2,15 +2,11 @@
 import { createReadStream } from 'node:fs';
 import type { Problem } from './problem.ts';
 import type { Source } from './source.ts';
+import { fileErrorText } from '../lib/errno.ts';
+import { messageOf } from '../model/error-text.ts';
 
 /** A configuration is a few kilobytes; /dev/zero and the wrong file are not. */
 export const maxFileBytes = 1_048_576;
-
-const reasons: Record<string, string> = {
-  ENOENT: 'does not exist',
-  EACCES: 'may not be read by this user',
-  EISDIR: 'is a directory, not a file',
-};
 
 export async function readConfigFile(path: string): Promise<Source> {
   const unreadable = (right: string): Source => {
@@ -21,8 +17,7 @@ export async function readConfigFile(path: string): Promise<Source> {
   try {
     for await (const chunk of createReadStream(path, { end: maxFileBytes })) chunks.push(chunk as Buffer);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    return unreadable(`cannot be read: it ${reasons[code ?? ''] ?? `gives ${message}`}`);
+    return unreadable(`cannot be read: it ${fileErrorText(error) ?? `gives ${messageOf(error)}`}`);
   }
   const bytes = Buffer.concat(chunks);
   if (bytes.length > maxFileBytes) return unreadable(`must be at most ${maxFileBytes} bytes long`);

@@ -32,7 +32,7 @@ import {
   readKubeconfigs,
 } from './kubeconfig-checks.ts';
 import { type AddressFacts, type AgentFacts, judgeNode } from './node-checks.ts';
-import { portState } from '../model/port-holder.ts';
+import { portState } from '../lib/bind.ts';
 import { reviewRights } from './rbac.ts';
 import { readStaticPods } from './static-pods.ts';
 import { fieldsOf, listOf } from '../lib/guards.ts';

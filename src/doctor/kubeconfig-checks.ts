@@ -2,12 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { messageOf } from '../model/error-text.ts';
 import { resolveBelow } from '../lib/below-root.ts';
 import { addressesOf, managedHosts } from '../adopt/hosts-text.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import type { NodeRole } from '../adopt/node-paths.ts';
 import { type Finding, finding } from './finding.ts';
+import { fileErrorText, isMissingFile } from '../lib/errno.ts';
 
 /** Who uses it: kubelet must not lose its API server, for the others it is advice. */
 interface KnownFile {
@@ -74,8 +75,8 @@ async function readOne(root: string, known: KnownFile, hosts: string): Promise<F
       ...(server && { server: { host: address ?? server.host, port: server.port } }),
     };
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
-    return unreadable(codeOf(error) === 'EACCES' ? 'may not be read by this user' : messageOf(error));
+    if (isMissingFile(error)) return undefined;
+    return unreadable(fileErrorText(error) ?? messageOf(error));
   }
 }
 

@@ -5,7 +5,7 @@ import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { bootSeedsMend } from '../adopt/boot-seeds.ts';
 import type { NodeRole } from '../adopt/node-paths.ts';
 import { type Finding, finding } from './finding.ts';
-import type { PortState } from '../model/port-holder.ts';
+import type { PortState } from '../lib/bind.ts';
 import { apiServerAddress, otherLoadBalancers, type StaticPod } from './static-pods.ts';
 
 export interface AgentFacts {

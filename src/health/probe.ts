@@ -16,6 +16,7 @@ import type { Endpoint } from '../model/endpoint.ts';
 import { certificateFault } from '../model/certificate-fault.ts';
 import { type ServingCertificate, servingCertificate } from './certificate.ts';
 import type { ProbeResult } from './verdict.ts';
+import { connectionErrorText, socketFailure } from '../lib/errno.ts';
 
 /** What a probe shows of itself, and what it trusts. Read afresh for every new connection. */
 export interface ProbeCredentials {
@@ -84,31 +85,21 @@ export interface RunningCheck {
 /** Longest answer that is read, bytes: `/readyz?verbose` of a real API server is about 1.5 KB. */
 const maxAnswerBytes = 65_536;
 
-const ownShortages = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EAGAIN']);
-const unreachable = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN', 'ETIMEDOUT']);
-
 /** Names in `[-]name failed: reason withheld` lines. */
 export function failingChecks(body: string): string[] {
   return [...body.matchAll(/^\[-\](\S+)/gm)].map((match) => match[1] ?? '');
 }
 
-function errorText(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ECONNRESET':
-      return 'connection closed';
-    case 'EPROTO':
-      return 'not TLS, or no common version';
-    default:
-      return error.message.split('\n')[0]?.slice(0, 200) ?? 'failed';
-  }
-}
+const errorText = (error: Error) => connectionErrorText(error).split('\n')[0]?.slice(0, 200) ?? 'failed';
 
 function classify(error: NodeJS.ErrnoException, phase: ProbePhase, isReused: boolean): CheckResult {
   const code = error.code ?? '';
-  if (ownShortages.has(code)) return { kind: 'void', text: code };
+  const failure = socketFailure(code);
+  if (failure === 'exhausted') return { kind: 'void', text: code };
   if (isReused && !code.startsWith('HPE_')) return { kind: 'lost' };
-  if (code === 'ECONNREFUSED') return { kind: 'refused' };
-  if (unreachable.has(code)) return { kind: 'silent', layer: 4, text: 'unreachable' };
+  if (failure === 'refused') return { kind: 'refused' };
+  if (failure === 'unreachable' || failure === 'timeout')
+    return { kind: 'silent', layer: 4, text: 'unreachable' };
   const certificate = certificateFault(error);
   if (certificate) return { kind: 'broken', layer: 6, ...certificate };
   if (phase === 'connecting') return { kind: 'broken', layer: 4, text: errorText(error) };

@@ -13,6 +13,7 @@ import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
 import type { DialResult, EndpointTraffic, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
 import type { HttpOptions } from './options.ts';
+import { socketFailure } from '../lib/errno.ts';
 
 /** What API servers are verified by. Never a client's or our own token or certificate. */
 export interface UpstreamTrust {
@@ -340,12 +341,5 @@ function retire(agent: Agent | undefined): void {
   closeFree(agent);
 }
 
-const unreachable = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN']);
-const exhausted = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'EAGAIN']);
-
-function resultOf(code: string | undefined): DialResult {
-  if (code === 'ECONNREFUSED') return 'refused';
-  if (code === 'ETIMEDOUT') return 'timeout';
-  if (unreachable.has(code ?? '')) return 'unreachable';
-  return exhausted.has(code ?? '') ? 'exhausted' : 'reset';
-}
+/** Codes that are not listed are those of TLS. */
+const resultOf = (code: string | undefined): DialResult => socketFailure(code) ?? 'reset';

@@ -11,6 +11,7 @@ import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import { nodePaths, nodeRole } from '../adopt/node-paths.ts';
 import type { NodeFiles } from './node-files.ts';
 import { configPath, type Slot } from './static-pod.ts';
+import { isMissingFile } from '../lib/errno.ts';
 
 /** Where kubeconfigs are that were pointed; those elsewhere are undone by `fairlead kubeconfig point --undo`. */
 export const kubeconfigDirectories = ['/etc/kubernetes', '/root/.kube'];
@@ -64,9 +65,9 @@ export async function clientsOf(files: NodeFiles, slots: readonly Slot[]): Promi
 }
 
 /** What is not there names nobody. Whatever else cannot be read may name the agent: that is an error. */
-function unlessAbsent<T>(fallback: T): (error: NodeJS.ErrnoException) => T {
+function unlessAbsent<T>(fallback: T): (error: unknown) => T {
   return (error) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return fallback;
+    if (isMissingFile(error)) return fallback;
     throw error;
   };
 }

@@ -21,6 +21,7 @@ import {
   removeLeftovers,
   replaceFile,
 } from '../lib/replace-file.ts';
+import { isMissingFile } from '../lib/errno.ts';
 
 const permissions = 0o7777;
 /** Manifests, configurations and lists are a few kilobytes. */
@@ -158,7 +159,7 @@ export class NodeFiles {
     try {
       return await atPlace(this.#held, path, use);
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+      if (isMissingFile(error)) return undefined;
       throw notWritten(path, error);
     }
   }

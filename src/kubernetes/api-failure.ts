@@ -1,10 +1,10 @@
 // Why a request to an API server gave nothing: a value, with words for people.
-import { connectionErrorText } from '../model/certificate-fault.ts';
+import { connectionErrorText, socketFailure } from '../lib/errno.ts';
 import { codeOf } from '../model/error-text.ts';
 
 export interface ApiFailure {
   readonly kind: 'refused' | 'unreachable' | 'timeout' | 'tls' | 'reset' | 'garbage' | 'status' | 'closed';
-  /** `refused`, `no TLS within 5 s`, `503`. */
+  /** `nothing listens there (connection refused)`, `no TLS within 5 s`, `503`. */
   readonly text: string;
   /** For `status`. */
   readonly status?: number;
@@ -16,25 +16,17 @@ export interface ApiFailure {
   readonly user?: string;
 }
 
-const words: Readonly<Record<string, Omit<ApiFailure, 'status'>>> = {
-  ECONNREFUSED: { kind: 'refused', text: 'refused' },
-  ECONNRESET: { kind: 'reset', text: 'the connection was reset' },
-  EPIPE: { kind: 'reset', text: 'the connection was reset' },
-  ETIMEDOUT: { kind: 'timeout', text: 'the connection timed out' },
-  EPROTO: { kind: 'tls', text: 'it does not speak TLS' },
-};
-
 /** Sorts what a socket, TLS or the HTTP parser reports. */
 export function failureOf(error: unknown): ApiFailure {
   const code = codeOf(error) ?? '';
-  const known = words[code];
-  if (known) return known;
   const text = connectionErrorText(error).slice(0, 300);
+  const known = socketFailure(code);
+  if (known !== undefined && known !== 'exhausted') return { kind: known, text };
   if (code.startsWith('HPE_')) return { kind: 'garbage', text: `no HTTP: ${text}` };
   // OpenSSL's own codes, its verification results (CERT_HAS_EXPIRED) and Node's identity check.
-  if (/^ERR_(SSL|TLS|OSSL)|CERT|SIGNATURE|ISSUER|CRL|_CHAIN|HOSTNAME/.test(code))
+  if (/^EPROTO$|^ERR_(SSL|TLS|OSSL)|CERT|SIGNATURE|ISSUER|CRL|_CHAIN|HOSTNAME/.test(code))
     return { kind: 'tls', text };
-  return { kind: 'unreachable', text: code ? `${code}` : text };
+  return { kind: 'unreachable', text: code || text };
 }
 
 /** What an answer other than 200 says. `body` is its beginning, perhaps a Kubernetes Status. */

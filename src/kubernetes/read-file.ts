@@ -1,6 +1,7 @@
 // Reads small configuration files: bounded, regular files only, with the reason in a few words.
 import { readFile, stat } from 'node:fs/promises';
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { codeOrMessage } from '../model/error-text.ts';
+import { fileErrorText } from '../lib/errno.ts';
 
 const maxBytes = 1 << 20;
 
@@ -16,9 +17,7 @@ export async function readSmallFile(file: string, locate?: Locate): Promise<stri
     if (stats.isFile() && stats.size <= maxBytes) return await readFile(path, 'utf8');
     problem = stats.isFile() ? `is larger than ${maxBytes} bytes` : 'is not a regular file';
   } catch (cause) {
-    const reason = codeOf(cause) ?? messageOf(cause);
-    const text = { ENOENT: 'does not exist', EACCES: 'may not be read by this user' }[reason] ?? reason;
-    throw new Error(`${file}: ${text}`, { cause });
+    throw new Error(`${file}: ${fileErrorText(cause) ?? codeOrMessage(cause)}`, { cause });
   }
   throw new Error(`${file} ${problem}`);
 }

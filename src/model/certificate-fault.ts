@@ -1,5 +1,4 @@
 // Why a certificate does not verify, in words of our own: Node's advise to change how Node is run. Pure.
-import { codeOf, messageOf } from './error-text.ts';
 
 /** What kind of fault a handshake has found; `time` may be a fault of our own clock. */
 export type CertificateFault = 'time' | 'authority' | 'name' | 'other';
@@ -42,9 +41,8 @@ export function certificateFault(
   return known;
 }
 
-/** What an error of a connection says; certificates in our own words, but for names, whose messages have the details. */
-export function connectionErrorText(error: unknown): string {
-  const code = codeOf(error);
-  const known = code === undefined ? undefined : faults[code];
-  return known && known.fault !== 'name' ? known.text : messageOf(error);
+/** What an error code says of a certificate, in our own words; not for names, whose messages have the details. */
+export function certificateText(code: string): string | undefined {
+  const known = faults[code];
+  return known?.fault === 'name' ? undefined : known?.text;
 }

@@ -2,32 +2,8 @@
 // in a pod, all processes but our own, while the sockets of the host network are there): then the user of the socket is
 // what is left to name.
 import { readdir, readFile, readlink } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { formatHostPort, type HostPort } from './endpoint.ts';
-import { codeOf, messageOf } from './error-text.ts';
-
-export type PortState =
-  | { readonly state: 'free' }
-  | { readonly state: 'held'; readonly by?: string }
-  /** The address family or the address does not exist here. */
-  | { readonly state: 'no such address' }
-  | { readonly state: 'refused'; readonly problem: string };
-
-/** Binds the address for a moment: nothing else says for sure whether it can be bound. */
-export async function portState(address: HostPort, procDir: string): Promise<PortState> {
-  const error = await new Promise<unknown>((resolve) => {
-    const server = createServer();
-    server.once('error', resolve);
-    server.listen({ ...address, exclusive: true }, () => server.close(() => resolve(undefined)));
-  });
-  if (error === undefined) return { state: 'free' };
-  const code = codeOf(error);
-  if (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT') return { state: 'no such address' };
-  if (code !== 'EADDRINUSE') return { state: 'refused', problem: messageOf(error) };
-  const by = shownHolder(await holderOf(address.port, procDir));
-  return { state: 'held', ...(by !== undefined && { by }) };
-}
 
 const listening = '0A';
 
@@ -80,7 +56,8 @@ async function processWith(sockets: ReadonlySet<string>, procDir: string): Promi
   return undefined;
 }
 
-function shownHolder({ uids, process }: PortHolder): string | undefined {
+/** `nginx (pid 7)`; undefined when nothing of it can be seen. */
+export function shownHolder({ uids, process }: PortHolder): string | undefined {
   if (process) return `${process.name} (pid ${process.pid})`;
   if (uids.length === 0) return undefined;
   return `a process of uid ${uids.join(' and ')} that cannot be seen from here`;

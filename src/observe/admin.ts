@@ -1,12 +1,11 @@
 // The admin server: liveness, readiness, metrics and status on a loopback port. Read-only. Bytes keep
 // flowing whether it works or not.
 import type { Logger } from 'pino';
-import { formatHostPort, type HostPort } from '../model/endpoint.ts';
-import { FairleadError } from '../model/errors.ts';
-import { inUseText } from '../model/port-holder.ts';
+import type { HostPort } from '../model/endpoint.ts';
 import type { Status } from '../model/status.ts';
 import { type MetricSources, renderMetrics } from './metrics.ts';
 import { type Answer, type ReadOnlyServer, startReadOnlyServer } from './read-only-server.ts';
+import { listenError } from '../lib/bind.ts';
 
 export interface AdminDeps {
   readonly listen: HostPort;
@@ -51,11 +50,6 @@ export async function startAdmin(deps: AdminDeps): Promise<AdminServer> {
   try {
     return await startReadOnlyServer({ listen, log, reusePort, name: 'admin', answer: reply });
   } catch (cause) {
-    const error = cause as NodeJS.ErrnoException;
-    if (error.code === 'EADDRINUSE')
-      throw new FairleadError('LISTEN_IN_USE', `admin address: ${await inUseText(listen)}`, { cause });
-    throw new FairleadError('LISTEN_FAILED', `admin address ${formatHostPort(listen)}: ${error.message}`, {
-      cause,
-    });
+    throw await listenError(listen, cause, 'admin address');
   }
 }

@@ -6,6 +6,7 @@ import type { Deadline } from './deadline-queue.ts';
 import type { DialContext } from './dial-context.ts';
 import { type Connection, type ConnectionOwner, noOwner } from '../socket/connection.ts';
 import type { TunnelRecord } from '../tunnel/tunnel.ts';
+import { socketFailure } from '../../lib/errno.ts';
 
 export interface DialAttemptOwner {
   attemptConnected(attempt: DialAttempt): void;
@@ -115,24 +116,7 @@ export class DialAttempt implements ConnectionOwner, Deadline {
   connectionClosed(): void {}
 }
 
-/** What a failed dial says, by the kernel's error code. */
-const dialResults: Record<string, Exclude<DialResult, 'connected'>> = {
-  ECONNREFUSED: 'refused',
-  ETIMEDOUT: 'timeout',
-  ECONNRESET: 'reset',
-  ECONNABORTED: 'reset',
-  EPIPE: 'reset',
-  // Our own shortages: descriptors, buffers, local ports. They say nothing about the endpoint.
-  EMFILE: 'exhausted',
-  ENFILE: 'exhausted',
-  ENOBUFS: 'exhausted',
-  ENOMEM: 'exhausted',
-  EAGAIN: 'exhausted',
-  EADDRNOTAVAIL: 'exhausted',
-  EADDRINUSE: 'exhausted',
-};
-
-/** Codes not listed (no route, host or network down, forbidden by a filter) mean `unreachable`. */
+/** Codes that are not listed (forbidden by a filter) mean `unreachable`. */
 export function dialResultOf(code: string | undefined): Exclude<DialResult, 'connected'> {
-  return (code === undefined ? undefined : dialResults[code]) ?? 'unreachable';
+  return socketFailure(code) ?? 'unreachable';
 }

@@ -105,10 +105,10 @@ test('a token is told apart from a certificate', async () => {
 
 test.each([
   ['refuse', { refuse: true }, 'error endpoint', 'nothing listens there'],
-  ['unknown-ca', { tls: 'unknown-ca' }, 'error endpoint', 'not signed by the CA'],
+  ['unknown-ca', { tls: 'unknown-ca' }, 'error endpoint', 'unknown authority'],
   ['expired', { tls: 'expired' }, 'error endpoint', 'expired'],
   ['wrong-name', { tls: 'wrong-name' }, 'error server-name', 'is not for its address'],
-  ['garbage', { tls: 'garbage' }, 'error endpoint', 'does not speak TLS'],
+  ['garbage', { tls: 'garbage' }, 'error endpoint', 'not TLS'],
   ['etcd failed', { failReadyz: ['etcd'] }, 'warning health', '500: etcd failed'],
 ] as const)('one of three API servers: %s', async (_, behaviour, start, words) => {
   const plane = await controlPlane();

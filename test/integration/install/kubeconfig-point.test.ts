@@ -173,7 +173,7 @@ test.each<[string, () => Promise<TlsServer>, string]>([
   [
     'signed by another CA',
     async () => apiServer(kubeadmNames, undefined, await makeCa('other')),
-    'not signed by the CA',
+    'unknown authority',
   ],
   ['valid for other names only', () => apiServer(['front-proxy.example']), 'not for kubernetes'],
   [
