@@ -2,7 +2,7 @@
 // server only, which it would have to reach through the pod.
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { isLoopback } from '../config/loopback.ts';
+import { isLoopback } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { processOn } from '../model/port-holder.ts';

@@ -6,6 +6,7 @@ import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { CommandContext } from './command-context.ts';
+import { isHostName } from '../model/host.ts';
 
 interface CertOptions {
   readonly certFile: string;
@@ -19,13 +20,12 @@ interface CertOptions {
 
 const defaultNames = ['localhost', '127.0.0.1', '::1'];
 const defaultDays = '365';
-const dnsName = /^(?=.{1,253}$)(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
 
 export async function cert(options: CertOptions, { print }: CommandContext): Promise<number> {
   const { certFile, keyFile, name: names = defaultNames, caCert, caKey, days = defaultDays, force } = options;
   const problems = [
     ...names
-      .filter((name) => isIP(name) === 0 && !dnsName.test(name))
+      .filter((name) => isIP(name) === 0 && !isHostName(name.replace(/^\*\./, '')))
       .map((name) => `--name: "${name}" is neither a DNS name nor an IP address`),
     ...(/^\d{1,4}$/.test(days) && Number(days) > 0
       ? []

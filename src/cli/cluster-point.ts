@@ -1,5 +1,5 @@
 // `fairlead cluster point`: shows, makes or takes back what points a whole cluster's clients at Fairlead.
-import { isLoopback } from '../config/loopback.ts';
+import { isLoopback } from '../model/host.ts';
 import { calico } from '../adopt/cluster-wide/calico.ts';
 import { cilium } from '../adopt/cluster-wide/cilium.ts';
 import { kubeProxy } from '../adopt/cluster-wide/kube-proxy.ts';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { decodeCache } from '../discovery/cache-format.ts';
-import { isLoopback } from '../config/loopback.ts';
+import { isLoopback } from '../model/host.ts';
 import { type ApiOptions, KubeApi } from '../kubernetes/kube-api.ts';
 import { resolveBelow } from '../lib/below-root.ts';
 import { NodeFiles } from '../installer/node-files.ts';

@@ -1,7 +1,7 @@
 // Asks a running agent for its status.
 import { get } from 'node:http';
 import * as v from 'valibot';
-import { isWildcard } from '../config/loopback.ts';
+import { reachableAt } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import type { Status } from '../model/status.ts';
@@ -110,23 +110,25 @@ export async function fetchStatus(admin: HostPort): Promise<ShownStatus> {
 }
 
 function getText({ host, port }: HostPort): Promise<string> {
-  const reachable = isWildcard(host) ? (host === '::' ? '::1' : '127.0.0.1') : host;
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs);
-    const request = get({ host: reachable, port, path: '/status', signal, agent: false }, (response) => {
-      if (response.statusCode !== 200) {
-        request.destroy(new Error(`HTTP status ${response.statusCode}`));
-        return;
-      }
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-        if (text.length > maxBytes) request.destroy(new Error('the answer does not end'));
-      });
-      response.on('end', () => resolve(text));
-      response.on('error', reject);
-    });
+    const request = get(
+      { host: reachableAt(host), port, path: '/status', signal, agent: false },
+      (response) => {
+        if (response.statusCode !== 200) {
+          request.destroy(new Error(`HTTP status ${response.statusCode}`));
+          return;
+        }
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+          if (text.length > maxBytes) request.destroy(new Error('the answer does not end'));
+        });
+        response.on('end', () => resolve(text));
+        response.on('error', reject);
+      },
+    );
     request.on('error', (error) =>
       reject(signal.aborted ? new Error(`no answer within ${timeoutMs / 1000} s`) : error),
     );

@@ -1,7 +1,7 @@
 // `fairlead hosts`: the load balancer's name in /etc/hosts.
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { isLoopback } from '../config/loopback.ts';
+import { isHostName, isLoopback } from '../model/host.ts';
 import { applyHosts, defaultHostName, hostsFile, planHosts } from '../adopt/hosts.ts';
 import { canonicalHost } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -16,14 +16,10 @@ interface HostsCommandOptions {
   readonly root?: string;
 }
 
-const dnsName = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
-
 export async function hosts(options: HostsCommandOptions, context: CommandContext): Promise<number> {
   const { name = defaultHostName, address = ['127.0.0.1'], undo = false, dryRun = false } = options;
   const problems = [
-    ...(dnsName.test(name) && isIP(name) === 0 && !isLoopback(name)
-      ? []
-      : [`--name: "${name}" is no name to manage`]),
+    ...(isHostName(name) && !isLoopback(name) ? [] : [`--name: "${name}" is no name to manage`]),
     ...address.filter((text) => isIP(text) === 0).map((text) => `--address: "${text}" is no IP address`),
   ];
   if (problems.length > 0) throw new FairleadError('CONFIG_INVALID', problems.join('\n  '));

@@ -1,6 +1,6 @@
 // `fairlead kubeconfig point`: plans, shows and does the pointing of kubeconfigs, or takes it back.
 import { resolve } from 'node:path';
-import { isWildcard } from '../config/loopback.ts';
+import { reachableAt } from '../model/host.ts';
 import { loadConfig } from '../config/load.ts';
 import { bootSeedsMend, hasBootSeeds } from '../adopt/boot-seeds.ts';
 import { refuseDaemonSet } from '../adopt/daemonset-listener.ts';
@@ -93,8 +93,7 @@ async function firstListener(options: ConfigOptions, context: CommandContext): P
     throw new FairleadError('CONFIG_INVALID', 'the configuration has no passthrough listener; give --server');
   if (!listener) throw problemsError(result.ok ? [] : result.problems);
   const { host, port } = listener;
-  if (!isWildcard(host)) return { host, port };
-  return { host: host === '::' ? '::1' : '127.0.0.1', port };
+  return { host: reachableAt(host), port };
 }
 
 /** What the running agent says of itself; without it only the address can be looked at. */

@@ -1,5 +1,4 @@
 // `fairlead status`: what the running agent says of itself, as a table or as JSON.
-import Table from 'cli-table3';
 import { loadConfig } from '../config/load.ts';
 import { formatDuration } from '../config/duration.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -8,6 +7,7 @@ import { exitCodes } from './exit-codes.ts';
 import { fetchStatus, type ShownStatus } from './fetch-status.ts';
 import { problemsError } from './load-or-fail.ts';
 import type { CommandContext } from './command-context.ts';
+import { formatTable } from '../lib/table.ts';
 
 export async function status(
   options: ConfigOptions & { readonly json?: boolean },
@@ -32,12 +32,6 @@ export async function adminAddress(options: ConfigOptions, context: CommandConte
     'the admin server is off in this configuration (admin: false)',
   );
 }
-
-const borderless = Object.fromEntries(
-  ['top', 'bottom', 'left', 'right', 'mid'].flatMap((side) =>
-    [side, `${side}-mid`, `${side}-left`, `${side}-right`, `${side}-${side}`].map((name) => [name, '']),
-  ),
-);
 
 export function formatStatus(status: ShownStatus): string {
   const {
@@ -129,13 +123,9 @@ const shownListener = ({ address, type, pool }: ShownStatus['listeners'][number]
 
 function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): string[] {
   if (endpoints.length === 0) return ['no endpoints are known'];
-  const table = new Table({
-    head: ['ENDPOINT', 'VERDICT', 'REASON', 'SINCE', 'TUNNELS', 'TIER', 'SOURCES'],
-    chars: { ...borderless, middle: '  ' },
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  });
-  for (const endpoint of endpoints) {
-    table.push([
+  const table = formatTable(
+    ['ENDPOINT', 'VERDICT', 'REASON', 'SINCE', 'TUNNELS', 'TIER', 'SOURCES'],
+    endpoints.map((endpoint) => [
       endpoint.id,
       shownVerdict(endpoint),
       endpoint.reason,
@@ -143,10 +133,10 @@ function endpointLines(endpoints: ShownStatus['endpoints'], nowMs: number): stri
       endpoint.tunnels,
       endpoint.tier,
       endpoint.sources.join(','),
-    ]);
-  }
+    ]),
+  );
   return [
-    trimLines(table.toString()),
+    table,
     ...endpoints.flatMap(({ id, hint, demotedFor }) => [
       ...(demotedFor ? ['', `${id} is used after the others: ${demotedFor}`] : []),
       ...(hint ? ['', `${id}: ${hint}`] : []),
@@ -158,8 +148,6 @@ function shownVerdict({ verdict, usable, lastResort, unverified }: ShownStatus['
   if (usable) return unverified ? `${verdict}, unverified` : verdict;
   return `${verdict} (${lastResort ? 'used: nothing better' : 'not used'})`;
 }
-
-const trimLines = (text: string) => text.replace(/[ \t]+$/gm, '');
 
 /** Whole seconds, and of those the two largest units: `3m12s`, `2d4h`. */
 function age(durationMs: number): string {

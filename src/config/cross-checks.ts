@@ -4,7 +4,7 @@ import { ownListenerCheck } from '../model/own-listener.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { defaultPoolName } from './pool-setting.ts';
 import { formatDuration } from './duration.ts';
-import { isLoopback, isWildcard } from './loopback.ts';
+import { isLoopback, isWildcard } from '../model/host.ts';
 import type { PathSegment } from './problem.ts';
 import type { KeyOf, SettingKey, Values } from './settings.ts';
 

@@ -13,6 +13,7 @@ import { type Endpoint, type HostPort, makeEndpoint, type SourceName } from '../
 import { codeOf, messageOf } from '../model/error-text.ts';
 import { lookupInHosts } from './hosts-lookup.ts';
 import type { Propose, Source } from './source.ts';
+import { type Backoff, grownMs } from '../lib/backoff.ts';
 
 /** Every address of a name, both families; rejects when there is none, or when it is not wanted any more. */
 export type Lookup = (host: string, isWanted?: () => boolean) => Promise<readonly string[]>;
@@ -67,8 +68,7 @@ export interface DnsSourceOptions {
 /** After a failure the next look comes sooner than the interval, but not at once. */
 const retryMs = 5_000;
 /** While no endpoint is usable: from one look to the next, growing. */
-const firstUrgentMs = 2_000;
-const maxUrgentMs = 15_000;
+const urgent: Backoff = { firstMs: 2_000, capMs: 15_000, factor: 1.5 };
 /** A resolver without an answer for this long hangs. */
 const hangsAfterMs = 2_000;
 /** What one name may give; a load balancer's name has a handful. */
@@ -147,7 +147,7 @@ export function dnsSource(options: DnsSourceOptions): NameSource {
     if (!isUrgent) return usualMs;
     const count = urgentLookups.get(name) ?? 0;
     urgentLookups.set(name, count + 1);
-    return Math.min(usualMs, maxUrgentMs, firstUrgentMs * 1.5 ** Math.min(count, 10));
+    return Math.min(usualMs, grownMs(count + 1, urgent));
   }
 
   function schedule(name: HostPort, afterMs: number): void {
@@ -172,7 +172,7 @@ export function dnsSource(options: DnsSourceOptions): NameSource {
         if (!timers.has(name)) continue;
         // An endpoint that comes and goes does not make a name be asked more often than that.
         const sinceMs = clock.nowMs() - (askedMs.get(name) ?? Number.NEGATIVE_INFINITY);
-        schedule(name, Math.max(0, jittered(firstUrgentMs, 0.2, random) - sinceMs));
+        schedule(name, Math.max(0, jittered(urgent.firstMs, 0.2, random) - sinceMs));
       }
     },
     async stop() {

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, defaultPoolName, healthStepsOf, usedPools } from '../config/config.ts';
-import { isLoopback } from '../config/loopback.ts';
+import { isLocalhost, isLoopback } from '../model/host.ts';
 import { parseSlice, readSlices } from '../discovery/endpointslices.ts';
 import { ownListenerCheck } from '../model/own-listener.ts';
 import type { Credentials } from '../kubernetes/credentials.ts';
@@ -25,7 +25,6 @@ import { type Finding, finding } from './finding.ts';
 import {
   findKubeconfigs,
   type FoundKubeconfig,
-  isLocalhost,
   judgeHosts,
   judgeKubeconfigs,
   leadsTo,

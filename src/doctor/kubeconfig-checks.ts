@@ -9,6 +9,7 @@ import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import type { NodeRole } from '../adopt/node-paths.ts';
 import { type Finding, finding } from './finding.ts';
 import { fileErrorText, isMissingFile } from '../lib/errno.ts';
+import { isLocalhost } from '../model/host.ts';
 
 /** Who uses it: kubelet must not lose its API server, for the others it is advice. */
 interface KnownFile {
@@ -89,9 +90,6 @@ export function serverOf(url: string): HostPort | undefined {
 }
 
 export type Leads = 'to Fairlead' | 'to another local port' | 'past Fairlead' | 'nowhere known';
-
-/** What `localhost` may mean: a proxy on this node, or Fairlead. */
-export const isLocalhost = (host: string) => ['127.0.0.1', '::1', 'localhost'].includes(host);
 
 export function leadsTo(server: HostPort | undefined, listeners: readonly HostPort[]): Leads {
   if (!server) return 'nowhere known';

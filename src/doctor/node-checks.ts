@@ -1,6 +1,6 @@
 // Judges the node itself: role, addresses, other load balancers, the agent. Pure: all facts are
 // handed in.
-import { isWildcard } from '../config/loopback.ts';
+import { isWildcard } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { bootSeedsMend } from '../adopt/boot-seeds.ts';
 import type { NodeRole } from '../adopt/node-paths.ts';

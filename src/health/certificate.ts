@@ -1,6 +1,7 @@
 // What a serving certificate says. Pure.
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
+import { isDnsName } from '../model/endpoint.ts';
 
 /** The certificate that an endpoint has shown in a full handshake. Times are wall milliseconds. */
 export interface ServingCertificate {
@@ -35,9 +36,6 @@ export function servingCertificate(certificate: X509Certificate): ServingCertifi
   };
 }
 
-const dnsName =
-  /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*$/;
-
 /**
  * The name that a client has sent as SNI, when it can be sent again as one (RFC 6066: a DNS name without a trailing
  * dot, never an address). Anybody on the node can send anything.
@@ -45,5 +43,5 @@ const dnsName =
 export function sniName(text: string | undefined): string | undefined {
   if (text === undefined || text.length > 253) return undefined;
   const name = text.toLowerCase();
-  return dnsName.test(name) && isIP(name) === 0 ? name : undefined;
+  return isDnsName(name) && !name.endsWith('.') && isIP(name) === 0 ? name : undefined;
 }

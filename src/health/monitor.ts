@@ -13,6 +13,7 @@ import type { ServingCertificate } from './certificate.ts';
 import { type Pace, paceFor } from './pace.ts';
 import type { CheckResult, ProbePhase, RunningCheck } from './probe.ts';
 import type { ProbeResult } from './verdict.ts';
+import { grownMs } from '../lib/backoff.ts';
 
 export interface MonitorOptions {
   /** Between two probes of an endpoint in use, at most. */
@@ -217,8 +218,8 @@ export class Monitor {
         if (this.#badRounds === 1 && isInUse) return Math.min(options.fastIntervalMs, secondLookMs);
         // Asking one that refuses or is silent costs it nothing; one that answers is spared by a whole fleet.
         const most = isInUse || !this.#isAnswering ? maxBadIntervalMs : maxBadStandbyIntervalMs;
-        const grown = badIntervalMs * 1.3 ** Math.min(this.#badRounds - 1, 20);
-        return jittered(Math.min(most, grown), 0.1, random);
+        const grown = grownMs(this.#badRounds, { firstMs: badIntervalMs, capMs: most, factor: 1.3 });
+        return jittered(grown, 0.1, random);
       }
     }
   }

@@ -3,6 +3,7 @@
 import type { CertificateFault } from '../model/certificate-fault.ts';
 import type { Reason, ReasonCode, Verdict } from '../model/snapshot.ts';
 import { isStopping, type Sickness, sicknessOf } from './sickness.ts';
+import { type Backoff, grownMs } from '../lib/backoff.ts';
 
 export interface VerdictOptions {
   /** Good probes in a row that make an `unready` or `dead` endpoint `ready` again. */
@@ -112,8 +113,7 @@ export interface HealthState {
 
 const maxFlips = 10;
 const flipMemoryMs = 600_000;
-const firstHoldMs = 5_000;
-const maxHoldMs = 60_000;
+const hold: Backoff = { firstMs: 5_000, capMs: 60_000 };
 /** Flips within `flipMemoryMs` that cost nothing: a restart, and one more. */
 const freeFlips = 2;
 
@@ -198,7 +198,7 @@ function moveTo(state: HealthState, verdict: Verdict, reason: Reason, nowMs: num
 
 function holdMs(flips: readonly number[], nowMs: number): number {
   const recent = flips.filter((at) => nowMs - at < flipMemoryMs).length;
-  return recent <= freeFlips ? 0 : Math.min(maxHoldMs, firstHoldMs * 2 ** (recent - freeFlips - 1));
+  return recent <= freeFlips ? 0 : grownMs(recent - freeFlips, hold);
 }
 
 function good(

@@ -3,7 +3,7 @@
 import * as v from 'valibot';
 import { stringify } from 'yaml';
 import { formatDuration } from '../config/duration.ts';
-import { isLoopback, isWildcard } from '../config/loopback.ts';
+import { isLoopback, isWildcard } from '../model/host.ts';
 import { type SettingKey, settingKeys, settingOf } from '../config/settings.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 

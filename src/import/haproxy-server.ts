@@ -1,6 +1,7 @@
 // A `server` line of HAProxy, with what `default-server` lines before it have said. Pure.
 import type { Draft } from './draft.ts';
 import { type Line, parseHaproxyTime } from './haproxy-syntax.ts';
+import { withoutBrackets } from '../model/host.ts';
 
 /** What all servers of a backend say together, for settings that Fairlead has once. */
 export interface CheckFacts {
@@ -208,6 +209,6 @@ export class Servers {
 export function parseHaproxyAddress(text: string): { host: string; port: number } | undefined {
   const match = /^(?:ipv[46]@)?(.*?):(\d{1,5})$/.exec(text);
   if (!match || /[@$/]/.test(match[1] ?? '')) return undefined;
-  const host = (match[1] ?? '').replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(match[1] ?? '');
   return { host: host === '' ? '*' : host, port: Number(match[2]) };
 }

@@ -3,6 +3,7 @@
 import type { Parsed } from '../model/endpoint.ts';
 import { Draft, type Imported, type ImportOptions } from './draft.ts';
 import { type Directive, parseNginx, parseNginxTime } from './nginx-syntax.ts';
+import { withoutBrackets } from '../model/host.ts';
 
 const shown = ({ name, args }: Directive) => [name, ...args].join(' ');
 
@@ -255,7 +256,7 @@ class NginxImport {
 function parseListen(text: string): { host: string; port: number } | undefined {
   const match = /^(?:(\[[^\]]*\]|[^:[\]$]+):)?(\d{1,5})$/.exec(text);
   if (!match) return undefined;
-  const host = match[1]?.replace(/^\[|\]$/g, '') ?? '0.0.0.0';
+  const host = withoutBrackets(match[1] ?? '0.0.0.0');
   return { host: host === '*' ? '0.0.0.0' : host, port: Number(match[2]) };
 }
 

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
-import { isLoopback, isWildcard } from '../config/loopback.ts';
+import { isLoopback, isWildcard } from '../model/host.ts';
 import { canonicalHost, type HostPort } from '../model/endpoint.ts';
 import { resolveBelow } from '../lib/below-root.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
@@ -12,6 +12,7 @@ import { nodePaths, nodeRole } from '../adopt/node-paths.ts';
 import type { NodeFiles } from './node-files.ts';
 import { configPath, type Slot } from './static-pod.ts';
 import { isMissingFile } from '../lib/errno.ts';
+import { serverOf } from '../doctor/kubeconfig-checks.ts';
 
 /** Where kubeconfigs are that were pointed; those elsewhere are undone by `fairlead kubeconfig point --undo`. */
 export const kubeconfigDirectories = ['/etc/kubernetes', '/root/.kube'];
@@ -90,15 +91,9 @@ async function namedServers(root: string): Promise<NamedServer[]> {
     const reading = readKubeconfigText(text);
     if (!reading.ok) continue; // no client reads it either
     for (const { server } of reading.value.clusters) {
-      const address = addressOf(server);
+      const address = serverOf(server);
       if (address) found.push({ file, server, address });
     }
   }
   return found;
-}
-
-function addressOf(server: string): HostPort | undefined {
-  const url = URL.parse(server);
-  if (url?.protocol !== 'https:') return undefined;
-  return { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 443) };
 }

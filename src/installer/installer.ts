@@ -14,6 +14,9 @@ import { findPodDirectory } from './pod-directory.ts';
 import { type Outcome, type ReconcileDeps, reconcile, type DesiredState } from './reconcile.ts';
 import { type NodeReport, writeReport } from './report.ts';
 import { type Slot, slotName } from './static-pod.ts';
+import { grownMs } from '../lib/backoff.ts';
+import { waitUntil } from '../lib/wait-until.ts';
+import { jittered } from '../model/clock.ts';
 
 export interface InstallerOptions {
   readonly node: string;
@@ -91,18 +94,18 @@ export class Installer {
 
   /** Passes until it is stopped; a desired state that failed is tried again ever more seldom, until it changes. */
   async watch(intervalMs: number): Promise<void> {
-    const { isStopped = () => false, pause, nowMs, random = Math.random } = this.#deps;
+    const { isStopped = () => false, nowMs, random = Math.random } = this.#deps;
     while (!isStopped()) {
       const desired = await this.#desiredKey();
       if (desired !== this.#failedDesired || nowMs() >= this.#retryMs) {
         const { state } = await this.pass();
         this.#failures = state === 'serving' ? 0 : desired === this.#failedDesired ? this.#failures + 1 : 1;
         this.#failedDesired = state === 'serving' ? '' : desired;
-        this.#retryMs = nowMs() + Math.min(intervalMs * 2 ** this.#failures, longestRetryMs);
+        this.#retryMs = nowMs() + grownMs(this.#failures + 1, { firstMs: intervalMs, capMs: longestRetryMs });
       }
       // Not all nodes at once.
-      const untilMs = nowMs() + intervalMs * (0.9 + 0.2 * random());
-      while (!isStopped() && nowMs() < untilMs) await pause(Math.min(500, untilMs - nowMs()));
+      const withinMs = jittered(intervalMs, 0.1, random);
+      await waitUntil(async () => undefined, { withinMs, everyMs: 500 }, this.#deps);
     }
   }
 

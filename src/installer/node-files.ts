@@ -99,8 +99,7 @@ export class NodeFiles {
         return true;
       });
     } catch (error) {
-      const code = codeOf(error instanceof FairleadError ? error.cause : error);
-      if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+      if (isMissingFile(error instanceof FairleadError ? error.cause : error)) return false;
       throw error;
     }
   }

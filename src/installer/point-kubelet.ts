@@ -11,6 +11,7 @@ import type { NameChoice, NameChoiceInput } from '../adopt/server-names.ts';
 import { openState, pointingPath } from './installer-state.ts';
 import type { NodeFiles } from './node-files.ts';
 import { leaseSpec, type RolloutSemaphore } from './rollout-semaphore.ts';
+import { type Pace, waitUntil } from '../lib/wait-until.ts';
 
 export interface PointKubeletOptions {
   readonly node: string;
@@ -24,7 +25,7 @@ export interface PointKubeletOptions {
   readonly confirmWithinMs: number;
 }
 
-export interface PointKubeletDeps {
+export interface PointKubeletDeps extends Pace {
   readonly files: NodeFiles;
   readonly api: KubeApi;
   readonly semaphore: RolloutSemaphore;
@@ -34,10 +35,7 @@ export interface PointKubeletDeps {
   readonly random?: () => number;
   /** Connections that the agent has carried since it started, those of now with them. */
   readonly tunnels: () => Promise<number>;
-  readonly pause: (ms: number) => Promise<void>;
-  readonly nowMs: () => number;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
-  readonly isStopped?: () => boolean;
   readonly chooseName?: (input: NameChoiceInput) => Promise<NameChoice>;
 }
 
@@ -119,8 +117,9 @@ function namesServer(text: string, server: string): boolean {
 async function pointAndConfirm(
   plan: Parameters<typeof applyPlan>[0],
   { node, confirmWithinMs }: PointKubeletOptions,
-  { api, restartKubelet, tunnels, pause, nowMs, isStopped = () => false }: PointKubeletDeps,
+  deps: PointKubeletDeps,
 ): Promise<string | undefined> {
+  const { api, restartKubelet, tunnels, nowMs, isStopped = () => false } = deps;
   let before = 0;
   try {
     before = await tunnels();
@@ -135,22 +134,22 @@ async function pointAndConfirm(
   };
   // The old kubelet may renew once more while it ends; the times are the node's own, so only their change counts.
   const seen = new Set<string>();
-  const untilMs = nowMs() + confirmWithinMs;
   let problem = 'its Lease is not renewed';
-  while (nowMs() < untilMs) {
-    if (isStopped()) return stopped;
+  const isConfirmed = async () => {
     try {
       const time = await renewed();
       if (time) seen.add(time);
       // Whose they are nobody says; but without one kubelet's is not among them. Fewer: it is another agent by now.
-      if (seen.size >= 3 && (await tunnels()) !== before) return undefined;
+      if (seen.size >= 3 && (await tunnels()) !== before) return true;
       if (seen.size >= 3)
         problem = 'its Lease is renewed, but not through the agent: it has had no new connection';
     } catch (error) {
       problem = messageOf(error);
     }
-    await pause(500);
-  }
+    return undefined;
+  };
+  if (await waitUntil(isConfirmed, { withinMs: confirmWithinMs, everyMs: 500 }, deps)) return undefined;
+  if (isStopped()) return stopped;
   return `${problem} within ${confirmWithinMs / 1000} s of the restart`;
 }
 

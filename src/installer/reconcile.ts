@@ -24,6 +24,7 @@ import {
   slotName,
   slots,
 } from './static-pod.ts';
+import { type Pace, waitUntil } from '../lib/wait-until.ts';
 
 /** What the node is to have. */
 export interface DesiredState {
@@ -43,18 +44,14 @@ export interface DesiredState {
   readonly replaceProxy: boolean;
 }
 
-export interface ReconcileDeps {
+export interface ReconcileDeps extends Pace {
   readonly files: NodeFiles;
   readonly view: (port: number) => Promise<AgentView | undefined>;
-  readonly pause: (ms: number) => Promise<void>;
-  readonly nowMs: () => number;
   readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
   /** How long a new pod may take until it serves. */
   readonly serveWithinMs: number;
   /** How long an old pod may take until it is gone: the grace of its tunnels, and some more. */
   readonly leaveWithinMs: number;
-  /** True: stop waiting; what is begun is gone on with by the next pass. */
-  readonly isStopped?: () => boolean;
 }
 
 export type Outcome =
@@ -229,21 +226,20 @@ class Pass {
 
   /** Undefined when the agent serves, else what keeps it from that. */
   async #served(slot: Slot): Promise<string | undefined> {
-    const { nowMs, pause, serveWithinMs, isStopped = () => false, files, log } = this.#deps;
-    const untilMs = nowMs() + serveWithinMs;
+    const { serveWithinMs, isStopped = () => false, files, log } = this.#deps;
     let problem = 'kubelet has not started it';
-    for (;;) {
+    const look = async (): Promise<{ readonly shortfall: string | undefined } | undefined> => {
       const view = await this.#view(slot);
       if (view) {
         const shortfall = shortfallOf(view);
-        if (shortfall === undefined) return undefined;
+        if (shortfall === undefined) return { shortfall };
         problem = shortfall;
       }
       if (view && view.waitingFor.length > 0) {
         const holders = await proxyManifests(files.root);
         problem = `it waits for ${view.waitingFor.join(', ')}, which another process holds`;
         if (holders.length > 0 && !this.#desired.replaceProxy) {
-          return `${problem} (${holders.join(', ')}); --replace-proxy takes its place`;
+          return { shortfall: `${problem} (${holders.join(', ')}); --replace-proxy takes its place` };
         }
         const lacks = lackingOf(view);
         if (lacks.length > 0 && view.hasUsableEndpoint)
@@ -256,10 +252,12 @@ class Pass {
           this.#changed.push(...holders);
         }
       }
-      if (isStopped()) return 'the installer was stopped meanwhile';
-      if (nowMs() >= untilMs) return `${problem} (waited ${serveWithinMs / 1000} s)`;
-      await pause(pollMs);
-    }
+      return undefined;
+    };
+    const decided = await waitUntil(look, { withinMs: serveWithinMs, everyMs: pollMs }, this.#deps);
+    if (decided) return decided.shortfall;
+    if (isStopped()) return 'the installer was stopped meanwhile';
+    return `${problem} (waited ${serveWithinMs / 1000} s)`;
   }
 
   /** What served before goes on serving. */
@@ -309,16 +307,15 @@ class Pass {
   }
 
   async #retire(slot: Slot): Promise<void> {
-    const { files, log, view, nowMs, pause, leaveWithinMs, isStopped = () => false } = this.#deps;
+    const { files, log, view, leaveWithinMs } = this.#deps;
     if ((await files.stat(this.#manifest(slot))) !== undefined) {
       const why = await enableTcpMigrateReq(files);
       if (why !== undefined) log.info({ reason: why }, 'tcp_migrate_req stays as it is');
       await files.remove(this.#manifest(slot));
       this.#changed.push(this.#manifest(slot));
       log.info({ slot: slotName(slot) }, 'the agent before it may go');
-      const untilMs = nowMs() + leaveWithinMs;
-      while ((await view(this.#desired.adminPorts[slot])) && nowMs() < untilMs && !isStopped())
-        await pause(pollMs);
+      const isGone = async () => (await view(this.#desired.adminPorts[slot])) === undefined || undefined;
+      await waitUntil(isGone, { withinMs: leaveWithinMs, everyMs: pollMs }, this.#deps);
     }
     await restoreTcpMigrateReq(files);
     await files.remove(configPath(slot));

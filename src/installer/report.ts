@@ -2,6 +2,7 @@
 // fleet: kubectl -n fairlead-reports get configmaps -l fairlead/report=node -L fairlead/state,fairlead/slot
 import { configMapPath, reportsNamespace, type KubeApi, mergePatch } from '../kubernetes/kube-api.ts';
 import { refusal } from '../kubernetes/kube-api.ts';
+import { formatTable } from '../lib/table.ts';
 
 export interface NodeReport {
   readonly node: string;
@@ -61,15 +62,7 @@ export function formatReports(reports: readonly Readonly<Record<string, string>>
       (cell) => cell || '-',
     ),
   );
-  const widths = head.map((name, column) =>
-    Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  return `${[head, ...rows].map(line).join('\n')}\n`;
+  return `${formatTable(head, rows)}\n`;
 }
 
 /** Each a kilobyte or two, with what the API server writes down of who wrote it. */

@@ -27,6 +27,7 @@ import {
   slotName,
   slots,
 } from './static-pod.ts';
+import { type Pace, waitUntil } from '../lib/wait-until.ts';
 
 export interface UninstallOptions {
   readonly podDirectory: string;
@@ -37,13 +38,11 @@ export interface UninstallOptions {
   readonly graceMs: number;
 }
 
-export interface UninstallDeps {
+export interface UninstallDeps extends Pace {
   readonly files: NodeFiles;
   readonly view: (port: number) => Promise<AgentView | undefined>;
   /** Undefined: kubelet is restarted by hand. */
   readonly restartKubelet?: () => Promise<void>;
-  readonly pause: (ms: number) => Promise<void>;
-  readonly nowMs: () => number;
   readonly onStep?: OnStep;
   readonly say: (line: string) => void;
 }
@@ -56,7 +55,7 @@ const leaveWithinMs = 90_000;
 export const restartPath = '/etc/kubernetes/fairlead-restart-kubelet';
 
 export async function uninstall(options: UninstallOptions, deps: UninstallDeps): Promise<Uninstalled> {
-  const { files, view, pause, nowMs, say } = deps;
+  const { files, view, say } = deps;
   await distrustAgents(options, files);
   await openState(files);
   const kubelet = await undoKubeconfigs(deps);
@@ -66,17 +65,15 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   await undoHosts(deps);
 
   const views = () => Promise.all(slots.map((slot) => view(options.adminPorts[slot])));
-  const until = async (isMet: () => Promise<boolean>, withinMs: number) => {
-    const untilMs = nowMs() + withinMs;
-    while (!(await isMet()) && nowMs() < untilMs) await pause(pollMs);
-  };
-  await until(async () => (await views()).every((one) => (one?.tunnels ?? 0) === 0), options.graceMs);
+  const until = (isMet: (view: AgentView | undefined) => boolean, withinMs: number) =>
+    waitUntil(async () => (await views()).every(isMet) || undefined, { withinMs, everyMs: pollMs }, deps);
+  await until((one) => (one?.tunnels ?? 0) === 0, options.graceMs);
 
   for (const slot of slots) {
     if (await files.remove(join(options.podDirectory, manifestName(slot)))) say(`${slotName(slot)} removed`);
   }
   for (const name of await restoreProxies(files, options.podDirectory)) say(`${name} given back`);
-  await until(async () => (await views()).every((one) => one === undefined), leaveWithinMs);
+  await until((one) => one === undefined, leaveWithinMs);
 
   await restoreTcpMigrateReq(files);
   for (const slot of slots) await files.remove(configPath(slot));

@@ -14,6 +14,7 @@ import type { Part } from './pem.ts';
 import { type Locate, readSmallFile } from './read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { type Fields, isRecord, listOf } from '../lib/guards.ts';
+import { withoutBrackets } from '../model/host.ts';
 
 /** Of a user, before anything is checked. */
 export interface IdentityParts {
@@ -216,7 +217,7 @@ function readServer(
   if (url.protocol !== 'https:') return { ok: false, problem: `${shown} is not used: only https is spoken` };
   if (url.pathname !== '/')
     return { ok: false, problem: `${shown} is not used: a path leads to a proxy, no API server` };
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(url.hostname);
   const isService = isIP(host)
     ? serviceHost !== undefined && sameAddress(host, serviceHost)
     : /^kubernetes\.default(\.svc(\.[a-z0-9.-]+)?)?\.?$/i.test(host);

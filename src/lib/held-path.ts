@@ -9,6 +9,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readlink } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { codeOf } from '../model/error-text.ts';
+import { isMissingFile } from './errno.ts';
 
 /** As the kernel (MAXSYMLINKS). */
 const maxLinks = 40;
@@ -124,8 +125,7 @@ class Walk {
         found.add(await identityOf(walk.here.directory));
       } catch (error) {
         // Not there yet: nobody has written in it. A link in another one of them: refused when it is used.
-        if (!(error instanceof LinkRefused) && codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR')
-          throw error;
+        if (!(error instanceof LinkRefused) && !isMissingFile(error)) throw error;
       } finally {
         await walk.close();
       }

@@ -52,6 +52,11 @@ export function makeEndpoint(
 const dnsName =
   /^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?$/i;
 
+/** True for a name that can be resolved, with or without the dot at its end; for an IPv4 address too. */
+export function isDnsName(text: string): boolean {
+  return dnsName.test(text);
+}
+
 /**
  * Parses `HOST:PORT` or, with a default port, `HOST`. IPv6 needs brackets when a port follows; a bare
  * IPv6 literal is taken with the default port. Port 0 is refused unless `allowPortZero` (tests bind it).
@@ -82,7 +87,7 @@ export function parseHostPort(
     portText = colon < 0 ? undefined : trimmed.slice(colon + 1);
   }
   const looksNumeric = /^[\d.]+$/.test(host);
-  if (isIP(host) === 0 && (looksNumeric || !dnsName.test(host))) {
+  if (isIP(host) === 0 && (looksNumeric || !isDnsName(host))) {
     return { ok: false, problem: `"${host}" is neither an IP address nor a DNS name` };
   }
   if (portText === undefined) {

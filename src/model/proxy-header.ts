@@ -2,6 +2,7 @@
 // a connection's bytes that says whose connection it really is. Built and parsed here; pure.
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
 import type { HostPort } from './endpoint.ts';
+import { plainAddress } from './host.ts';
 
 /** Both ends of the connection that is passed on. */
 export interface ProxiedConnection {
@@ -43,13 +44,6 @@ function head(command: number, family: number, length: number): Buffer {
 /** For connections of our own, such as health checks. */
 export const localProxyHeader: Buffer = head(local, 0, 0);
 
-/** An IPv4 address in IPv6 clothes becomes what it is. */
-function plain(host: string): string {
-  const [address = ''] = host.split('%');
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  return mapped ?? address;
-}
-
 function writeIPv4(bytes: Buffer, host: string, offset: number): void {
   for (const [index, part] of host.split('.').entries()) bytes.writeUInt8(Number(part), offset + index);
 }
@@ -70,7 +64,7 @@ function writeIPv6(bytes: Buffer, host: string, offset: number): void {
 
 /** The header for a connection; addresses that are of no use (unknown, two families) give one without addresses. */
 export function proxyHeader({ source, destination }: ProxiedConnection): Buffer {
-  const [from, to] = [plain(source.host), plain(destination.host)];
+  const [from, to] = [plainAddress(source.host), plainAddress(destination.host)];
   if (isIPv4(from) && isIPv4(to)) {
     const bytes = head(proxy, tcp4, addressBytes4);
     writeIPv4(bytes, from, 16);

@@ -1,7 +1,6 @@
 // The addresses of our own listeners, so that no dial leads back to ourselves. Discovery leaves such endpoints
 // out with a warning; this is the last line, for addresses that appear on the host later.
 import { readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import type { Clock } from '../model/clock.ts';
 import {
   canonicalHost,
@@ -10,17 +9,11 @@ import {
   formatHostPort,
   type HostPort,
 } from '../model/endpoint.ts';
+import { isLoopback, isWildcard } from '../model/host.ts';
+import { interfaceAddresses } from '../model/own-listener.ts';
 
 /** Addresses of the host change rarely; asking costs a syscall or more. */
 const refreshMs = 10_000;
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.');
-}
 
 /** The addresses of this host, looked at again after a while. */
 export function cachedHostAddresses(clock: Clock): () => ReadonlySet<string> {
@@ -30,8 +23,7 @@ export function cachedHostAddresses(clock: Clock): () => ReadonlySet<string> {
     const nowMs = clock.nowMs();
     if (nowMs - readMs >= refreshMs) {
       readMs = nowMs;
-      const all = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
-      addresses = new Set(all.map(({ address }) => canonicalHost(address)));
+      addresses = new Set(interfaceAddresses().map(canonicalHost));
     }
     return addresses;
   };

@@ -1,7 +1,7 @@
 // Calico's own address of the API server: ConfigMap kubernetes-services-endpoint, which its pods take as environment
 // (installed from manifests: kube-system) or its operator hands on (tigera-operator).
 import { FairleadError } from '../../model/errors.ts';
-import { isLoopback } from '../../config/loopback.ts';
+import { isLoopback } from '../../model/host.ts';
 import type { KubeApi, KubeObject } from '../../kubernetes/kube-api.ts';
 import { lineDiff } from '../../lib/line-diff.ts';
 import { type DataValues, dataOf, notPointed, pointData, restoreData } from './data-change.ts';

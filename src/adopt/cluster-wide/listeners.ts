@@ -1,6 +1,6 @@
 // Whether every node has somebody who answers on the address that clients of the whole cluster are to be pointed at:
 // the agent, or, on a control-plane node, its own API server. Reading and judging are apart; judging is pure.
-import { isWildcard } from '../../config/loopback.ts';
+import { isWildcard } from '../../model/host.ts';
 import { formatHostPort, type HostPort } from '../../model/endpoint.ts';
 import {
   configMapPath,

@@ -4,7 +4,7 @@
 //
 // The document's letters: sp the API server's secure port, nsp the local listener's, lp the external load
 // balancer's, cbip a custom bind address, m0 the first control-plane node.
-import { isLoopback, isWildcard } from '../../config/loopback.ts';
+import { isLoopback, isWildcard } from '../../model/host.ts';
 import { formatHostPort } from '../../model/endpoint.ts';
 import type { KubesprayVars } from './vars.ts';
 

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { canonicalHost } from '../../model/endpoint.ts';
 import type { EtcdVars } from './vars.ts';
+import { withoutBrackets } from '../../model/host.ts';
 
 export interface EtcdAccess {
   /** What API servers are given: `etcd_access_addresses`. */
@@ -61,7 +62,7 @@ function* warnings(
       yield `${set} is set and ${unset} is not: a load balancer in front of etcd needs both`;
     }
   }
-  for (const host of new Set(urls.map(({ hostname }) => hostname.replace(/^\[|\]$/g, '')))) {
+  for (const host of new Set(urls.map(({ hostname }) => withoutBrackets(hostname)))) {
     if (isIP(host) !== 0) {
       if (!ips.includes(canonicalHost(host))) {
         yield `etcd_cert_alt_ips lacks ${host}: etcd's certificate would not verify for it`;

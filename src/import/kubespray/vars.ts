@@ -8,6 +8,7 @@ import { type Problem, showValue } from '../../config/problem.ts';
 import { canonicalHost } from '../../model/endpoint.ts';
 import { messageOf } from '../../model/error-text.ts';
 import { isRecord, isString } from '../../lib/guards.ts';
+import { withoutBrackets } from '../../model/host.ts';
 
 export interface VarsFile {
   readonly name: string;
@@ -193,7 +194,7 @@ class Reader {
   /** A name or an address, without the brackets that an IPv6 address may have been given. */
   host(name: string, value: unknown = this.raw(name)): string | undefined {
     if (value === undefined) return undefined;
-    const bare = typeof value === 'string' ? value.replace(/^\[(.*)\]$/, '$1') : '';
+    const bare = isString(value) ? withoutBrackets(value) : '';
     if (isIP(bare) !== 0 || /^(?![\d.]+$)[\w.-]+$/.test(bare)) return canonicalHost(bare);
     return this.#refuse(name, 'must be a DNS name or an IP address', value);
   }

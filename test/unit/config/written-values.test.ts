@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { formatDuration, parseDuration } from '../../../src/config/duration.ts';
-import { isLoopback } from '../../../src/config/loopback.ts';
+import { isLoopback } from '../../../src/model/host.ts';
 import { formatStatuses, includesStatus, parseStatuses } from '../../../src/config/statuses.ts';
 import { suggest } from '../../../src/config/suggest.ts';
 
