@@ -96,7 +96,7 @@ describe('alerts', () => {
     expect(headings).toContain(alert);
     expect(anchor).toBe(alert.toLowerCase());
     const section = read(file).split(`## ${alert}\n`)[1]?.split('\n## ')[0] ?? '';
-    for (const part of ['What it means', 'What to look at', 'What to do']) {
+    for (const part of ['Meaning', 'Diagnosis', 'Fix']) {
       expect(section).toContain(`**${part}**`);
     }
   });
