@@ -27,8 +27,12 @@ beforeAll(async () => {
   one = target.clients[0]!;
 });
 
-afterAll(async () => {
+/** No test sees the objects of another. */
+afterEach(async () => {
   await one.ask(`${configMaps}?labelSelector=run%3D${run}`, { method: 'DELETE', user: target.admin });
+});
+
+afterAll(async () => {
   await target.stop();
   await leftNothing();
 });

@@ -19,6 +19,9 @@ const pids = () =>
     return pid === undefined ? [] : [Number(pid)];
   });
 
+/** How often the agent was alive when kubelet asked. */
+const goodProbes = () => kubelet.log.filter((line) => line === 'probed fairlead good').length;
+
 function isAlive(): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get({ host: '127.0.0.1', port: adminPort, path: '/livez', agent: false }, (response) => {
@@ -57,14 +60,14 @@ afterAll(() => kubelet.stop());
 
 test('an agent without CPU for 10 s stays; one that hangs is replaced within 30 s', async () => {
   await eventually(() => `the agent is alive: ${kubelet.log.join('; ')}`, isAlive);
-  // The probe counts from its first good answer on.
-  await sleep(4_000);
+  // Failures count from the first good answer on.
+  await eventually('kubelet has seen it alive', () => goodProbes() > 0);
   const [first = 0] = pids();
   process.kill(first, 'SIGSTOP');
   await sleep(10_000);
   process.kill(first, 'SIGCONT');
-  await eventually('the agent is alive again', isAlive);
-  await sleep(4_000);
+  const seenBefore = goodProbes();
+  await eventually('kubelet sees it alive again', () => goodProbes() > seenBefore);
   expect({ pids: pids(), ended: kubelet.log.filter((line) => line.startsWith('end')) }).toEqual({
     pids: [first],
     ended: [],

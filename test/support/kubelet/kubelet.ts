@@ -25,7 +25,7 @@ export function makeNode(root: string): void {
 }
 
 export class Kubelet {
-  /** What it did: `started NAME PID`, `ending NAME`, `ended NAME HOW`, and the lines of the agents. */
+  /** What it did: `started NAME PID`, `probed NAME good` or `bad`, `ending NAME`, `ended NAME HOW`, and the lines of the agents. */
   readonly log: string[] = [];
   readonly #child: ChildProcess;
 

@@ -81,7 +81,7 @@ function start(name: string, text: string, { spec }: Manifest): void {
   child.stdout?.on('data', (chunk: Buffer) => process.stdout.write(chunk));
   child.on('error', () => {});
   const probe = container?.livenessProbe;
-  const unwatch = probe ? watchLiveness(probe, () => end(name, pod, graceOf(probe, spec))) : () => {};
+  const unwatch = probe ? watchLiveness(name, probe, () => end(name, pod, graceOf(probe, spec))) : () => {};
   child.on('close', (code, signal) => {
     process.stdout.write(`ended ${name} ${signal ?? code}\n`);
     unwatch();
@@ -98,6 +98,7 @@ const graceOf = (probe: LivenessProbe, spec: Manifest['spec']) =>
  * ends during a question begins the next one as soon as that is over.
  */
 function watchLiveness(
+  name: string,
   { httpGet, periodSeconds = 10, timeoutSeconds = 1, failureThreshold = 3 }: LivenessProbe,
   failed: () => void,
 ): () => void {
@@ -107,6 +108,7 @@ function watchLiveness(
   let isDue = false;
   let failures = 0;
   const judged = (isGood: boolean): void => {
+    process.stdout.write(`probed ${name} ${isGood ? 'good' : 'bad'}\n`);
     isAsking = false;
     hasAnswered ||= isGood;
     failures = isGood || !hasAnswered ? 0 : failures + 1;
