@@ -3,6 +3,8 @@
 //
 // FAIRLEAD_TEST_KUBECONFIG=FILE FAIRLEAD_TEST_ENDPOINTS=a,b,c points it at a real cluster, of which it
 // kills nothing; FILE is an administrator's, its credentials are the agent's too.
+//
+// The tests are one story about one agent and one watch, in order: each goes on where the one before it ended.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type AgentProcess, freePort } from '../support/agent/agent-process.ts';

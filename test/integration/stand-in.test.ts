@@ -242,6 +242,12 @@ describe('watches', () => {
   const create = (name: string) =>
     client.ask(configMaps, { method: 'POST', user, body: { metadata: { name } } });
 
+  // A watch begins with what there is: no test sees the objects of another.
+  afterEach(async () => {
+    const made = await plane.store.list('/registry/core/configmaps/default/');
+    if (made.ok) for (const { key } of made.items) await plane.store.delete(key);
+  });
+
   test('silentWatches holds events back until it is off', async () => {
     const watch = await client.watch(`${configMaps}?watch=1`, { user });
     await server.misbehave({ silentWatches: true });

@@ -80,10 +80,18 @@ overBothKindsOfConnections(() => {
     return Buffer.concat(chunks);
   }
 
-  /** Over all seeds: clients, replays, moves, and closings by clients and endpoints. */
-  const totals: number[] = [];
+  const seeds = [1, 2, 3];
+  /** Of each seed's run: clients, replays, moves, and closings by clients and endpoints. */
+  const runs = new Map<number, Promise<readonly number[]>>();
 
-  test.each([1, 2, 3])('seed %i', async (seed) => {
+  /** Runs once for each seed, whichever test asks first. */
+  function runOf(seed: number): Promise<readonly number[]> {
+    const started = runs.get(seed) ?? run(seed);
+    runs.set(seed, started);
+    return started;
+  }
+
+  async function run(seed: number): Promise<readonly number[]> {
     const random = seeded(seed);
     const endpoints = await Promise.all(
       ['P', 'Q', 'R'].map((letter) => TestEndpoint.start((socket) => behave(socket, letter, random))),
@@ -139,15 +147,20 @@ overBothKindsOfConnections(() => {
     expect(path.table.halfOpenDials).toBe(0);
     for (const record of path.table.records()) expect(record.activeTunnels + record.dialing).toBe(0);
     const { accepted, replays, movedOn, closed } = path.table.counters;
-    [accepted, replays, movedOn, closed.client, closed.endpoint].forEach((count, index) => {
-      totals[index] = (totals[index] ?? 0) + count;
-    });
     await path.stop();
     for (const endpoint of endpoints) await endpoint.stop();
+    return [accepted, replays, movedOn, closed.client, closed.endpoint];
+  }
+
+  test.each(seeds)('seed %i', async (seed) => {
+    await runOf(seed);
   });
 
-  test('the seeds have led everywhere that they should', () => {
-    expect(totals).toHaveLength(5);
+  test('the seeds have led everywhere that they should', async () => {
+    const totals = [0, 0, 0, 0, 0];
+    // One after the other: each looks at what the process has open.
+    for (const seed of seeds)
+      for (const [index, count] of (await runOf(seed)).entries()) totals[index]! += count;
     expect(Math.min(...totals)).toBeGreaterThan(0);
   });
 });
