@@ -23,6 +23,11 @@ beforeAll(async () => {
   await agent.untilReady(2);
 });
 
+/** The tunnel of this suite is the only one, whatever a test before has opened. */
+beforeEach(async () => {
+  await eventually('one tunnel', async () => (await agent.status()).tunnels.active === 1);
+});
+
 async function metric(name: string): Promise<number> {
   return (await agent.metrics())
     .split('\n')
