@@ -10,13 +10,10 @@ import type { Loaded } from '../config/load.ts';
 import { problemsOf, readCredentials } from '../kubernetes/load-credentials.ts';
 import { readSmallFile } from '../kubernetes/read-file.ts';
 import { codeOf, codeOrMessage, messageOf } from '../model/error-text.ts';
-import { type AgentProblem, problemKinds } from '../model/problems.ts';
+import { type AgentProblem, type Problem, problemKinds } from '../model/problems.ts';
 
-interface FileProblem {
-  /** The setting: `credentials.kubeconfig`. */
+interface FileProblem extends Required<Problem> {
   readonly path: string;
-  readonly message: string;
-  readonly fix: string;
 }
 
 /** A line for each problem, with where the setting was said, its path, the file and what to do. */

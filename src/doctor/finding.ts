@@ -1,4 +1,5 @@
 // What the doctor can find. docs/doctor.md lists the checks; a test compares.
+import type { Problem } from '../model/problems.ts';
 
 export type Severity = 'ok' | 'info' | 'warning' | 'error';
 
@@ -77,17 +78,13 @@ export const checks = {
 
 export type CheckId = keyof typeof checks;
 
-export interface Finding {
+export interface Finding extends Problem {
   readonly check: CheckId;
   readonly severity: Severity;
-  /** What was found, with the file, address or name that is meant. */
-  readonly what: string;
-  /** What to do, exactly; absent where nothing needs fixing. */
-  readonly fix?: string;
 }
 
-export function finding(check: CheckId, severity: Severity, what: string, fix?: string): Finding {
-  return { check, severity, what, ...(fix !== undefined && { fix }) };
+export function finding(check: CheckId, severity: Severity, message: string, fix?: string): Finding {
+  return { check, severity, message, ...(fix !== undefined && { fix }) };
 }
 
 export function worst(findings: readonly Finding[]): Severity {

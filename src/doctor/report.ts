@@ -17,8 +17,8 @@ export function formatExamination({ findings }: Examination): string {
 
 const plural = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
-function describe({ check, severity, what, fix }: Finding): string[] {
-  const head = `${severity.padEnd(8)}${check}: ${what}`;
+function describe({ check, severity, message, fix }: Finding): string[] {
+  const head = `${severity.padEnd(8)}${check}: ${message}`;
   if (severity === 'ok' || fix === undefined) return [head];
   const indent = ' '.repeat(8);
   return [head, `${indent}why:  ${checks[check].why}`, `${indent}fix: ${fix}`];

@@ -63,8 +63,11 @@ function aggregated(error: unknown): readonly unknown[] {
 
 const files: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
+  ENOTDIR: 'does not exist',
   EACCES: 'may not be read by this user',
+  EPERM: 'may not be read by this user',
   EISDIR: 'is a directory, not a file',
+  ELOOP: 'is a loop of symlinks',
 };
 
 /** What is wrong with a file that cannot be read, to be written behind its name; undefined for a rarer reason. */

@@ -1,8 +1,9 @@
 // Reads small files: bounded, and only what a read cannot hang on. Each failure says what is wrong in a few words.
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { codeOf, messageOf } from '../model/error-text.ts';
+import { codeOf, codeOrMessage } from '../model/error-text.ts';
 import { ByteAccumulator } from './byte-accumulator.ts';
+import { fileErrorText } from './errno.ts';
 
 /** Ample for a configuration, a kubeconfig, a certificate chain or a manifest. */
 export const maxFileBytes = 1_048_576;
@@ -30,15 +31,6 @@ export class UnreadableFile extends Error {
     this.code = codeOf(cause);
   }
 }
-
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
-  ENOTDIR: 'does not exist',
-  EACCES: 'may not be read by this user',
-  EPERM: 'may not be read by this user',
-  EISDIR: 'is a directory, not a file',
-  ELOOP: 'is a loop of symlinks',
-};
 
 /** The bytes of `file`; rejects with an UnreadableFile. */
 export async function readFileBytes(file: string, options: ReadFileOptions = {}): Promise<Buffer> {
@@ -110,6 +102,5 @@ function tooLarge(file: string, maxBytes: number): UnreadableFile {
 
 function unreadable(file: string, error: unknown): UnreadableFile {
   if (error instanceof UnreadableFile) return error;
-  const code = codeOf(error);
-  return new UnreadableFile(file, reasons[code ?? ''] ?? code ?? messageOf(error), error);
+  return new UnreadableFile(file, fileErrorText(error) ?? codeOrMessage(error), error);
 }

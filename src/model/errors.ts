@@ -1,16 +1,13 @@
 // Every coded error of Fairlead, in one registry. docs/errors.md lists them; a test compares.
+import type { ProblemKind } from './problems.ts';
 
 /** Where an error came from. */
 export type ErrorOrigin = 'client' | 'upstream' | 'kubernetes' | 'config' | 'internal';
 
-interface ErrorKind {
+interface ErrorKind extends ProblemKind {
   readonly origin: ErrorOrigin;
   /** The same operation may be tried again without harm. */
   readonly isRetrySafe: boolean;
-  /** What happened, in one line, for docs/errors.md. */
-  readonly summary: string;
-  /** What the operator can do about it. */
-  readonly fix: string;
 }
 
 export const errorKinds = {

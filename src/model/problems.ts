@@ -1,8 +1,9 @@
 // What the configuration asks for and a running agent does not have: stable codes for the status, the metrics and
 // the installer. docs/errors.md lists them; a test compares.
 
-interface ProblemKind {
-  /** What is missing, in one line, for docs/errors.md. */
+/** An entry of a registry of codes: of the errors, and of what an agent lacks. */
+export interface ProblemKind {
+  /** What happened or is missing, in one line, for docs/errors.md. */
   readonly summary: string;
   /** What the operator can do about it. */
   readonly fix: string;
@@ -39,8 +40,15 @@ export const problemKinds = {
 
 export type ProblemCode = keyof typeof problemKinds;
 
-/** Something that is missing, with its place. */
-export interface AgentProblem {
-  readonly code: ProblemCode;
+/** Something that is wrong: a problem of an agent, a file that cannot be read, a finding of the doctor. */
+export interface Problem {
+  /** What is wrong, with the file, address or name that is meant. */
   readonly message: string;
+  /** What to do about it, exactly; absent where nothing needs fixing, or where the kind says it. */
+  readonly fix?: string;
+}
+
+/** Something that is missing, with its place. */
+export interface AgentProblem extends Problem {
+  readonly code: ProblemCode;
 }

@@ -65,21 +65,18 @@ function writeIPv6(bytes: Buffer, host: string, offset: number): void {
 /** The header for a connection; addresses that are of no use (unknown, two families) give one without addresses. */
 export function proxyHeader({ source, destination }: ProxiedConnection): Buffer {
   const [from, to] = [plainAddress(source.host), plainAddress(destination.host)];
-  if (isIPv4(from) && isIPv4(to)) {
-    const bytes = head(proxy, tcp4, addressBytes4);
-    writeIPv4(bytes, from, 16);
-    writeIPv4(bytes, to, 20);
-    bytes.writeUInt16BE(source.port, 24);
-    bytes.writeUInt16BE(destination.port, 26);
+  if (isIPv4(from) && isIPv4(to)) return withAddresses(tcp4, [from, to], writeIPv4);
+  return isIPv6(from) && isIPv6(to) ? withAddresses(tcp6, [from, to], writeIPv6) : localProxyHeader;
+
+  function withAddresses(family: number, hosts: readonly string[], write: typeof writeIPv4): Buffer {
+    const length = family === tcp4 ? addressBytes4 : addressBytes6;
+    const bytes = head(proxy, family, length);
+    const hostBytes = (length - 4) / 2;
+    for (const [index, host] of hosts.entries()) write(bytes, host, fixedBytes + index * hostBytes);
+    bytes.writeUInt16BE(source.port, fixedBytes + 2 * hostBytes);
+    bytes.writeUInt16BE(destination.port, fixedBytes + 2 * hostBytes + 2);
     return bytes;
   }
-  if (!isIPv6(from) || !isIPv6(to)) return localProxyHeader;
-  const bytes = head(proxy, tcp6, addressBytes6);
-  writeIPv6(bytes, from, 16);
-  writeIPv6(bytes, to, 32);
-  bytes.writeUInt16BE(source.port, 48);
-  bytes.writeUInt16BE(destination.port, 50);
-  return bytes;
 }
 
 function readIPv4(bytes: Buffer, offset: number): string {

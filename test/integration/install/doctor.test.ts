@@ -65,8 +65,8 @@ async function examined(root: string, ...more: readonly string[]): Promise<Repor
 }
 
 const serious = ({ findings }: Report) =>
-  findings.flatMap(({ check, severity, what }) =>
-    severity === 'warning' || severity === 'error' ? [`${severity} ${check}: ${what}`] : [],
+  findings.flatMap(({ check, severity, message }) =>
+    severity === 'warning' || severity === 'error' ? [`${severity} ${check}: ${message}`] : [],
   );
 
 test('a node that is fit for Fairlead: every API server found from one, nothing to fix, exit code 0', async () => {
@@ -92,7 +92,7 @@ test("kubelet's credentials may not watch: the fix is the command for all nodes,
   expect(report.findings).toContainEqual({
     check: 'rbac',
     severity: 'warning',
-    what: 'these credentials may not list and watch EndpointSlices in namespace default',
+    message: 'these credentials may not list and watch EndpointSlices in namespace default',
     fix: expect.stringMatching(/create role fairlead --verb=list,watch .* --group=system:nodes$/),
     why: expect.any(String),
   });
@@ -188,7 +188,7 @@ test('the holder of a port is named where /proc says it', async () => {
   expect(code).toBe(8);
   const { findings } = JSON.parse(out) as Report;
   expect(findings).toContainEqual(
-    expect.objectContaining({ check: 'port', what: expect.stringContaining(`(pid ${process.pid})`) }),
+    expect.objectContaining({ check: 'port', message: expect.stringContaining(`(pid ${process.pid})`) }),
   );
 });
 
@@ -208,7 +208,7 @@ test('a kubelet that points at Fairlead, which does not run, is cut off: an erro
     expect.objectContaining({
       check: 'server-name',
       severity: 'ok',
-      what: expect.stringContaining('verifies 127.0.0.1'),
+      message: expect.stringContaining('verifies 127.0.0.1'),
     }),
   );
 });
@@ -280,7 +280,7 @@ test('a client certificate that is missing leaves the CA: API servers are still 
     },
   });
   const report = await examined(root, '--kubeconfig', '/etc/kubernetes/half.conf');
-  const said = report.findings.map(({ severity, check, what }) => `${severity} ${check}: ${what}`);
+  const said = report.findings.map(({ severity, check, message }) => `${severity} ${check}: ${message}`);
   expect(said).toContainEqual(
     expect.stringMatching(/^error credentials: .*gone\.pem: does not exist \(named in .*half\.conf\)/),
   );

@@ -63,7 +63,8 @@ test('API servers as kubeadm makes them, before anything points here: a name to 
   expect(findings).toContainEqual({
     check: 'server-name',
     severity: 'info',
-    what: 'the certificate of 10.0.0.1:6443, 10.0.0.2:6443 is not for 127.0.0.1, as kubeadm makes them; all are for kubernetes',
+    message:
+      'the certificate of 10.0.0.1:6443, 10.0.0.2:6443 is not for 127.0.0.1, as kubeadm makes them; all are for kubernetes',
     fix: expect.stringContaining('tls-server-name: kubernetes'),
   });
 });
@@ -74,7 +75,7 @@ test('certificates with 127.0.0.1, as Kubespray makes them, are well', () => {
     expect.objectContaining({
       check: 'server-name',
       severity: 'ok',
-      what: 'every certificate is good for 127.0.0.1',
+      message: 'every certificate is good for 127.0.0.1',
     }),
   );
 });
@@ -89,7 +90,7 @@ test('a name that a client verifies and one API server lacks is an error, with b
   expect(findings).toContainEqual({
     check: 'server-name',
     severity: 'error',
-    what: `${file} verifies 127.0.0.1, for which the certificate of 10.0.0.2:6443 is not good`,
+    message: `${file} verifies 127.0.0.1, for which the certificate of 10.0.0.2:6443 is not good`,
     fix: expect.stringMatching(/tls-server-name.*certSANs/),
   });
   expect(serious(judged(facts, { clientNames: [{ file, name: 'kubernetes' }] }))).toEqual([]);
@@ -149,7 +150,7 @@ test('the failing checks of an API server are named', () => {
     endpoint('10.0.0.1', { health: { status: 500, body: '[-]etcd failed\n[-]shutdown failed\n' } }),
   ];
   expect(judged(facts)).toContainEqual(
-    expect.objectContaining({ what: '10.0.0.1:6443 answers /readyz with 500: etcd, shutdown failed' }),
+    expect.objectContaining({ message: '10.0.0.1:6443 answers /readyz with 500: etcd, shutdown failed' }),
   );
 });
 
@@ -169,12 +170,12 @@ test.each([
 
 test('the fix is for the clock that is wrong: ours, or that of one API server', () => {
   expect(clock(30_000, 30_000)[0]).toMatchObject({
-    what: 'the clock of this node is 30 s ahead of that of 10.0.0.0:6443',
+    message: 'the clock of this node is 30 s ahead of that of 10.0.0.0:6443',
     fix: expect.stringContaining("this node's clock"),
   });
   expect(clock(0, -30_000)).toMatchObject([
     {
-      what: expect.stringContaining('behind that of 10.0.0.1:6443'),
+      message: expect.stringContaining('behind that of 10.0.0.1:6443'),
       fix: expect.stringContaining('let that one'),
     },
   ]);

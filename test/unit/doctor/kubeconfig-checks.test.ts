@@ -79,7 +79,7 @@ test.each([
   ['clusters: []\n', 'has no current context'],
 ])('a kubeconfig that cannot be read is a warning', async (text, problem) => {
   expect(await judged(kubelet, text)).toMatchObject([
-    { severity: 'warning', what: expect.stringContaining(problem) },
+    { severity: 'warning', message: expect.stringContaining(problem) },
   ]);
 });
 
@@ -101,7 +101,7 @@ test('a server whose name /etc/hosts gives to this node leads to Fairlead, and t
   writeFileSync(join(root, kubelet), to(`https://${name}:6443`));
   const elsewhere = await findKubeconfigs(root, `10.0.0.9 ${name}\n`);
   expect(judgeKubeconfigs(elsewhere, { ...context, isAgentRunning: true })).toMatchObject([
-    { severity: 'warning', what: expect.stringContaining('past Fairlead to 10.0.0.9:6443') },
+    { severity: 'warning', message: expect.stringContaining('past Fairlead to 10.0.0.9:6443') },
   ]);
   const here = await findKubeconfigs(root, `127.0.0.1 ${name} # fairlead hosts\n`);
   expect(here).toMatchObject([{ name, server: { host: '127.0.0.1', port: 6443 } }]);

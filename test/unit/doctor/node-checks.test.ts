@@ -51,7 +51,7 @@ test('a worker with free addresses has nothing to fix', () => {
 
 test('addresses that the agent itself holds are well', () => {
   expect(judged({ agent }, held('node (pid 7)'))).toContainEqual(
-    expect.objectContaining({ check: 'port', severity: 'ok', what: '127.0.0.1:6443 is held by Fairlead' }),
+    expect.objectContaining({ check: 'port', severity: 'ok', message: '127.0.0.1:6443 is held by Fairlead' }),
   );
 });
 
@@ -65,7 +65,7 @@ test('a port that somebody else holds is an error that names him', () => {
   expect(judged({}, held('envoy (pid 42)'))).toContainEqual({
     check: 'port',
     severity: 'error',
-    what: '127.0.0.1:6443 is held by envoy (pid 42)',
+    message: '127.0.0.1:6443 is held by envoy (pid 42)',
     fix: expect.stringContaining("ss -ltnp 'sport = :6443'"),
   });
 });
@@ -83,7 +83,7 @@ test.each([['nginx (pid 42)'], [undefined]])(
     );
     expect(findings.filter(({ check }) => check === 'other-load-balancer')).toMatchObject([
       { severity: 'warning' },
-      { severity: 'info', what: expect.stringContaining('8081 (nginx (pid 42))') },
+      { severity: 'info', message: expect.stringContaining('8081 (nginx (pid 42))') },
     ]);
   },
 );
@@ -124,7 +124,7 @@ describe('on a control-plane node', () => {
       }),
     );
     // One finding for one fact.
-    expect(findings.filter(({ what }) => what.includes('kube-apiserver (pid 9)'))).toEqual([]);
+    expect(findings.filter(({ message }) => message.includes('kube-apiserver (pid 9)'))).toEqual([]);
   });
 
   test.each([
@@ -158,7 +158,7 @@ test('an agent without a usable API server is an error', () => {
 test('an agent that is stopping is said to be that, and the ports that it has left are not its fault', () => {
   const findings = judged({ agent: { ...agent, listeners: [], isReady: false, isStopping: true } });
   expect(findings.filter(({ severity }) => severity === 'error')).toEqual([
-    expect.objectContaining({ check: 'agent', what: 'the agent is stopping and takes no new clients' }),
+    expect.objectContaining({ check: 'agent', message: 'the agent is stopping and takes no new clients' }),
   ]);
 });
 
