@@ -4,6 +4,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { exitCodes } from '../src/cli/exit-codes.ts';
 import { buildProgram } from '../src/cli/program.ts';
+import { listenerSettings } from '../src/config/listener-setting.ts';
+import { poolSettings } from '../src/config/pool-setting.ts';
+import type { Setting } from '../src/config/setting.ts';
 import { envName, settingKeys, settingOf } from '../src/config/settings.ts';
 import { checks } from '../src/doctor/finding.ts';
 import { errorKinds } from '../src/model/errors.ts';
@@ -18,6 +21,9 @@ export interface GeneratedPart {
 
 export const generatedParts: readonly GeneratedPart[] = [
   { file: 'docs/config.md', name: 'settings', render: renderSettings },
+  { file: 'docs/config.md', name: 'listener', render: () => renderMembers(listenerSettings) },
+  { file: 'docs/config.md', name: 'pool', render: () => renderMembers(poolSettings) },
+  { file: 'docs/config.md', name: 'pool defaults', render: renderPoolDefaults },
   { file: 'docs/cli.md', name: 'commands', render: renderCommands },
   { file: 'docs/cli.md', name: 'exit codes', render: renderExitCodes },
   { file: 'docs/errors.md', name: 'errors', render: renderErrors },
@@ -46,21 +52,50 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const code = (text: string) => `\`${text}\``;
 
+function defaultOf({ fallback, defaultNote }: Setting<unknown>): string {
+  if (fallback === undefined) return defaultNote ?? 'not set';
+  return code(typeof fallback === 'string' ? fallback : JSON.stringify(fallback));
+}
+
 function renderSettings(): string {
   const sections = new Map<string, string[][]>();
   for (const key of settingKeys) {
-    const { type, fallback, defaultNote, description, flag, fromText, applies } = settingOf(key);
+    const setting = settingOf(key);
+    const { type, description, flag, fromText, scope, applies } = setting;
     const section = key.includes('.') ? (key.split('.')[0] ?? '') : '';
-    const plain = typeof fallback === 'string' ? fallback : JSON.stringify(fallback);
-    const standard = fallback === undefined ? (defaultNote ?? 'not set') : code(plain);
     const names = [fromText ? code(envName(key)) : 'file only', ...(flag ? [code(flag)] : [])];
-    const row = [code(key), type, standard, names.join(', '), applies, description];
+    const row = [code(key), type, defaultOf(setting), names.join(', '), scope, applies, description];
     sections.set(section, [...(sections.get(section) ?? []), row]);
   }
-  const head = ['setting', 'value', 'default', 'environment, flag', 'takes effect at', 'meaning'];
+  const head = ['setting', 'value', 'default', 'environment, flag', 'scope', 'takes effect at', 'meaning'];
   return [...sections]
     .map(([section, rows]) => `### ${section || 'Top level'}\n\n${table(head, rows)}`)
     .join('\n\n');
+}
+
+/** What a listener or a pool says of itself. */
+function renderMembers(settings: Readonly<Record<string, Setting<unknown>>>): string {
+  const rows = Object.entries(settings).map(([name, setting]) => {
+    const { type, description } = setting;
+    return [code(name), type, defaultOf(setting), description];
+  });
+  return table(['member', 'value', 'default', 'meaning'], rows);
+}
+
+/** The defaults of pools other than that of the API servers, where they are not the top level's values. */
+function renderPoolDefaults(): string {
+  const rows = settingKeys.flatMap((key) => {
+    const { scope, poolDefault } = settingOf(key);
+    if (scope !== 'pool' || !poolDefault) return [];
+    const shown = (type: 'etcd' | 'tcp') => {
+      if (!Object.hasOwn(poolDefault, type)) return 'top level';
+      const value = poolDefault[type];
+      if (value === undefined) return 'not set';
+      return code(typeof value === 'string' ? value : JSON.stringify(value));
+    };
+    return [[code(key), shown('etcd'), shown('tcp')]];
+  });
+  return table(['setting', 'default with `type: etcd`', 'default with `type: tcp`'], rows);
 }
 
 function renderExitCodes(): string {

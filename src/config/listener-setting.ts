@@ -38,7 +38,11 @@ const tlsFiles = v.pipe(
 export interface ListenerTls extends Readonly<v.InferOutput<typeof tlsFiles>> {}
 
 export const listenerSettings = {
-  address: address({ ...perListener, description: 'The address. Port 0 takes any free one.' }),
+  address: address({
+    ...perListener,
+    description: 'An IP address and a port. Port 0 takes any free port.',
+    defaultNote: 'required',
+  }),
   type: choice({
     ...perListener,
     description:

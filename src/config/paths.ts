@@ -1,4 +1,4 @@
-// Nested objects by the paths of settings: `balance.rebalance.over`.
+// Nested objects, and the sections of a YAML file, by the paths of settings: `balance.rebalance.over`.
 
 /** The value at `path`; undefined where a part of the way is missing. */
 export function valueAt(root: object, path: string): unknown {
@@ -17,4 +17,13 @@ export function setValueAt(root: Record<string, unknown>, path: string, value: u
     object = object[name] as Record<string, unknown>;
   }
   object[last] = value;
+}
+
+/** The lines that open the sections of `key` in a YAML file in which `previous` is the setting before it. */
+export function sectionLines(previous: string | undefined, key: string): string[] {
+  const open = previous?.split('.').slice(0, -1) ?? [];
+  const sections = key.split('.').slice(0, -1);
+  const first = sections.findIndex((section, depth) => open[depth] !== section);
+  if (first < 0) return [];
+  return sections.slice(first).map((section, index) => `${'  '.repeat(first + index)}${section}:`);
 }

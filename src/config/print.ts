@@ -3,7 +3,7 @@
 import { stringify } from 'yaml';
 import { unusedSettings } from './cross-checks.ts';
 import type { Loaded } from './load.ts';
-import { setValueAt } from './paths.ts';
+import { sectionLines, setValueAt } from './paths.ts';
 import { type SettingKey, settingKeys, settingOf } from './settings.ts';
 import { isRecord } from '../lib/guards.ts';
 
@@ -18,16 +18,13 @@ const inline = (value: unknown) => stringify(value, { lineWidth: 0 }).trimEnd();
 export function printYaml(loaded: Loaded): string {
   const unused = unusedSettings(loaded.values);
   const lines: string[] = [];
-  let open: readonly string[] = [];
+  let previous: string | undefined;
   for (const key of settingKeys) {
-    const sections = key.split('.').slice(0, -1);
-    const name = key.split('.').at(-1);
-    const shared = sections.findIndex((section, depth) => open[depth] !== section);
-    for (let depth = shared < 0 ? sections.length : shared; depth < sections.length; depth++) {
-      lines.push(`${'  '.repeat(depth)}${sections[depth]}:`);
-    }
-    open = sections;
-    const indent = '  '.repeat(sections.length);
+    lines.push(...sectionLines(previous, key));
+    previous = key;
+    const names = key.split('.');
+    const name = names.at(-1);
+    const indent = '  '.repeat(names.length - 1);
     const value = written(loaded, key);
     if (value === undefined) {
       lines.push(`${indent}# ${name}: ${unused.get(key) ?? 'not set'}`);

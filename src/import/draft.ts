@@ -3,6 +3,7 @@
 import * as v from 'valibot';
 import { stringify } from 'yaml';
 import { formatDuration } from '../config/duration.ts';
+import { sectionLines } from '../config/paths.ts';
 import { isLoopback, isWildcard } from '../model/host.ts';
 import { type SettingKey, settingKeys, settingOf } from '../config/settings.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
@@ -210,18 +211,15 @@ export class Draft {
   /** As `config print` writes it, with the place of each value in the other file. */
   #yaml(): string {
     const written: string[] = [`# Made by fairlead import from ${this.#options.name}.`];
-    let open: readonly string[] = [];
+    let previous: string | undefined;
     for (const key of settingKeys) {
       const value = this.#values.get(key);
       if (!value) continue;
-      const sections = key.split('.').slice(0, -1);
-      const shared = sections.findIndex((section, depth) => open[depth] !== section);
-      for (let depth = shared < 0 ? sections.length : shared; depth < sections.length; depth += 1) {
-        written.push(`${'  '.repeat(depth)}${sections[depth]}:`);
-      }
-      open = sections;
-      const indent = '  '.repeat(sections.length);
-      const leaf = key.split('.').at(-1);
+      written.push(...sectionLines(previous, key));
+      previous = key;
+      const names = key.split('.');
+      const leaf = names.at(-1);
+      const indent = '  '.repeat(names.length - 1);
       const { raw, origins } = value;
       if (Array.isArray(raw)) {
         written.push(`${indent}${leaf}:`);
