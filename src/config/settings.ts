@@ -446,12 +446,6 @@ const plainSettings = {
     min: '1m',
     off: true,
   }),
-  'tunnels.quiet': duration({
-    ...perPool,
-    description: 'How long a tunnel must have been without a byte before draining or rebalancing closes it.',
-    default: '1s',
-    min: '100ms',
-  }),
   'drain.unreadyAfter': duration({
     ...perPool,
     description:

@@ -7,6 +7,8 @@ export const fixedPassthroughOptions = {
   retryRoundMs: 500,
   /** The endpoint's silence after the client's bytes that asks for a probe. */
   silenceReportMs: 500,
+  /** A tunnel without a byte for this long may be closed without hurting a request in progress. */
+  quietMs: 1000,
 };
 
 type FixedOptions = Readonly<typeof fixedPassthroughOptions>;
@@ -35,6 +37,4 @@ export interface PassthroughOptions extends FixedOptions {
   readonly keepAliveDelayMs: number;
   readonly keepAliveIntervalMs: number;
   readonly keepAliveCount: number;
-  /** A tunnel without a byte for this long may be closed without hurting a request in progress. */
-  readonly quietMs: number;
 }
