@@ -1,8 +1,8 @@
-// argv to exit code, nothing else.
+#!/usr/bin/env node
+// argv to exit code, nothing else. The agent and the tools are separate bundles: each process loads one.
 import { hostname } from 'node:os';
 import { exitCodes } from './cli/exit-codes.ts';
 import { nodeProblem } from './cli/node-version.ts';
-import { runCli } from './cli/program.ts';
 import { version } from './model/version.ts';
 
 // A reader that has seen enough (`| head`) is no failure; output that nobody can have is one.
@@ -14,7 +14,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 const problem = nodeProblem(process.versions.node);
 if (problem === undefined) {
-  process.exitCode = await runCli(process.argv.slice(2), {
+  const args = process.argv.slice(2);
+  const isAgent = args.find((arg) => arg !== '--') === 'run';
+  const { runCli } = await (isAgent ? import('./cli/agent-program.ts') : import('./cli/program.ts'));
+  process.exitCode = await runCli(args, {
     env: process.env,
     hostname: hostname(),
     version,

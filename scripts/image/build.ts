@@ -1,15 +1,7 @@
 // Builds the container image: an OCI archive for all platforms, with the list of what is in it beside it.
 // Usage: scripts/build-image [--help]
 import { spawnSync } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
@@ -98,19 +90,6 @@ function annotations(): Record<string, string> {
   };
 }
 
-/** The licence texts of the bundled packages, each under the package's name. */
-function licences(paths: Iterable<string>): string {
-  return [...paths]
-    .map((path) => {
-      const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
-      const files = readdirSync(path).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
-      return [`== ${name}\n`, ...files.sort().map((file) => readFileSync(join(path, file), 'utf8'))].join(
-        '\n',
-      );
-    })
-    .join('\n');
-}
-
 function wantedArches(): Arch[] {
   return arches.filter((arch) => options.arch.includes(arch));
 }
@@ -130,7 +109,7 @@ async function buildFor(arch: Arch, layout: OciLayout, work: string, out: string
   }
   const packages = fetchDebian(arch, inputs.debian[arch], warnOf);
   const node = fetchNode(arch, inputs.node.version, inputs.node.sha256[arch]);
-  const bundle = join(work, 'fairlead.js');
+  const bundle = join(work, 'bundle');
   const metafile = join(work, 'meta.json');
   run(process.execPath, ['scripts/build.ts', bundle, metafile]);
   const { inputs: bundledFiles } = JSON.parse(readFileSync(metafile, 'utf8')) as { inputs: object };
@@ -143,7 +122,7 @@ async function buildFor(arch: Arch, layout: OciLayout, work: string, out: string
 
   const roots = { runtime: join(work, arch, 'runtime'), program: join(work, arch, 'program') };
   layOutRuntime(roots.runtime, { arch, packages, node, work: join(work, arch) });
-  layOutProgram(roots.program, { bundle, sbom, thirdParty: licences(bundled.keys()) });
+  layOutProgram(roots.program, { bundle, sbom });
   const level = Number(options.compression);
   const layers = [await layout.addLayer(roots.runtime, level), await layout.addLayer(roots.program, level)];
   rmSync(join(work, arch), { recursive: true });

@@ -7,10 +7,12 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, posix } from 'node:path';
+import { entryPoint } from '../build-parts/bundles.ts';
 import { machines, readElf, withoutSections } from './elf.ts';
 import { type Arch, type NodeRuntime, type Package, run } from './inputs.ts';
 
@@ -120,31 +122,40 @@ export function layOutRuntime(root: string, { arch, packages, node, work }: Runt
 }
 
 export interface ProgramInput {
-  /** Where `scripts/build.ts` has put the bundle. */
+  /** The directory that `scripts/build.ts` has written. */
   readonly bundle: string;
   readonly sbom: string;
-  /** The licences of what is bundled. */
-  readonly thirdParty: string;
 }
 
 /** The layer of Fairlead itself. */
-export function layOutProgram(root: string, { bundle, sbom, thirdParty }: ProgramInput): void {
-  const text = readFileSync(bundle, 'utf8');
-  // There is no env to find Node with.
-  const program = text.replace(/^#!.*\n/, `#!${nodePath}\n`);
-  if (!program.startsWith(`#!${nodePath}\n`)) throw new Error(`${bundle} does not begin with #!`);
-  put(root, `${bundleDirectory}/fairlead.js`, program, 0o755);
-  put(root, `${bundleDirectory}/package.json`, '{"type":"module"}\n');
+export function layOutProgram(root: string, { bundle, sbom }: ProgramInput): void {
+  for (const name of readdirSync(bundle, { recursive: true, encoding: 'utf8' }).sort()) {
+    if (statSync(join(bundle, name)).isDirectory()) continue;
+    const content = readFileSync(join(bundle, name));
+    const isEntry = name === entryPoint;
+    put(
+      root,
+      `${bundleDirectory}/${name}`,
+      isEntry ? withNodeOfImage(content) : content,
+      isEntry ? 0o755 : 0o644,
+    );
+  }
   mkdirSync(join(root, dirname(programPath)), { recursive: true });
   symlinkSync(
-    posix.relative(dirname(programPath), `${bundleDirectory}/fairlead.js`),
+    posix.relative(dirname(programPath), `${bundleDirectory}/${entryPoint}`),
     join(root, programPath),
   );
   put(root, '/usr/share/doc/fairlead/sbom.cdx.json', sbom);
   cpSync('LICENSE', join(root, 'usr/share/doc/fairlead/LICENSE'));
   chmodSync(join(root, 'usr/share/doc/fairlead/LICENSE'), 0o644);
-  put(root, '/usr/share/doc/fairlead/THIRD-PARTY', thirdParty);
   // What pods mount; there so that a read-only root file system has the places.
   for (const path of ['etc/fairlead', 'var/lib/fairlead']) mkdirSync(join(root, path), { recursive: true });
   normaliseDirectories(root);
+}
+
+/** There is no env to find Node with. */
+function withNodeOfImage(entry: Buffer): string {
+  const program = entry.toString('utf8').replace(/^#!.*\n/, `#!${nodePath}\n`);
+  if (!program.startsWith(`#!${nodePath}\n`)) throw new Error(`${entryPoint} does not begin with #!`);
+  return program;
 }

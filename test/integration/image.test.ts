@@ -167,6 +167,8 @@ function describeImage(): void {
       '/usr/local/lib/fairlead/fairlead.js',
     ]);
     expect(ok('find', image, '-name', 'node_modules')).toBe('');
+    const notices = readFileSync(join(image, 'usr/local/lib/fairlead/THIRD-PARTY-NOTICES'), 'utf8');
+    expect(notices).toContain('== pino ');
     // And nothing that runs with other rights, or that others may write to.
     expect(ok('find', image, '(', '-type', 'f', '-o', '-type', 'd', ')', '-perm', '/7022')).toBe('');
     expect(readFileSync(join(image, 'etc/ssl/certs/ca-certificates.crt'), 'utf8')).toContain('BEGIN CERT');
