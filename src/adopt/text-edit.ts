@@ -1,5 +1,5 @@
-// Changes of a text by position, and how they are shown: as the lines before and after, without what must
-// not be seen. Pure.
+// Changes of a text by position, and how they are shown: as a diff without what must not be seen. Pure.
+import { lineDiff } from '../lib/line-diff.ts';
 
 /** Replaces the characters from `from` up to `to`. */
 export interface TextEdit {
@@ -64,69 +64,25 @@ export function formatDiff(
       rest.slice(0, from) + rest.slice(from, to).replace(/[^\n]/g, hiddenCharacter) + rest.slice(to),
     text,
   );
-  const hunks: string[] = [];
-  let shift = 0;
-  for (const group of byLines(masked, edits)) {
-    const { from, to } = linesOf(masked, group);
-    const left = elisions(masked, from, to, group);
-    const removed = shownLines(masked, from, to, left);
-    const added = shownLines(masked, from, to, [...left, ...group]);
-    const line = masked.slice(0, from).split('\n').length;
-    const at = (start: number, count: number) => `${count === 0 ? start - 1 : start},${count}`;
-    hunks.push(
-      `@@ -${at(line, removed.length)} +${at(line + shift, added.length)} @@`,
-      ...removed.map((content) => `-${content}`),
-      ...added.map((content) => `+${content}`),
-    );
-    shift += added.length - removed.length;
-  }
-  return [`--- ${name}`, `+++ ${name}`, ...hunks, ''].join('\n');
+  const left = elisions(masked, edits);
+  const after = [...left, ...edits].sort((a, b) => a.from - b.from);
+  const diff = lineDiff(name, applyEdits(masked, left), applyEdits(masked, after));
+  return diff.replaceAll(new RegExp(`${hiddenCharacter}+`, 'g'), '<not shown>');
 }
 
-/** Edits that touch the same or neighbouring lines together. */
-function byLines(text: string, edits: readonly TextEdit[]): TextEdit[][] {
-  const groups: TextEdit[][] = [];
-  for (const edit of edits) {
-    const previous = groups.at(-1)?.at(-1);
-    if (previous && lineStart(text, edit.from) <= lineEnd(text, previous.to)) groups.at(-1)?.push(edit);
-    else groups.push([edit]);
-  }
-  return groups;
-}
-
-/** The whole lines that a group of edits changes; none for whole lines that are put in between. */
-function linesOf(text: string, group: readonly TextEdit[]): { from: number; to: number } {
-  const [first, last] = [group[0] as TextEdit, group.at(-1) as TextEdit];
-  const from = lineStart(text, first.from);
-  const isWholeLines = first.from === from && last.text.endsWith('\n');
-  const isAtLineStart = last.to === lineStart(text, last.to);
-  if (isAtLineStart && (last.to > from || isWholeLines)) return { from, to: last.to };
-  return { from, to: lineEnd(text, last.to) };
-}
-
-/** The middles of long unchanged stretches within a line. */
-function elisions(text: string, from: number, to: number, group: readonly TextEdit[]): TextEdit[] {
+/** The middles of long unchanged stretches before, between and behind the edits of a line. */
+function elisions(text: string, edits: readonly TextEdit[]): TextEdit[] {
   const found: TextEdit[] = [];
-  let at = from;
-  for (const next of [...group, undefined]) {
-    const end = next?.from ?? to;
-    const [head, tail] = [at === from ? 0 : shownAround, next ? shownAround : 0];
-    const stretch = text.slice(at, end).replace(/\r?\n$/, '');
-    if (!stretch.includes('\n') && stretch.length > head + tail + shownAround) {
-      found.push({ from: at + head, to: at + stretch.length - tail, text: '...' });
-    }
-    at = next?.to ?? to;
+  const leaveOut = (from: number, to: number, head: number, tail: number) => {
+    if (to - from > head + tail + shownAround) found.push({ from: from + head, to: to - tail, text: '...' });
+  };
+  for (const [index, { from, to }] of edits.entries()) {
+    const previous = edits[index - 1]?.to ?? 0;
+    const start = lineStart(text, from);
+    if (previous > start) leaveOut(previous, from, shownAround, shownAround);
+    else leaveOut(start, from, 0, shownAround);
+    const end = text.indexOf('\n', to) < 0 ? text.length : text.indexOf('\n', to);
+    if ((edits[index + 1]?.from ?? text.length + 1) > end) leaveOut(to, end, shownAround, 0);
   }
   return found;
-}
-
-function shownLines(text: string, from: number, to: number, changes: readonly TextEdit[]): string[] {
-  const ordered = changes
-    .map((edit) => ({ ...edit, from: edit.from - from, to: edit.to - from }))
-    .sort((a, b) => a.from - b.from);
-  const result = applyEdits(text.slice(from, to), ordered);
-  if (result === '') return [];
-  const lines = result.replaceAll(new RegExp(`${hiddenCharacter}+`, 'g'), '<not shown>').split('\n');
-  if (lines.at(-1) === '') lines.pop();
-  return lines.map((line) => line.replace(/\r$/, ''));
 }

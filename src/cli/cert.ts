@@ -43,7 +43,7 @@ export async function cert(options: CertOptions, { print }: CommandContext): Pro
       : undefined;
   const { makeCertificate } = await import('../lib/make-certificate.ts');
   const request = { names, days: Number(days), nowMs: Date.now(), ...(ca && { ca }) };
-  const made = makeCertificate(request);
+  const made = await makeCertificate(request);
   await write(keyFile, made.key, 0o600);
   await write(certFile, made.cert, 0o644);
   print(

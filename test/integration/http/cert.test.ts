@@ -1,10 +1,12 @@
 // `fairlead cert`: certificates that clients verify, and files that are never half written or lost.
+import 'reflect-metadata';
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, get } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
 import { readPair } from '../../../src/http/serving-certificate.ts';
 import { makeCa } from '../../support/credentials/pki.ts';
 import { runCommand } from '../../support/agent/command-context.ts';
@@ -73,7 +75,8 @@ test('one that signs itself is trusted by who has it, for localhost and loopback
 describe('signed by a CA', () => {
   const makeOpensslCa = (name: string, ...key: string[]) => {
     const [cert, keyFile] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
-    const subject = ['-subj', '/CN=test-ca', '-addext', 'keyUsage=critical,keyCertSign'];
+    const named = key.includes('-subj') ? [] : ['-subj', '/CN=test-ca'];
+    const subject = [...named, '-addext', 'keyUsage=critical,keyCertSign'];
     const { status, stderr } = openssl(
       'req',
       '-x509',
@@ -116,6 +119,24 @@ describe('signed by a CA', () => {
       (pem) => new X509Certificate(pem).validTo,
     );
     expect(end).toBe(caEnd);
+  });
+
+  test('its name is in the certificate byte for byte, whatever string types it has', async () => {
+    // OpenSSL makes PrintableString of C and UTF8String of the others, and Go compares names by their bytes.
+    const subject = ['-subj', '/C=DE/O=Beispiel GmbH + Söhne/CN=the ca', '-utf8'];
+    const ca = makeOpensslCa('name', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', ...subject);
+    const made = files();
+    expect(await run(made, '--ca-cert', ca.cert, '--ca-key', ca.key)).toMatchObject({ code: 0 });
+    const name = new x509.X509Certificate(readFileSync(ca.cert)).subjectName.toArrayBuffer();
+    const { raw, issuer } = new X509Certificate(readFileSync(made.certFile));
+    expect(issuer).toContain('C=DE');
+    expect(raw.includes(Buffer.from(name))).toBe(true);
+    const keyIds = [ca.cert, made.certFile].map(
+      (file) => openssl('x509', '-in', file, '-noout', '-text').stdout,
+    );
+    const [own] = /(?<=Subject Key Identifier: \n\s+)[0-9A-F:]+/.exec(keyIds[0] ?? '') ?? [];
+    expect(/(?<=Authority Key Identifier: \n\s+)[0-9A-F:]+/.exec(keyIds[1] ?? '')?.[0]).toBe(own);
+    expect(own).toMatch(/^[0-9A-F]{2}:/);
   });
 
   test('that cannot sign is refused, and nothing is written', async () => {

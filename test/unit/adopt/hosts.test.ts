@@ -183,4 +183,13 @@ test('a diff shows only what differs', () => {
     '--- f\n+++ f\n@@ -2,1 +1,0 @@\n-b\n@@ -3,0 +3,1 @@\n+x\n',
   );
   expect(lineDiff('f', 'a\n', 'a\n')).toBe('');
+  expect(lineDiff('f', 'a\r\nb\r\n', 'a\nb\n')).toBe('');
+  expect(lineDiff('f', 'a\nb', 'a\nc\n')).toBe(
+    '--- f\n+++ f\n@@ -2,1 +2,1 @@\n-b\n\\ No newline at end of file\n+c\n',
+  );
+});
+
+test('a diff of texts that have little in common ends in bounded time', () => {
+  const lines = (word: string) => Array.from({ length: 20_000 }, (_, index) => `${word} ${index}\n`).join('');
+  expect(lineDiff('f', lines('a'), lines('b'))).toBe('--- f\n+++ f\n(more than 1000 lines differ)\n');
 });
