@@ -2,12 +2,15 @@
 // imports may need the tools that install, adopt or examine (test/unit/bundle.test.ts).
 import type { CommandContext } from './command-context.ts';
 import { runCommandLine } from './command-line.ts';
+import { run } from './run.ts';
 import { addRunCommand } from './run-command.ts';
 
-// For the program of all commands, which has `run` in its help.
-export { run } from './run.ts';
+// The program of all commands loads it from here.
+export { run };
 
 /** Runs a command line whose command is `run`, and says how it ended; never rejects. */
 export function runCli(args: readonly string[], context: CommandContext): Promise<number> {
-  return runCommandLine(args, context, addRunCommand);
+  return runCommandLine(args, context, (program, lazyAction) =>
+    addRunCommand(program, lazyAction, async () => run),
+  );
 }

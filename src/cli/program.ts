@@ -9,7 +9,7 @@ import { addInstallCommands } from './install-commands.ts';
 import { addRunCommand } from './run-command.ts';
 
 const addAllCommands: AddCommands = (program, lazyAction) => {
-  addRunCommand(program, lazyAction);
+  addRunCommand(program, lazyAction, async () => (await import('./run.ts')).run);
 
   const config = program
     .command('config')

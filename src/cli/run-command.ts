@@ -1,12 +1,12 @@
 // The command `run`: the only one that the agent's own bundle has.
 import type { Command } from 'commander';
-import type { LazyAction } from './action.ts';
+import type { Action, LazyAction } from './action.ts';
 import { addConfigOptions } from './config-options.ts';
 
-export function addRunCommand(program: Command, lazyAction: LazyAction): void {
+export function addRunCommand(program: Command, lazyAction: LazyAction, load: () => Promise<Action>): void {
   addConfigOptions(program.command('run'))
     .description('Run the agent until SIGTERM or SIGINT.')
-    .action(lazyAction(async () => (await import('./run.ts')).run))
+    .action(lazyAction(load))
     .addHelpText(
       'after',
       `

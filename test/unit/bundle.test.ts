@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
+import { jest } from '@jest/globals';
 import type { Metafile } from 'esbuild';
 import { bundledPackages, type LockedPackage } from '../../scripts/image/sbom.ts';
 import { tempDir } from '../support/jest/temp-dir.ts';
@@ -16,6 +17,9 @@ function build(): Metafile {
   if (status !== 0) throw new Error(`the build failed: ${stderr}`);
   return JSON.parse(readFileSync(metafileName, 'utf8')) as Metafile;
 }
+
+// Each start of a process takes seconds on a busy machine.
+jest.setTimeout(120_000);
 
 const metafile = build();
 const files = readdirSync(directory, { recursive: true, encoding: 'utf8' });
