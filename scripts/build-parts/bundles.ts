@@ -57,6 +57,28 @@ const lazyBuiltins: Plugin = {
   },
 };
 
+/**
+ * Gives a package that is loaded by import() the exports that it has in Node. Split in files, esbuild gives a CommonJS package
+ * its default export alone, and `const { parse } = await import('yaml')` would be undefined in the bundle only.
+ */
+const lazyPackages: Plugin = {
+  name: 'lazy-packages',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
+      kind === 'dynamic-import' && !isBuiltin(path) ? { path, namespace: 'lazy' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'lazy' }, async ({ path }) => {
+      const names = Object.keys((await import(path)) as object).filter((name) =>
+        /^(?!default$)[\w$]+$/.test(name),
+      );
+      return {
+        contents: `export { ${names.join(', ')} } from ${JSON.stringify(path)};`,
+        resolveDir: process.cwd(),
+      };
+    });
+  },
+};
+
 /** Leads dynamic imports of a source file to the file that it has become. */
 function builtElsewhere(places: Readonly<Record<string, string>>): Plugin {
   return {
@@ -99,14 +121,14 @@ export async function makeBundles(directory: string): Promise<Bundles> {
   const agent = await build({
     ...parts,
     entryPoints: { agent: 'src/cli/agent-program.ts' },
-    plugins: [lazyBuiltins],
+    plugins: [lazyPackages, lazyBuiltins],
   });
   const agentFile = nameOf(agent, 'src/cli/agent-program.ts');
   const tools = await build({
     ...parts,
     entryPoints: { tools: 'src/cli/program.ts' },
     // `run` is among the commands for its help.
-    plugins: [builtElsewhere({ './run.ts': `./${agentFile}` }), lazyBuiltins],
+    plugins: [builtElsewhere({ './run.ts': `./${agentFile}` }), lazyPackages, lazyBuiltins],
   });
   const places = {
     './cli/agent-program.ts': `./${partsDirectory}/${agentFile}`,

@@ -66,6 +66,20 @@ test('what only some agents need is not loaded at their start', () => {
   expect(sources.filter((source) => lazy.test(source))).toEqual([]);
 });
 
+test('a package that is loaded when it is needed has its named exports', () => {
+  const entries = [...outputs.values()].filter(({ entryPoint }) => entryPoint !== undefined);
+  for (const [name, used] of [
+    ['yaml', 'parseDocument'],
+    ['prom-client', 'Registry'],
+    ['pino-pretty', 'prettyFactory'],
+  ]) {
+    const exported = entries.find(({ entryPoint }) => entryPoint === `lazy:${name}`)?.exports;
+    expect([name, exported]).toEqual([name, expect.arrayContaining([used])]);
+  }
+  // What esbuild makes of a CommonJS package by itself has a default export and nothing else.
+  expect(entries.filter(({ entryPoint }) => entryPoint?.startsWith('node_modules/'))).toEqual([]);
+});
+
 test('the tools have every command, and the agent only by its file', () => {
   const sources = sourcesOf(loadedBy(tools, true));
   const commands = readdirSync('src/adopt').filter((name) => name.endsWith('.ts'));
