@@ -31,7 +31,7 @@ export interface HostsOptions {
 }
 
 /** A file of names has a few hundred lines; lists of advertisers have many more. */
-const maxBytes = 16 << 20;
+export const maxHostsBytes = 16 << 20;
 
 const notWritten = (message: string, cause?: unknown) =>
   new FairleadError('FILE_NOT_WRITTEN', message, { cause });
@@ -43,7 +43,7 @@ export async function planHosts({ root, name, addresses }: HostsOptions): Promis
     if (!attributes.isFile()) throw new Error('is not a regular file');
     // A mounted file of which the node has another one by now: what is written here would go nowhere.
     if (attributes.nlink === 0) throw new Error('was replaced since it was mounted: start this pod again');
-    if (attributes.size > maxBytes) throw new Error(`is larger than ${maxBytes} bytes`);
+    if (attributes.size > maxHostsBytes) throw new Error(`is larger than ${maxHostsBytes} bytes`);
     const before = await readFile(target);
     // One character for one byte: whatever somebody has written in there stays.
     const text = before.toString('latin1');

@@ -1,6 +1,7 @@
 // `fairlead cert`: a serving certificate for an http listener.
-import { lstat, readFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { readFileText } from '../lib/read-file.ts';
 import { replaceFile } from '../lib/replace-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -66,7 +67,7 @@ async function refuseExisting(files: readonly string[]): Promise<void> {
 
 async function read(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readFileText(file);
   } catch (error) {
     throw new FairleadError('CERTIFICATE_INVALID', messageOf(error), { cause: error });
   }

@@ -1,12 +1,12 @@
 // The cluster's API for the commands that need it: by a kubeconfig, else by the pod's service account.
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { decodeCache } from '../discovery/cache-format.ts';
 import { isLoopback } from '../model/host.ts';
 import { type ApiOptions, KubeApi } from '../kubernetes/kube-api.ts';
 import { resolveBelow } from '../lib/below-root.ts';
+import { readFileText } from '../lib/read-file.ts';
 import { NodeFiles } from '../installer/node-files.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import { nodePaths } from '../adopt/node-paths.ts';
@@ -92,9 +92,7 @@ async function nodeServers(root: string, configFile: string | undefined): Promis
 /** Empty where it cannot be read. */
 async function readBelow(root: string, path: string | undefined): Promise<string> {
   if (path === undefined) return '';
-  return resolveBelow(root, path)
-    .then((file) => readFile(file, 'utf8'))
-    .catch(() => '');
+  return readFileText(path, { locate: (file) => resolveBelow(root, file) }).catch(() => '');
 }
 
 /** A file that the agent writes: it may be anything, a link or a named pipe among others. */

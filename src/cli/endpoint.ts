@@ -1,8 +1,8 @@
 // `fairlead endpoint`: the access address of a role, from the variables of a Kubespray inventory.
-import { readFile } from 'node:fs/promises';
 import { accessOf, type AccessInput, type AccessRole } from '../import/kubespray/access.ts';
 import { type EtcdAccess, etcdAccess } from '../import/kubespray/etcd.ts';
 import { type KubesprayVars, readVars, type VarsFile } from '../import/kubespray/vars.ts';
+import { readFileText } from '../lib/read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { parseHostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -56,9 +56,9 @@ function etcdLines(etcd: EtcdAccess | undefined): readonly string[] {
 
 async function readVarsFile(name: string): Promise<VarsFile> {
   try {
-    return { name, text: await readFile(name, 'utf8') };
+    return { name, text: await readFileText(name, { mayBePipe: true }) };
   } catch (error) {
-    throw new FairleadError('CONFIG_UNREADABLE', `${name} cannot be read: ${messageOf(error)}`, {
+    throw new FairleadError('CONFIG_UNREADABLE', messageOf(error), {
       cause: error,
     });
   }

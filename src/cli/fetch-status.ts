@@ -1,6 +1,7 @@
 // Asks a running agent for its status.
 import { get } from 'node:http';
 import * as v from 'valibot';
+import { ByteAccumulator } from '../lib/byte-accumulator.ts';
 import { reachableAt } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -119,13 +120,11 @@ function getText({ host, port }: HostPort): Promise<string> {
           request.destroy(new Error(`HTTP status ${response.statusCode}`));
           return;
         }
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          text += chunk;
-          if (text.length > maxBytes) request.destroy(new Error('the answer does not end'));
+        const body = new ByteAccumulator(maxBytes);
+        response.on('data', (chunk: Buffer) => {
+          if (!body.append(chunk)) request.destroy(new Error(`it answers more than ${maxBytes} bytes`));
         });
-        response.on('end', () => resolve(text));
+        response.on('end', () => resolve(body.text()));
         response.on('error', reject);
       },
     );

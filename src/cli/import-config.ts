@@ -1,8 +1,8 @@
 // `fairlead import`: a Fairlead configuration out of another proxy's.
 import { basename } from 'node:path';
-import { readFile } from 'node:fs/promises';
 import { formatNote } from '../import/draft.ts';
 import { sectionKeywords } from '../import/haproxy-syntax.ts';
+import { readFileText } from '../lib/read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -23,8 +23,8 @@ const loaders = {
 
 export async function importConfig(options: ImportOptions, context: CommandContext): Promise<number> {
   const [file] = options.arguments;
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new FairleadError('CONFIG_UNREADABLE', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+  const text = await readFileText(file, { mayBePipe: true }).catch((cause: unknown) => {
+    throw new FairleadError('CONFIG_UNREADABLE', messageOf(cause), { cause });
   });
   const kind = options.type ?? detectProxy(text);
   const name = basename(file);

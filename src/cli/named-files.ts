@@ -8,7 +8,7 @@ import { credentialOptions } from '../agent/options.ts';
 import { allPools, type Config, defaultPoolName, type PoolConfig, usedPools } from '../config/config.ts';
 import type { Loaded } from '../config/load.ts';
 import { problemsOf, readCredentials } from '../kubernetes/load-credentials.ts';
-import { readSmallFile } from '../kubernetes/read-file.ts';
+import { readFileText } from '../lib/read-file.ts';
 import { codeOf, codeOrMessage, messageOf } from '../model/error-text.ts';
 import { type AgentProblem, type Problem, problemKinds } from '../model/problems.ts';
 
@@ -102,7 +102,7 @@ async function ofFrontProxy({ requestHeader }: Pick<Config, 'requestHeader'>): P
   for (const key of ['certFile', 'keyFile'] as const) {
     const file = requestHeader[key];
     if (file === undefined) continue;
-    await readSmallFile(file).catch((error: unknown) => {
+    await readFileText(file).catch((error: unknown) => {
       const fix = 'Restore the file; the http listeners wait for it.';
       found.push({ path: `requestHeader.${key}`, message: messageOf(error), fix });
     });

@@ -1,16 +1,15 @@
 // The cache on disk: read once at boot, before anything else answers, and written when the set has really
 // changed.
-import { readFileSync, renameSync, statSync } from 'node:fs';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { renameSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { Clock, Random, Timer } from '../model/clock.ts';
 import { codeOf, codeOrMessage } from '../model/error-text.ts';
 import { type CacheContent, decodeCache, encodeCache } from './cache-format.ts';
+import { readFileText, readFileTextSync, UnreadableFile } from '../lib/read-file.ts';
 import { removeLeftovers, replaceFile } from '../lib/replace-file.ts';
 import type { Parsed } from '../model/endpoint.ts';
-
-const maxBytes = 1 << 20;
 
 /** Where the agents that keep this cache keep what they remember (memory-format.ts says why it is not in the cache). */
 export function memoryFile(cacheFile: string): string {
@@ -34,18 +33,16 @@ export function readStateFile<T>(
 ): T | undefined {
   let problem: string;
   try {
-    const stats = statSync(file);
-    if (!stats.isFile()) problem = 'it is not a regular file';
-    else if (stats.size > maxBytes) problem = `it is larger than ${maxBytes} bytes`;
-    else {
-      const reading = decode(readFileSync(file, 'utf8'));
-      if (reading.ok) return reading.value;
-      problem = reading.problem;
-    }
+    const reading = decode(readFileTextSync(file));
+    if (reading.ok) return reading.value;
+    problem = reading.problem;
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
-    log.warn({ file, reason: codeOrMessage(error) }, `${what} cannot be read`);
-    return undefined;
+    if (!(error instanceof UnreadableFile) || error.code !== undefined) {
+      log.warn({ file, reason: codeOrMessage(error) }, `${what} cannot be read`);
+      return undefined;
+    }
+    problem = `it ${error.reason}`;
   }
   const aside = `${file}.corrupt`;
   log.warn({ file, problem, aside }, `${what} is not used and set aside`);
@@ -59,12 +56,7 @@ export function readStateFile<T>(
 
 /** The text of a regular file of bounded size; undefined for anything else. Never rejects. */
 export async function readTextOrNothing(file: string): Promise<string | undefined> {
-  try {
-    const stats = await stat(file);
-    return stats.isFile() && stats.size <= maxBytes ? await readFile(file, 'utf8') : undefined;
-  } catch {
-    return undefined;
-  }
+  return readFileText(file).catch(() => undefined);
 }
 
 /** Replaces `file` by `text`, whole or not at all. Rejects with the system's error. */

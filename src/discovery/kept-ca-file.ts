@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { KeptCa } from '../kubernetes/credentials.ts';
 import { readCa } from '../kubernetes/pem.ts';
-import { readSmallFile } from '../kubernetes/read-file.ts';
+import { readFileText } from '../lib/read-file.ts';
 import type { Clock } from '../model/clock.ts';
 import { codeOf, codeOrMessage, messageOf } from '../model/error-text.ts';
 import { writeStateFile } from './cache-file.ts';
@@ -41,11 +41,10 @@ export class KeptCaFile {
   async read(): Promise<KeptCa | undefined> {
     const file = this.#file;
     try {
-      const ca = readCa({ text: await readSmallFile(file), where: file });
+      const ca = readCa({ text: await readFileText(file), where: file });
       return { ca, file, writtenMs: (await stat(file)).mtimeMs };
     } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined;
-      if (codeOf(cause) !== 'ENOENT') this.#warn('the CA that was kept cannot be read', messageOf(error));
+      if (codeOf(error) !== 'ENOENT') this.#warn('the CA that was kept cannot be read', messageOf(error));
       return undefined;
     }
   }

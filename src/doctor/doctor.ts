@@ -1,6 +1,5 @@
 // The examination: gathers the facts of a node and of its API servers, and has them judged. Changes nothing;
 // it sends reads, and reviews of its own rights, to API servers.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Config, defaultPoolName, healthStepsOf, usedPools } from '../config/config.ts';
 import { isLocalhost, isLoopback } from '../model/host.ts';
@@ -12,9 +11,10 @@ import { type CredentialOptions, readCredentials } from '../kubernetes/load-cred
 import { checkIdentity } from '../kubernetes/server-identity.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { resolveBelow } from '../lib/below-root.ts';
+import { readFileBytes } from '../lib/read-file.ts';
 import { parseJson } from '../lib/bounded-json.ts';
 import { hasBootSeeds } from '../adopt/boot-seeds.ts';
-import { hostsFile } from '../adopt/hosts.ts';
+import { hostsFile, maxHostsBytes } from '../adopt/hosts.ts';
 import { type NodeRole, nodeRole } from '../adopt/node-paths.ts';
 import { backupSuffix } from '../adopt/point.ts';
 import { askApiServer } from '../kubernetes/ask-api-server.ts';
@@ -133,7 +133,11 @@ export async function examine(input: DoctorInput): Promise<Examination> {
 
 /** Empty where there is none that can be read. */
 async function readHosts(root: string): Promise<string> {
-  return readFile(await resolveBelow(root, hostsFile), 'latin1').catch(() => '');
+  const locate = (file: string) => resolveBelow(root, file);
+  return readFileBytes(hostsFile, { locate, maxBytes: maxHostsBytes }).then(
+    (bytes) => bytes.toString('latin1'),
+    () => '',
+  );
 }
 
 async function examineCredentials({ root, credentials: options, nowMs }: DoctorInput): Promise<{

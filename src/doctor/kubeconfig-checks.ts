@@ -1,14 +1,14 @@
 // Finds the kubeconfigs of a node and judges where they lead.
-import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
 import { messageOf } from '../model/error-text.ts';
 import { resolveBelow } from '../lib/below-root.ts';
+import { readFileText, UnreadableFile } from '../lib/read-file.ts';
 import { addressesOf, managedHosts } from '../adopt/hosts-text.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import type { NodeRole } from '../adopt/node-paths.ts';
 import { type Finding, finding } from './finding.ts';
-import { fileErrorText, isMissingFile } from '../lib/errno.ts';
+import { isMissingFile } from '../lib/errno.ts';
 import { isLocalhost } from '../model/host.ts';
 
 /** Who uses it: kubelet must not lose its API server, for the others it is advice. */
@@ -62,7 +62,9 @@ export async function readKubeconfigs(
 async function readOne(root: string, known: KnownFile, hosts: string): Promise<FoundKubeconfig | undefined> {
   const unreadable = (problem: string) => ({ ...known, url: '', name: '', problem });
   try {
-    const reading = readKubeconfigText(await readFile(await resolveBelow(root, known.file), 'utf8'));
+    const reading = readKubeconfigText(
+      await readFileText(known.file, { locate: (file) => resolveBelow(root, file) }),
+    );
     if (!reading.ok) return unreadable(reading.problem);
     const { clusters, currentCluster } = reading.value;
     const cluster = clusters.find(({ name }) => name === currentCluster);
@@ -77,7 +79,7 @@ async function readOne(root: string, known: KnownFile, hosts: string): Promise<F
     };
   } catch (error) {
     if (isMissingFile(error)) return undefined;
-    return unreadable(fileErrorText(error) ?? messageOf(error));
+    return unreadable(error instanceof UnreadableFile ? error.reason : messageOf(error));
   }
 }
 

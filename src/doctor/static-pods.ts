@@ -1,8 +1,9 @@
 // What the static pods of a node say of it: its API server's address, and other local load balancers.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { resolveBelow } from '../lib/below-root.ts';
+import { readFileText } from '../lib/read-file.ts';
 import { fieldsOf, isRecord, isString, listOf } from '../lib/guards.ts';
 
 export interface StaticPod {
@@ -15,13 +16,11 @@ export interface StaticPod {
 
 export const kubeletConfig = '/var/lib/kubelet/config.yaml';
 export const defaultDirectory = '/etc/kubernetes/manifests';
-/** Manifests are a few kilobytes. */
-const maxBytes = 1 << 20;
 
 async function readYaml(root: string, path: string): Promise<unknown> {
   try {
-    const text = await readFile(await resolveBelow(root, path), 'utf8');
-    return text.length > maxBytes ? undefined : parse(text, { logLevel: 'silent' });
+    const text = await readFileText(path, { locate: (file) => resolveBelow(root, file) });
+    return parse(text, { logLevel: 'silent' });
   } catch {
     return undefined; // missing, unreadable or not YAML: kubelet sees no pod either
   }

@@ -11,6 +11,7 @@ import {
   type PeerCertificate,
   TLSSocket,
 } from 'node:tls';
+import { ByteAccumulator } from '../lib/byte-accumulator.ts';
 import { localProxyHeader } from '../model/proxy-header.ts';
 import type { Endpoint } from '../model/endpoint.ts';
 import { certificateFault } from '../model/certificate-fault.ts';
@@ -302,12 +303,9 @@ export class ProbeConnection {
     // A 101 that nobody asked for ends the request without an error and without a response.
     request.on('close', () => done({ kind: 'broken', layer: 7, text: 'no answer to the request' }));
     request.on('response', (response: IncomingMessage) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
+      const body = new ByteAccumulator(maxAnswerBytes);
       response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        chunks.push(chunk);
-        if (bytes <= maxAnswerBytes) return;
+        if (body.append(chunk)) return;
         response.destroy();
         done({ kind: 'broken', layer: 7, text: `answer is longer than ${maxAnswerBytes} bytes` });
       });
@@ -316,7 +314,7 @@ export class ProbeConnection {
         done({
           kind: 'answer',
           status: response.statusCode ?? 0,
-          body: Buffer.concat(chunks).toString('latin1'),
+          body: body.text('latin1'),
         });
       });
     });

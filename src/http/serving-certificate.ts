@@ -1,10 +1,10 @@
 // The certificate that an http listener shows, read again when its files change. A pair that does not hold together
 // is reported and leaves the one before in use.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { type FileWatch, watchFile } from '../config/watch-file.ts';
+import { readFileText } from '../lib/read-file.ts';
 import type { Clock } from '../model/clock.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
@@ -43,7 +43,7 @@ export async function readPair({ certFile, keyFile, clientCaFile }: CertificateF
 
 async function read(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readFileText(file);
   } catch (error) {
     throw new FairleadError('CERTIFICATE_INVALID', messageOf(error), { cause: error });
   }

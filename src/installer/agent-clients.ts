@@ -1,12 +1,13 @@
 // Which kubeconfigs of a node name its own agent: to be known before the agent goes or its listener moves, because a
 // kubelet without an API server takes the node with it. Reads only.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { isLoopback, isWildcard } from '../model/host.ts';
 import { canonicalHost, type HostPort } from '../model/endpoint.ts';
 import { resolveBelow } from '../lib/below-root.ts';
+import { readFileText } from '../lib/read-file.ts';
 import { readKubeconfigText } from '../adopt/kubeconfig-text.ts';
 import { nodePaths, nodeRole } from '../adopt/node-paths.ts';
 import type { NodeFiles } from './node-files.ts';
@@ -87,7 +88,9 @@ async function namedServers(root: string): Promise<NamedServer[]> {
   }
   const found: NamedServer[] = [];
   for (const file of new Set(names)) {
-    const text = await readFile(await resolveBelow(root, file), 'utf8').catch(unlessAbsent(''));
+    const text = await readFileText(file, { locate: (path) => resolveBelow(root, path) }).catch(
+      unlessAbsent(''),
+    );
     const reading = readKubeconfigText(text);
     if (!reading.ok) continue; // no client reads it either
     for (const { server } of reading.value.clusters) {

@@ -1,10 +1,10 @@
 // The installer of one node: reads the desired state, brings the node there, says how it went, and does it again. A
 // pass that fails does not end it: the node keeps what it had.
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { loadConfig } from '../config/load.ts';
 import { formatProblem } from '../config/problem.ts';
 import type { CachedEndpoint } from '../discovery/cache-format.ts';
+import { readFileBytes } from '../lib/read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { FairleadError } from '../model/errors.ts';
 import type { KubeApi } from '../kubernetes/kube-api.ts';
@@ -147,7 +147,7 @@ export class Installer {
   async #desiredKey(): Promise<string> {
     const { configFile, templateFile, image } = this.#options;
     const hash = createHash('sha256').update((await image().catch(() => '')) ?? '');
-    for (const file of [configFile, templateFile]) hash.update(await readFile(file).catch(() => ''));
+    for (const file of [configFile, templateFile]) hash.update(await readFileBytes(file).catch(() => ''));
     return hash.digest('hex');
   }
 
@@ -199,9 +199,9 @@ export class Installer {
 
 async function readInput(file: string): Promise<Buffer> {
   try {
-    return await readFile(file);
+    return await readFileBytes(file);
   } catch (error) {
-    throw new FairleadError('INSTALL_REFUSED', `${file} cannot be read: ${messageOf(error)}`, {
+    throw new FairleadError('INSTALL_REFUSED', messageOf(error), {
       cause: error,
     });
   }

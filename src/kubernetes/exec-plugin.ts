@@ -2,13 +2,18 @@
 // plugin said until it expires. What ExecAuth lacks is added here: a deadline, a bound on the output, no
 // terminal, KUBERNETES_EXEC_INFO, and commands relative to the kubeconfig, as client-go has them.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import type { RequestOptions } from 'node:https';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { User } from '@kubernetes/client-node';
+import { readJson } from '../lib/bounded-json.ts';
+import { ByteAccumulator } from '../lib/byte-accumulator.ts';
 import { messageOf } from '../model/error-text.ts';
 
 const deadlineMs = 30_000;
+/** A token, or a certificate with its key: a few kilobytes. */
 const maxOutputBytes = 1 << 20;
+const maxErrorBytes = 8 << 10;
 
 export interface ExecOutcome {
   readonly token?: string;
@@ -59,16 +64,10 @@ export async function execPlugin({
       detached: true,
     });
     child = started;
-    let bytes = 0;
-    for (const stream of [started.stdout, started.stderr]) {
-      stream?.on('data', (chunk: string) => {
-        bytes += chunk.length;
-        if (bytes <= maxOutputBytes) return;
-        isTooLong = true;
-        kill();
-      });
-    }
-    return started;
+    return collected(started, () => {
+      isTooLong = true;
+      kill();
+    });
   };
   // `execFn` is private in the types, but the package's own tests replace it the same way.
   Object.assign(auth, { execFn: boundedSpawn });
@@ -108,6 +107,34 @@ export async function execPlugin({
       return outcome;
     },
   };
+}
+
+/**
+ * What ExecAuth reads of a child, in place of it: standard output comes in one piece once the child has ended, collected
+ * within the bound and checked as JSON, and of standard error the beginning. ExecAuth itself would add up whatever comes.
+ */
+function collected(child: ChildProcess, onTooLong: () => void): EventEmitter {
+  const output = new ByteAccumulator(maxOutputBytes);
+  const errors = new ByteAccumulator(maxErrorBytes);
+  const stdout = Object.assign(new EventEmitter(), { setEncoding() {} });
+  const stderr = Object.assign(new EventEmitter(), { setEncoding() {} });
+  child.stdout?.on('data', (chunk: Buffer) => {
+    if (!output.append(chunk)) onTooLong();
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    errors.append(chunk.subarray(0, maxErrorBytes - errors.length));
+  });
+  const shown = Object.assign(new EventEmitter(), { stdout, stderr });
+  child.on('error', (error) => shown.emit('error', error));
+  child.on('close', (code) => {
+    const text = output.text();
+    const reading = readJson(text);
+    if (code === 0 && !reading.ok) shown.emit('error', new Error(`its output ${reading.problem}`));
+    stdout.emit('data', text);
+    stderr.emit('data', errors.text());
+    shown.emit('close', code);
+  });
+  return shown;
 }
 
 /** The user with its command found and its environment completed, as client-go hands them to a plugin. */

@@ -11,7 +11,7 @@ import { type HostPort, parseHostPort } from '../model/endpoint.ts';
 import type { ProblemCode } from '../model/problems.ts';
 import type { PartReading } from './credentials.ts';
 import type { Part } from './pem.ts';
-import { type Locate, readSmallFile } from './read-file.ts';
+import { type Locate, readFileText } from '../lib/read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 import { type Fields, isRecord, listOf } from '../lib/guards.ts';
 import { withoutBrackets } from '../model/host.ts';
@@ -58,7 +58,7 @@ interface Options {
 /** Reads `file`; throws an Error whose message names the file and the place when it gives no part at all. */
 export async function readKubeconfig(file: string, options: Options): Promise<KubeconfigReading> {
   options.files.add(file);
-  const text = await readSmallFile(file, options.locate);
+  const text = await readFileText(file, options);
   const { parseDocument } = await import('yaml');
   const document = parseDocument(text, { prettyErrors: false, logLevel: 'silent' });
   const [mistake] = document.errors;
@@ -97,7 +97,7 @@ export async function readKubeconfig(file: string, options: Options): Promise<Ku
     const absolute = resolve(dirname(file), path);
     options.files.add(absolute);
     try {
-      return { text: await readSmallFile(absolute, options.locate), where: absolute };
+      return { text: await readFileText(absolute, options), where: absolute };
     } catch (cause) {
       throw new Error(`${messageOf(cause)} (named in ${file})`, { cause });
     }

@@ -18,7 +18,7 @@ import {
   type ServerPlace,
 } from './kubeconfig.ts';
 import { type Part, readCa, readClientCertificate, readToken } from './pem.ts';
-import { type Locate, readSmallFile } from './read-file.ts';
+import { type Locate, readFileText } from '../lib/read-file.ts';
 import { messageOf } from '../model/error-text.ts';
 
 /** Where to look. Nothing is read from the environment here. */
@@ -90,7 +90,7 @@ export async function readCredentials(
 ): Promise<CredentialReading> {
   const fromFile = async (path: string): Promise<Part> => {
     files.add(path);
-    return { text: await readSmallFile(path, options.locate), where: path };
+    return { text: await readFileText(path, options), where: path };
   };
   const warnings: string[] = [];
   const { caFile, clientCertFile, tokenFile } = options;

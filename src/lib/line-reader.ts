@@ -1,5 +1,5 @@
 // Cuts a stream of bytes into lines, each bounded in length, whatever the chunks are. Holds no chunk: see
-// byte-accumulator.ts.
+// lib/byte-accumulator.ts.
 import { ByteAccumulator } from './byte-accumulator.ts';
 
 const newline = 10;

@@ -55,5 +55,5 @@ test.each([
 
 test('a file that is missing is named', async () => {
   const result = await runCommand(['endpoint', '--vars', '/nowhere/all.yml', '--role', 'worker']);
-  expect(result).toMatchObject({ code: 2, err: expect.stringContaining('/nowhere/all.yml cannot be read') });
+  expect(result).toMatchObject({ code: 2, err: expect.stringContaining('/nowhere/all.yml: does not exist') });
 });

@@ -26,7 +26,7 @@ test.each(['nginx-proxy.conf', 'haproxy-proxy.cfg', 'haproxy-external.cfg'])(
 test('a file that is missing, or of another kind, is bad usage', async () => {
   expect(await runCommand(['import', '/nowhere.cfg'])).toMatchObject({
     code: 2,
-    err: expect.stringContaining('/nowhere.cfg cannot be read'),
+    err: expect.stringContaining('/nowhere.cfg: does not exist'),
   });
   const args = ['import', 'test/fixtures/nginx-proxy.conf', '--type', 'haproxy'];
   expect(await runCommand(args)).toMatchObject({

@@ -6,7 +6,7 @@ import { defaultConfig } from '../../support/agent/default-config.ts';
 import { type LoadInput, loadConfig } from '../../../src/config/load.ts';
 import { printJson, printYaml } from '../../../src/config/print.ts';
 import { formatProblem } from '../../../src/config/problem.ts';
-import { maxFileBytes } from '../../../src/config/read-file.ts';
+import { maxFileBytes } from '../../../src/lib/read-file.ts';
 import { settingKeys } from '../../../src/config/settings.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
@@ -341,7 +341,7 @@ describe('a file that cannot be read', () => {
   test.each([
     ['it does not exist', join(directory, 'none.yaml'), 'none.yaml: cannot be read: it does not exist'],
     ['it is a directory', directory, 'cannot be read: it is a directory, not a file'],
-    ['it never ends', '/dev/zero', `/dev/zero: must be at most ${maxFileBytes} bytes long`],
+    ['it never ends', '/dev/zero', `/dev/zero: cannot be read: it is larger than ${maxFileBytes} bytes`],
     ['it has no name', '', '--config or FAIRLEAD_CONFIG: must name the configuration file, or be unset'],
   ])('%s', async (_name, path, expected) => {
     expect(await problems({ file: path })).toEqual([expect.stringContaining(expected)]);

@@ -178,7 +178,7 @@ describe('a kubeconfig', () => {
 describe('problems name the file and never what is in it', () => {
   test.each<[string, () => CredentialOptions, RegExp]>([
     ['a missing kubeconfig', () => ({ kubeconfig: join(directory, 'none') }), /none: does not exist/],
-    ['a directory', () => ({ kubeconfig: directory }), /not a regular file/],
+    ['a directory', () => ({ kubeconfig: directory }), /is a directory, not a file/],
     [
       'broken YAML',
       () => ({ kubeconfig: file('users:\n- token: sekret: x\n', 'bad.yaml') }),
