@@ -9,7 +9,7 @@ import type { ProxyServer } from 'http-proxy-3';
 import type { Clock } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
-import type { RequestTarget, RequestPlan } from './request-plan.ts';
+import { nextRound, type RequestPlan, type RequestTarget } from './request-plan.ts';
 import type { HttpOptions } from './options.ts';
 import {
   type BodyBudget,
@@ -150,17 +150,9 @@ export class Exchange {
 
   /** Everything has been tried and nothing was sent: again, for a bounded short time. */
   #nextRound(): void {
-    const { clock, options } = this.#context;
-    const leftMs = this.#startedMs + options.allDownDeadlineMs - clock.nowMs() - options.retryRoundMs;
-    if (leftMs <= 0 || this.#body?.kind !== 'whole') {
-      this.#giveUp({ kind: 'unsent' });
-      return;
-    }
-    clock.schedule(options.retryRoundMs, () => {
-      this.#plan.startRound();
-      if (this.#plan.hasMore) this.#next();
-      else this.#nextRound();
-    });
+    const giveUp = () => this.#giveUp({ kind: 'unsent' });
+    if (this.#body?.kind !== 'whole') giveUp();
+    else nextRound(this.#plan, this.#context, this.#startedMs, { next: () => this.#next(), giveUp });
   }
 
   // --- from http-proxy-3 ----------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 // learned something while the last attempt failed.
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { Picker } from '../model/snapshot.ts';
+import type { Clock } from '../model/clock.ts';
+import type { HttpOptions } from './options.ts';
 
 export interface RequestTarget {
   readonly endpoint: Endpoint;
@@ -40,4 +42,28 @@ export class RequestPlan {
   startRound(): void {
     this.#tried.clear();
   }
+}
+
+interface Rounds {
+  readonly clock: Clock;
+  readonly options: Pick<HttpOptions, 'allDownDeadlineMs' | 'retryRoundMs'>;
+}
+
+/** Everything has been tried and nothing was sent: again, for a bounded short time from `startedMs`. */
+export function nextRound(
+  plan: RequestPlan,
+  context: Rounds,
+  startedMs: number,
+  then: { readonly next: () => void; readonly giveUp: () => void },
+): void {
+  const { clock, options } = context;
+  if (startedMs + options.allDownDeadlineMs - clock.nowMs() <= options.retryRoundMs) {
+    then.giveUp();
+    return;
+  }
+  clock.schedule(options.retryRoundMs, () => {
+    plan.startRound();
+    if (plan.hasMore) then.next();
+    else nextRound(plan, context, startedMs, then);
+  });
 }

@@ -9,7 +9,7 @@ import { request as httpsRequest } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { codeOf } from '../model/error-text.ts';
-import type { RequestPlan } from './request-plan.ts';
+import { nextRound, type RequestPlan } from './request-plan.ts';
 import type { ExchangeContext } from './exchange.ts';
 import { verbOf } from './request-check.ts';
 import type { RequestHeaders } from './request-headers.ts';
@@ -149,22 +149,12 @@ export class Upgrade {
   }
 
   #nextRound(): void {
-    const { clock, options } = this.#context;
-    const leftMs = this.#startedMs + options.allDownDeadlineMs - clock.nowMs() - options.retryRoundMs;
-    if (leftMs <= 0) {
+    const giveUp = () => {
       this.#endpoint = '';
-      this.#answer(
-        503,
-        'ServiceUnavailable',
-        'no API server can be reached; see `fairlead status` on this node',
-      );
-      return;
-    }
-    clock.schedule(options.retryRoundMs, () => {
-      this.#plan.startRound();
-      if (this.#plan.hasMore) this.#next();
-      else this.#nextRound();
-    });
+      const message = 'no API server can be reached; see `fairlead status` on this node';
+      this.#answer(503, 'ServiceUnavailable', message);
+    };
+    nextRound(this.#plan, this.#context, this.#startedMs, { next: () => this.#next(), giveUp });
   }
 
   /** The 101 has come. */
