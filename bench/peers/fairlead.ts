@@ -31,23 +31,28 @@ export function fairleadWith(name: string, parts: Parts): Peer {
     name,
     async start(field: Field, target: TargetKind): Promise<RunningPeer> {
       const { dir } = field.workspace;
-      const [port = 0, adminPort = 0] = await freePorts(2);
+      const [port = 0, adminPort = 0, poolPort = 0] = await freePorts(3);
       const address = { host: '127.0.0.1', port };
       const admin = { host: '127.0.0.1', port: adminPort };
-      const endpoints = field.backend.endpoints[target].map(formatHostPort).join(',');
-      const flags = ['--listen', formatHostPort(address), '--endpoints', endpoints, '--node-name', 'bench'];
-      if (target === 'tls' && (parts.hasWatch || parts.hasHttpsCheck)) {
+      const { endpoints } = field.backend;
+      const flags = ['--endpoints', endpoints.tls.map(formatHostPort).join(','), '--node-name', 'bench'];
+      // What is plain goes through a pool of its own, beside the API servers': it cannot answer their checks, and the
+      // agent runs with everything on.
+      const plainPool = {
+        listeners: [`127.0.0.1:${poolPort}`, { address: formatHostPort(address), pool: 'plain' }],
+        pools: { plain: { endpoints: endpoints.plain.map(formatHostPort) } },
+      };
+      if (target === 'tls') flags.push('--listen', formatHostPort(address));
+      if (parts.hasWatch || parts.hasHttpsCheck) {
         const server = `https://${formatHostPort(address)}`;
         flags.push('--kubeconfig', await writeKubeconfig(field.workspace, `kubeconfig-${port}`, server));
       }
       flags.push('--cache-file', join(dir, `cache-${port}.json`));
-      // A file only for what has no flag: the flags alone make the whole agent. The plain target cannot answer a
-      // check over TLS, and knows no API.
-      const hasHttpsCheck = parts.hasHttpsCheck && target === 'tls';
-      const hasWatch = parts.hasWatch && target === 'tls';
+      // A file only for what has no flag: the flags alone make the whole agent.
       const settings = {
-        ...(hasHttpsCheck ? {} : { health: { check: 'tcp' } }),
-        ...(hasWatch ? {} : { discovery: { watch: false } }),
+        ...(target === 'plain' ? plainPool : {}),
+        ...(parts.hasHttpsCheck ? {} : { health: { check: 'tcp' } }),
+        ...(parts.hasWatch ? {} : { discovery: { watch: false } }),
         ...(parts.hasAdmin ? {} : { admin: false }),
       };
       if (Object.keys(settings).length) {
@@ -59,9 +64,9 @@ export function fairleadWith(name: string, parts: Parts): Peer {
       const command = [...withNodeFlags(field), ...flags];
       const running = await startChild(field, { name, target, address, command });
       if (parts.hasAdmin) {
-        const watch = hasWatch ? 'synced' : 'off';
-        const reason = hasHttpsCheck ? 'L7OK/200' : 'L4OK';
-        const endpointCount = field.backend.endpoints[target].length;
+        const watch = parts.hasWatch ? 'synced' : 'off';
+        const reason = parts.hasHttpsCheck ? 'L7OK/200' : 'L4OK';
+        const endpointCount = endpoints.tls.length;
         await agentSettled(admin, { watch, reason, endpointCount }).catch(async (error: unknown) => {
           await running.stop();
           throw error;
