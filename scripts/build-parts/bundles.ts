@@ -13,6 +13,7 @@ import { basename, relative } from 'node:path';
 import { type BuildOptions, build, type Metafile, type OutputFile, type Plugin } from 'esbuild';
 import { bundledPackages, type LockedPackage } from '../image/sbom.ts';
 import { makeNotices } from './notices.ts';
+import { oneByte } from './one-byte.ts';
 
 export interface Bundles {
   /** By path below the directory; the entry point is the last, as it names the others. */
@@ -158,7 +159,7 @@ export async function makeBundles(directory: string): Promise<Bundles> {
       [noticesFile, notices],
       // For a copy that no package.json of a parent directory covers; without it Node parses everything twice.
       ['package.json', '{"type":"module"}\n'],
-      ...programs.map(({ path, contents }) => [relative(directory, path), contents] as const),
+      ...programs.map(({ path, text }) => [relative(directory, path), oneByte(text)] as const),
     ]),
     metafile,
   };
