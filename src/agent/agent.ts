@@ -87,6 +87,7 @@ class RunningAgent implements Agent {
   #ownAdmin: AdminServer | undefined;
   #metrics: MetricsListener | undefined;
   readonly #ports: PortWaiter;
+  readonly #hostAddresses: () => ReadonlySet<string>;
   #isStopping = false;
   /** Wall time: since when it stops, and when its grace ends. */
   #stopping: { readonly sinceMs: number; readonly untilMs: number } | undefined;
@@ -108,17 +109,18 @@ class RunningAgent implements Agent {
       void this.stop(0);
     };
     this.#ports = new PortWaiter({ clock, log, limitMs: config.waitForPortMs, failed });
+    this.#hostAddresses = cachedHostAddresses(clock, log);
     const context = {
       log,
       version,
       nodeName: config.nodeName,
       zone: () => this.#config.zone,
-      hostAddresses: cachedHostAddresses(clock),
+      hostAddresses: this.#hostAddresses,
       ...(serviceHost !== undefined && { serviceHost }),
       load: { tunnels: 0 },
       sendsProxy: (name: string) =>
         config.listeners.some(({ pool, sendProxy }) => pool === name && sendProxy),
-      ownAddresses: new OwnAddresses(clock),
+      ownAddresses: new OwnAddresses(clock, this.#hostAddresses),
     };
     const used = usedPools(config);
     const pools = allPools(config)
@@ -231,10 +233,11 @@ class RunningAgent implements Agent {
   /** A pool that nothing leads to finds and checks nothing. */
   #startPools(): void {
     // With those that are still waited for: what answers there now is not to become an endpoint.
-    const isOwnListener = ownListenerCheck([
+    const own = [
       ...this.#listeners.map(({ address }) => address),
       ...this.#config.listeners.filter(({ port }) => port !== 0),
-    ]);
+    ];
+    const isOwnListener = ownListenerCheck(own, this.#hostAddresses);
     const used = usedPools(this.#config);
     for (const pool of this.#pools.values()) {
       if (!used.has(pool.name)) continue;

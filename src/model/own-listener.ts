@@ -16,7 +16,7 @@ export function interfaceAddresses(): readonly string[] {
  */
 export function ownListenerCheck(
   listeners: readonly HostPort[],
-  localAddresses: () => readonly string[] = interfaceAddresses,
+  localAddresses: () => Iterable<string>,
 ): (endpoint: Pick<Endpoint, 'host' | 'port'>) => boolean {
   const own = listeners.map(({ host, port }) => ({ host: plainAddress(host), port }));
   return (endpoint) => {
@@ -27,7 +27,7 @@ export function ownListenerCheck(
       if (isLocalhost(listener.host) && isLocalhost(host)) return true;
       if (!isWildcard(listener.host)) return false;
       if (listener.host === '0.0.0.0' && isIPv6(host)) return host === '::1';
-      return isLoopback(host) || localAddresses().some((address) => plainAddress(address) === host);
+      return isLoopback(host) || [...localAddresses()].some((address) => plainAddress(address) === host);
     });
   };
 }

@@ -2,6 +2,7 @@
 // out with a warning; this is the last line, for addresses that appear on the host later.
 import { readFileSync } from 'node:fs';
 import type { Clock } from '../model/clock.ts';
+import { messageOf } from '../model/error-text.ts';
 import {
   canonicalHost,
   type Endpoint,
@@ -15,15 +16,34 @@ import { interfaceAddresses } from '../model/own-listener.ts';
 /** Addresses of the host change rarely; asking costs a syscall or more. */
 const refreshMs = 10_000;
 
-/** The addresses of this host, looked at again after a while. */
-export function cachedHostAddresses(clock: Clock): () => ReadonlySet<string> {
+/**
+ * The addresses of this host, looked at again after a while. Where the system refuses to tell (a sandbox without
+ * AF_NETLINK), the last known ones: an agent that starts without is better than none. `log` is told once.
+ */
+export function cachedHostAddresses(
+  clock: Pick<Clock, 'nowMs'>,
+  log?: { warn(fields: object, message: string): void },
+  read: () => readonly string[] = interfaceAddresses,
+): () => ReadonlySet<string> {
   let addresses = new Set<string>();
   let readMs = Number.NEGATIVE_INFINITY;
+  let isUnknown = false;
   return () => {
     const nowMs = clock.nowMs();
-    if (nowMs - readMs >= refreshMs) {
-      readMs = nowMs;
-      addresses = new Set(interfaceAddresses().map(canonicalHost));
+    if (nowMs - readMs < refreshMs) return addresses;
+    readMs = nowMs;
+    try {
+      addresses = new Set(read().map(canonicalHost));
+      isUnknown = false;
+    } catch (error) {
+      if (!isUnknown) {
+        const fields = { reason: messageOf(error) };
+        log?.warn(
+          fields,
+          'the addresses of this host are unknown: allow the process AF_NETLINK (systemd: RestrictAddressFamilies)',
+        );
+      }
+      isUnknown = true;
     }
     return addresses;
   };
@@ -35,8 +55,8 @@ export class OwnAddresses {
   /** Ports bound on all addresses. */
   readonly #wildcardPorts = new Map<number, number>();
 
-  constructor(clock: Clock) {
-    this.#hostAddresses = cachedHostAddresses(clock);
+  constructor(clock: Clock, hostAddresses = cachedHostAddresses(clock)) {
+    this.#hostAddresses = hostAddresses;
   }
 
   add(address: HostPort): void {

@@ -132,7 +132,7 @@ describe('the server of a kubeconfig', () => {
       credentials: async (plane) => ({
         kubeconfig: await plane.writeKubeconfig({ server: 'https://127.0.0.1:6443' }),
       }),
-      discovery: () => ({ isOwnListener: ownListenerCheck([hostPort('127.0.0.1:6443')]) }),
+      discovery: () => ({ isOwnListener: ownListenerCheck([hostPort('127.0.0.1:6443')], () => []) }),
     });
     await rig.synced();
     await eventually('all are known', () => rig.ids().length === 3);

@@ -8,7 +8,7 @@ function world(addresses: Readonly<Record<string, readonly string[]>> = {}) {
   let lookups = 0;
   const name = new OwnServerName({
     clock,
-    isOwnListener: ownListenerCheck([{ host: '127.0.0.1', port: 6443 }]),
+    isOwnListener: ownListenerCheck([{ host: '127.0.0.1', port: 6443 }], () => []),
     lookup: (host) => {
       lookups += 1;
       const found = known[host];
