@@ -91,7 +91,7 @@ async function planPointing(
     port: endpoint.port,
   }));
   const { missing, doubts } = isLoopback(address.host)
-    ? judgeListeners(address, await readCluster(api, endpoints))
+    ? judgeListeners(address, await readCluster(api, endpoints, Date.now()))
     : { missing: [], doubts: [] };
   for (const doubt of doubts) printError(`warning: ${doubt}\n`);
   if (missing.length > 0) {

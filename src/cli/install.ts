@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { viewAgent } from '../installer/agent-view.ts';
-import type { KubeApi } from '../kubernetes/kube-api.ts';
+import { type KubeApi, reportsNamespace } from '../kubernetes/kube-api.ts';
+import { saysServing } from '../kubernetes/node-reports.ts';
 import { imageOf } from '../installer/image.ts';
 import { Installer, type PassResult } from '../installer/installer.ts';
 import { loadConfig } from '../config/load.ts';
@@ -49,9 +50,13 @@ export async function install(options: InstallOptions, context: CommandContext):
   });
   if (options.report) {
     if (!connection) throw usage('--report needs an API: give --kubeconfig');
-    const reports = await readReports(connection.api);
+    const { reports, foreign } = await readReports(connection.api, Date.now());
     context.print(options.json ? `${JSON.stringify(reports, null, 2)}\n` : formatReports(reports));
-    return reports.every(({ state }) => state === 'serving') ? exitCodes.ok.code : exitCodes.notReady.code;
+    if (foreign > 0) {
+      const what = `${foreign} of the reports are not as an installer writes them, and are left out`;
+      context.printError(`warning: ${what} (kubectl -n ${reportsNamespace} get configmaps)\n`);
+    }
+    return reports.every(saysServing) ? exitCodes.ok.code : exitCodes.notReady.code;
   }
   const { config } = options;
   if (config === undefined) throw usage('--config must name the configuration that the agent is to have');

@@ -12,7 +12,7 @@ import { nodeRole } from '../adopt/node-paths.ts';
 import { knownEndpoints } from './known-endpoints.ts';
 import { findPodDirectory } from './pod-directory.ts';
 import { type Outcome, type ReconcileDeps, reconcile, type DesiredState } from './reconcile.ts';
-import { type NodeReport, writeReport } from './report.ts';
+import { type WrittenReport, writeReport } from './report.ts';
 import { type Slot, slotName } from './static-pod.ts';
 import { grownMs } from '../lib/backoff.ts';
 import { waitUntil } from '../lib/wait-until.ts';
@@ -175,7 +175,7 @@ export class Installer {
 
   async #report({ state, message, slot }: PassResult, image: string, kubelet: string): Promise<void> {
     const { api, node, version } = this.#options;
-    const report: NodeReport = {
+    const report: WrittenReport = {
       node,
       state,
       slot: slot === undefined ? '' : slotName(slot),

@@ -3,11 +3,18 @@
 import { configMapPath, reportsNamespace, type KubeApi, mergePatch } from '../kubernetes/kube-api.ts';
 import { refusal } from '../kubernetes/kube-api.ts';
 import { formatTable } from '../lib/table.ts';
+import {
+  type NodeReport,
+  readNodeReport,
+  reportLabel,
+  reportName,
+  reportsPage,
+  type ReportState,
+} from '../kubernetes/node-reports.ts';
 
-export interface NodeReport {
+export interface WrittenReport {
   readonly node: string;
-  /** `serving`, `failed`, `refused`, `removed`. */
-  readonly state: string;
+  readonly state: ReportState;
   readonly slot?: string;
   readonly message: string;
   readonly image: string;
@@ -16,19 +23,16 @@ export interface NodeReport {
   readonly kubelet?: string;
 }
 
-const label = 'fairlead/report';
-const selector = encodeURIComponent(`${label}=node`);
+const selector = encodeURIComponent(`${reportLabel}=node`);
 
-export const reportName = (node: string) => `fairlead-node-${node}`;
-
-const bodyOf = (report: NodeReport, nowMs: number) => ({
+const bodyOf = (report: WrittenReport, nowMs: number) => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
   metadata: {
     name: reportName(report.node),
     labels: {
       'app.kubernetes.io/name': 'fairlead',
-      [label]: 'node',
+      [reportLabel]: 'node',
       'fairlead/state': report.state,
       'fairlead/slot': report.slot ?? '',
     },
@@ -37,7 +41,7 @@ const bodyOf = (report: NodeReport, nowMs: number) => ({
 });
 
 /** Rejects with API_REFUSED. */
-export async function writeReport(api: KubeApi, report: NodeReport, nowMs: number): Promise<void> {
+export async function writeReport(api: KubeApi, report: WrittenReport, nowMs: number): Promise<void> {
   const body = bodyOf(report, nowMs);
   const path = configMapPath(reportsNamespace, reportName(report.node));
   const request = { method: 'PATCH', path, body, contentType: mergePatch } as const;
@@ -53,26 +57,30 @@ export async function removeReport(api: KubeApi, node: string): Promise<void> {
   await api.ask({ method: 'DELETE', path: configMapPath(reportsNamespace, reportName(node)) });
 }
 
-/** A table for people. */
-export function formatReports(reports: readonly Readonly<Record<string, string>>[]): string {
+/** A table for people; a report that is old, or from the future, says so in place of its state. */
+export function formatReports(reports: readonly NodeReport[]): string {
   if (reports.length === 0) return 'no node has reported\n';
   const head = ['NODE', 'STATE', 'SLOT', 'KUBELET', 'MESSAGE'];
-  const rows = reports.map((report) =>
-    [report.node, report.state, report.slot, report.kubelet || '-', report.message].map(
-      (cell) => cell || '-',
-    ),
-  );
-  return `${formatTable(head, rows)}\n`;
+  const rows = reports.map(({ node, state, slot, kubelet, message, isFresh, reportedAt }) => {
+    const when = isFresh ? message : `${state} at ${reportedAt || 'an unknown time'}: ${message}`;
+    return [node, isFresh ? state : 'stale', slot, kubelet, when].map((cell) => cell || '-');
+  });
+  return `${formatTable(head, rows)}
+`;
 }
 
-/** Each a kilobyte or two, with what the API server writes down of who wrote it. */
-const reportsPage = 200;
+export interface FoundReports {
+  /** By name. */
+  readonly reports: readonly NodeReport[];
+  /** Objects among them that no installer writes. */
+  readonly foreign: number;
+}
 
-/** Every node that has reported, by name. */
-export async function readReports(api: KubeApi): Promise<Readonly<Record<string, string>>[]> {
+/** Every node that has reported. */
+export async function readReports(api: Pick<KubeApi, 'list'>, nowMs: number): Promise<FoundReports> {
   const path = `${configMapPath(reportsNamespace)}?labelSelector=${selector}`;
   const items = await api.list(path, reportsPage);
-  return items
-    .map(({ data }) => (typeof data === 'object' && data !== null ? (data as Record<string, string>) : {}))
-    .sort((a, b) => (a.node ?? '').localeCompare(b.node ?? ''));
+  const reports = items.flatMap((item) => readNodeReport(item, nowMs) ?? []);
+  reports.sort((a, b) => a.node.localeCompare(b.node));
+  return { reports, foreign: items.length - reports.length };
 }

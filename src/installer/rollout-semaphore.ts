@@ -1,6 +1,8 @@
 // A semaphore over the nodes of a cluster, for a change that few of them may make at a time: one Lease a turn. And the halt,
 // a ConfigMap that stops the rollout until it is deleted. Both are in the API, so that a node that dies delays the others
 // only until its Lease expires.
+import { fieldsOf } from '../lib/guards.ts';
+import { printable } from '../lib/printable.ts';
 import {
   configMapPath,
   reportsNamespace,
@@ -42,8 +44,9 @@ export class RolloutSemaphore {
   /** Why nobody goes on, or undefined. */
   async halted(): Promise<string | undefined> {
     const map = await this.#api.find(configMapPath(reportsNamespace, rolloutName));
-    const { halted } = (map?.data ?? {}) as { halted?: string };
-    return halted;
+    const { halted } = fieldsOf(map?.data);
+    // Every worker may write it, and it goes to terminals.
+    return typeof halted === 'string' ? printable(halted, 1_000) : undefined;
   }
 
   /** The first reason stays. */

@@ -9,6 +9,7 @@ import {
   type KubeObject,
   reportsNamespace,
 } from '../../kubernetes/kube-api.ts';
+import { readNodeReport, reportLabel, reportsPage, saysServing } from '../../kubernetes/node-reports.ts';
 
 export interface SeenNode {
   readonly name: string;
@@ -29,7 +30,7 @@ export interface SeenCluster {
   readonly apiServers: readonly SeenApiServer[];
   /** Of service `default/kubernetes`. */
   readonly endpoints: readonly HostPort[];
-  /** Nodes whose agent is ready, or whose installer has reported that it serves. */
+  /** Nodes whose agent is ready, or whose installer has lately reported that it serves. */
   readonly agents: ReadonlySet<string>;
 }
 
@@ -49,7 +50,10 @@ export function judgeListeners(address: HostPort, seen: SeenCluster): Judgement 
     if (seen.agents.has(node.name)) continue;
     const { problem, doubt } = node.isControlPlane
       ? apiServerOn(node, address, seen)
-      : { problem: 'no agent is ready there, nor has reported that it serves (fairlead install --report)' };
+      : {
+          problem:
+            'no agent is ready there, nor has reported lately that it serves (fairlead install --report)',
+        };
     if (problem !== undefined) missing.push(`${node.name}: ${problem}`);
     if (doubt !== undefined) doubts.push(`${node.name}: ${doubt}`);
   }
@@ -79,7 +83,11 @@ function apiServerOn(
 }
 
 /** Rejects with API_REFUSED. */
-export async function readCluster(api: KubeApi, endpoints: readonly HostPort[]): Promise<SeenCluster> {
+export async function readCluster(
+  api: Pick<KubeApi, 'list'>,
+  endpoints: readonly HostPort[],
+  nowMs: number,
+): Promise<SeenCluster> {
   const label = (text: string) => `labelSelector=${encodeURIComponent(text)}`;
   const [nodes, servers, agents, reports] = await Promise.all([
     // A node lists its images: 20 to 40 KB each.
@@ -90,8 +98,8 @@ export async function readCluster(api: KubeApi, endpoints: readonly HostPort[]):
       50,
     ),
     api.list(
-      `${configMapPath(reportsNamespace)}?${label('fairlead/report=node,fairlead/state=serving')}`,
-      200,
+      `${configMapPath(reportsNamespace)}?${label(`${reportLabel}=node,fairlead/state=serving`)}`,
+      reportsPage,
     ),
   ]);
   return {
@@ -100,7 +108,10 @@ export async function readCluster(api: KubeApi, endpoints: readonly HostPort[]):
     endpoints,
     agents: new Set([
       ...agents.filter(isReady).map((pod) => (pod as Pod).spec?.nodeName ?? ''),
-      ...reports.map(({ data }) => (data as { node?: string } | undefined)?.node ?? ''),
+      ...reports
+        .map((object) => readNodeReport(object, nowMs))
+        .filter(saysServing)
+        .map(({ node }) => node),
     ]),
   };
 }

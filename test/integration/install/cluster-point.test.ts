@@ -278,10 +278,12 @@ describe('a node where nobody would answer', () => {
       expect(await point('kube-proxy', ...atApiPort(), '--apply')).toMatchObject(refusal('worker-2'));
       expect((await get(kubeProxyPath)).data['kubeconfig.conf']).toBe(kubeProxyText);
       // What its installer has reported counts too.
-      const report = { node: 'worker-2', state: 'serving', message: '', image: '', version: '' };
-      await writeReport(api, { ...report, state: 'failed' }, 0);
+      const report = { node: 'worker-2', state: 'serving' as const, message: '', image: '', version: '' };
+      await writeReport(api, { ...report, state: 'failed' }, Date.now());
       expect(await point('kube-proxy', ...atApiPort(), '--apply')).toMatchObject(refusal('worker-2'));
-      await writeReport(api, report, 0);
+      await writeReport(api, report, Date.now() - 60 * 60_000);
+      expect(await point('kube-proxy', ...atApiPort(), '--apply')).toMatchObject(refusal('worker-2'));
+      await writeReport(api, report, Date.now());
       expect(await point('kube-proxy', ...atApiPort(), '--apply')).toMatchObject({ code: 0, err: '' });
     } finally {
       await removeAll('/api/v1/nodes/worker-2');

@@ -8,7 +8,8 @@ import {
   leasePath,
   reportsNamespace,
 } from '../../../src/kubernetes/kube-api.ts';
-import { readReports, removeReport, reportName, writeReport } from '../../../src/installer/report.ts';
+import { reportName } from '../../../src/kubernetes/node-reports.ts';
+import { readReports, removeReport, writeReport } from '../../../src/installer/report.ts';
 import { RolloutSemaphore } from '../../../src/installer/rollout-semaphore.ts';
 import { loadCredentials } from '../../../src/kubernetes/load-credentials.ts';
 import type { Grant } from '../../support/apiserver/access.ts';
@@ -68,10 +69,13 @@ beforeAll(async () => {
 afterAll(() => plane.stop());
 
 test('reports are written, written again and removed', async () => {
-  const report = { node: 'worker-1', state: 'failed', message: 'm', image: 'i', version: '0' };
+  const report = { node: 'worker-1', state: 'failed' as const, message: 'm', image: 'i', version: '0' };
   await writeReport(installer, report, nowMs());
   await writeReport(installer, { ...report, state: 'serving' }, nowMs());
-  expect(await readReports(admin)).toMatchObject([{ node: 'worker-1', state: 'serving' }]);
+  expect(await readReports(admin, nowMs())).toMatchObject({
+    reports: [{ node: 'worker-1', state: 'serving', isFresh: true }],
+    foreign: 0,
+  });
   await removeReport(installer, 'worker-1');
   expect(await admin.find(configMapPath(reportsNamespace, reportName('worker-1')))).toBeUndefined();
 });
