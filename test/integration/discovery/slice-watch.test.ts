@@ -281,7 +281,7 @@ describe('silence', () => {
   test.each([
     ['no TLS', { tls: 'silent' }, 'no TLS within 1 s'],
     ['garbage for TLS', { tls: 'garbage' }, 'TLS'],
-    ['a connection that is reset at once', { onConnect: 'reset' }, 'reset'],
+    ['a connection that is reset at once', { onConnect: 'reset' }, 'closed'],
     ['a refusal', { refuse: true }, 'refused'],
     ['an expired certificate', { tls: 'expired' }, 'certificate has expired'],
     ['a certificate of another CA', { tls: 'unknown-ca' }, ''],

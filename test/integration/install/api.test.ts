@@ -174,7 +174,7 @@ test('nor for the agent itself and the doctor', async () => {
   }
   const flagsOfDoctor = ['--endpoints', endpoints, '--kubeconfig', kubeconfig];
   const { stdout } = await runFairlead(['doctor', ...flagsOfDoctor], { env });
-  expect(stdout).toContain('certificate is not signed by the CA');
+  expect(stdout).toContain('certificate is signed by an unknown authority');
   expect(one.stats().requests).toBe(0);
   await one.behave();
 });
