@@ -2,6 +2,7 @@
 // argv to exit code, nothing else. The agent and the tools are separate bundles: each process loads one.
 import { hostname } from 'node:os';
 import { exitCodes } from './cli/exit-codes.ts';
+import { keepHeapSmall } from './cli/heap-settings.ts';
 import { nodeProblem } from './cli/node-version.ts';
 import { version } from './model/version.ts';
 
@@ -16,6 +17,8 @@ const problem = nodeProblem(process.versions.node);
 if (problem === undefined) {
   const args = process.argv.slice(2);
   const isAgent = args.find((arg) => arg !== '--') === 'run';
+  // Before the agent is loaded: what the heap has grown by then, it keeps.
+  if (isAgent) keepHeapSmall();
   const { runCli } = await (isAgent ? import('./cli/agent-program.ts') : import('./cli/program.ts'));
   process.exitCode = await runCli(args, {
     env: process.env,

@@ -7,13 +7,11 @@ import { createLog } from '../observe/log.ts';
 import { inheritedSockets } from '../passthrough/socket/inherited-sockets.ts';
 import { type ConfigOptions, loadInput } from './config-options.ts';
 import { exitCodes } from './exit-codes.ts';
-import { keepHeapSmall } from './heap-settings.ts';
 import { loadOrFail } from './load-or-fail.ts';
 import { createReload } from './reload.ts';
 import type { CommandContext } from './command-context.ts';
 
 export async function run(options: ConfigOptions, context: CommandContext): Promise<number> {
-  keepHeapSmall();
   const input = loadInput(options, context);
   const { config, file } = await loadOrFail(input);
   const load = async () => (await loadOrFail(input)).config;
