@@ -16,7 +16,7 @@ import {
   updateInputs,
 } from './inputs.ts';
 import { type Descriptor, OciLayout } from './oci.ts';
-import { layOutProgram, layOutRuntime, nonRootId, programPath } from './rootfs.ts';
+import { layOutProgram, layOutRuntime, ownUserId, programPath } from './rootfs.ts';
 import { bundledPackages, type LockedPackage, makeSbom } from './sbom.ts';
 
 const help = `Usage: scripts/build-image [OPTION ...]
@@ -134,7 +134,7 @@ async function buildFor(arch: Arch, layout: OciLayout, work: string, out: string
     created,
     ...platform,
     config: {
-      User: `${nonRootId}:${nonRootId}`,
+      User: `${ownUserId}:${ownUserId}`,
       Env: ['PATH=/usr/local/bin', 'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt'],
       Entrypoint: [programPath],
       Cmd: ['run'],

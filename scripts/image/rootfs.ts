@@ -17,7 +17,12 @@ import { machines, readElf, withoutSections } from './elf.ts';
 import { type Arch, type NodeRuntime, type Package, run } from './inputs.ts';
 
 const triplets: Readonly<Record<Arch, string>> = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
-export const nonRootId = 65532;
+/**
+ * A number that nothing else uses, unlike 65532 of distroless' "nonroot": a process of the same user could listen on the port of an
+ * agent with --reuse-port. It is in the range that systemd's documentation lists as unused (60578 to 61183), and below 65536,
+ * as nodes in user namespaces have no others.
+ */
+export const ownUserId = 60643;
 export const nodePath = '/usr/local/bin/node';
 export const programPath = '/usr/local/bin/fairlead';
 const bundleDirectory = '/usr/local/lib/fairlead';
@@ -99,9 +104,9 @@ export function layOutRuntime(root: string, { arch, packages, node, work }: Runt
     bundle.map((name) => readFileSync(join(certificates, name))).join(''),
   );
 
-  const user = `nonroot:x:${nonRootId}:${nonRootId}:nonroot:/:/sbin/nologin\n`;
+  const user = `fairlead:x:${ownUserId}:${ownUserId}:fairlead:/:/sbin/nologin\n`;
   put(root, '/etc/passwd', `root:x:0:0:root:/:/sbin/nologin\n${user}`);
-  put(root, '/etc/group', `root:x:0:\nnonroot:x:${nonRootId}:\n`);
+  put(root, '/etc/group', `root:x:0:\nfairlead:x:${ownUserId}:\n`);
   put(root, '/etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\n');
 
   put(root, '/usr/share/doc/node/LICENSE', readFileSync(node.license));

@@ -10,6 +10,7 @@ import { Installer, type PassResult } from '../installer/installer.ts';
 import { loadConfig } from '../config/load.ts';
 import { type PointKubeletDeps, pointKubelet } from '../installer/point-kubelet.ts';
 import { restartKubelet } from '../installer/restart-kubelet.ts';
+import { isSilent } from '../installer/silence.ts';
 import { RolloutSemaphore } from '../installer/rollout-semaphore.ts';
 import { NodeFiles } from '../installer/node-files.ts';
 import { formatReports, readReports } from '../installer/report.ts';
@@ -93,6 +94,7 @@ export async function install(options: InstallOptions, context: CommandContext):
       {
         files,
         view: viewAgent,
+        isSilent,
         pause,
         nowMs: () => Date.now(),
         log: logger,

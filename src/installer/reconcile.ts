@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { CachedEndpoint } from '../discovery/cache-format.ts';
 import { decodeCache, encodeCache } from '../discovery/cache-format.ts';
+import type { HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { bootSeedsMend } from '../adopt/boot-seeds.ts';
 import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts';
@@ -52,6 +53,8 @@ export interface ReconcileDeps extends Pace {
   readonly serveWithinMs: number;
   /** How long an old pod may take until it is gone: the grace of its tunnels, and some more. */
   readonly leaveWithinMs: number;
+  /** Whether a process holds this address and says nothing there. Default: none does. */
+  readonly isSilent?: (address: HostPort) => Promise<boolean>;
 }
 
 export type Outcome =
@@ -69,6 +72,8 @@ export type Outcome =
     };
 
 const pollMs = 200;
+/** kubelet's liveness probe replaces a hung agent within 25 s; so long after that it is left to it. */
+const hungForMs = 40_000;
 
 /** One pass. Rejects with INSTALL_REFUSED before anything is written, or with FILE_NOT_WRITTEN. */
 export async function reconcile(desired: DesiredState, deps: ReconcileDeps): Promise<Outcome> {
@@ -102,6 +107,7 @@ class Pass {
     const { ca, configText } = this.#desired;
     if (ca !== undefined) await this.#put(caPath, Buffer.from(ca));
     if (cache) await this.#put(cache.path, Buffer.from(cache.text));
+    await this.#endHung(otherSlot(target));
     await this.#put(configPath(target), configText, 0o600);
     await this.#put(this.#manifest(target), rendered[target], 0o600);
 
@@ -304,6 +310,35 @@ class Pass {
           ? ' (it lacks the same)'
           : '';
     return { name: slotName(other), isBetter, note };
+  }
+
+  /**
+   * An agent that hangs keeps its share of the port: the kernel gives it new clients, which get no answer, however well
+   * the one beside it serves. So it goes first, unless kubelet replaces it.
+   */
+  async #endHung(slot: Slot): Promise<void> {
+    const { files, log, leaveWithinMs, isStopped = () => false } = this.#deps;
+    if ((await files.stat(this.#manifest(slot))) === undefined || !(await this.#isHung(slot))) return;
+    const answers = async () => !(await this.#isHung(slot)) || undefined;
+    const isBack = await waitUntil(answers, { withinMs: hungForMs, everyMs: pollMs }, this.#deps);
+    if (isBack || isStopped()) return;
+    log.warn(
+      { slot: slotName(slot) },
+      'the agent hangs and kubelet has not replaced it: removed before the next one starts',
+    );
+    await files.remove(this.#manifest(slot));
+    this.#changed.push(this.#manifest(slot));
+    await waitUntil(answers, { withinMs: leaveWithinMs, everyMs: pollMs }, this.#deps);
+  }
+
+  /** Neither its own admin port nor the listener answers: a crowded admin port alone is not a hung agent. */
+  async #isHung(slot: Slot): Promise<boolean> {
+    const { view, isSilent = async () => false } = this.#deps;
+    const port = this.#desired.adminPorts[slot];
+    if ((await view(port)) !== undefined) return false;
+    const [listener] = forKubeconfigs(this.#desired.config);
+    const addresses = [{ host: '127.0.0.1', port }, ...(listener ? [listener] : [])];
+    return (await Promise.all(addresses.map(isSilent))).every(Boolean);
   }
 
   async #retire(slot: Slot): Promise<void> {

@@ -65,8 +65,7 @@ export function formatReports(reports: readonly NodeReport[]): string {
     const when = isFresh ? message : `${state} at ${reportedAt || 'an unknown time'}: ${message}`;
     return [node, isFresh ? state : 'stale', slot, kubelet, when].map((cell) => cell || '-');
   });
-  return `${formatTable(head, rows)}
-`;
+  return `${formatTable(head, rows)}\n`;
 }
 
 export interface FoundReports {

@@ -121,7 +121,7 @@ function describeImage(): void {
   const own = (id: number) => ok('chown', '-R', `${id}:${id}`, join(directory, 'mounted'));
 
   test.each([
-    ['as nobody in particular', 65532, '+sys_chroot,+setuid,+setgid', '--userspec=65532:65532'],
+    ['as nobody in particular', 60643, '+sys_chroot,+setuid,+setgid', '--userspec=60643:60643'],
     ['as root, who alone may read kubelet’s key', 0, '+sys_chroot', ''],
   ])('the agent serves from a read-only image %s', async (_name, id, capabilities, identity) => {
     own(id);
@@ -152,7 +152,7 @@ function describeImage(): void {
 
   test('buildah runs it as a container without capabilities', () => {
     const mount = ['--volume', `${join(directory, 'mounted/config')}:/etc/fairlead:ro`];
-    for (const user of ['0:0', '65532:65532']) {
+    for (const user of ['0:0', '60643:60643']) {
       const run = ['run', '--isolation', 'chroot', '--cap-drop', 'ALL', '--user', user, ...mount, container];
       expect(buildah(...run, '--', 'fairlead', '--version')).toBe(version);
     }
@@ -202,7 +202,7 @@ function describeImage(): void {
     expect(image).toMatchObject({
       architecture: arch,
       os: 'linux',
-      config: { User: '65532:65532', Entrypoint: ['/usr/local/bin/fairlead'], Cmd: ['run'] },
+      config: { User: '60643:60643', Entrypoint: ['/usr/local/bin/fairlead'], Cmd: ['run'] },
     });
     const { Labels } = image.config;
     expect(Labels['org.opencontainers.image.version']).toBe(version);

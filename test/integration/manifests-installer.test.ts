@@ -112,7 +112,7 @@ const installers = ['daemonset-installer', 'installer-replace-proxy', 'installer
       return [namespace, objects.find(isRole)?.rules] as const;
     });
     const slices = [
-      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
+      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] },
     ];
     const lease = { apiGroups: ['coordination.k8s.io'], resources: ['leases'] };
     const points = overlay === 'installer-point-kubelets';

@@ -47,9 +47,7 @@ test('the role grants reading of EndpointSlices in default and nothing else', ()
   const [role, binding] = documents(read('manifests/rbac/role.yaml'));
   expect(role).toMatchObject({
     metadata: { namespace: 'default' },
-    rules: [
-      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
-    ],
+    rules: [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list', 'watch'] }],
   });
   // Static pods have no ServiceAccount: they come as their node.
   expect(binding?.subjects).toEqual([
@@ -220,7 +218,8 @@ function describeOverlays(program: string): void {
     const monitored = [...agent, 'PodMonitor', 'PrometheusRule'].sort();
     expect(kinds('daemonset-agent-podmonitor')).toEqual(monitored);
     const binding = ['Role', 'RoleBinding'];
-    const pointing = ['ClusterRole', 'ClusterRoleBinding', 'Job', 'Namespace', 'Namespace', 'ServiceAccount'];
+    // Deleting the folder must not delete the namespaces.
+    const pointing = ['ClusterRole', 'ClusterRoleBinding', 'Job', 'ServiceAccount'];
     for (const overlay of ['cluster-point-kube-proxy', 'cluster-point-kube-proxy-undo'])
       expect(kinds(overlay)).toEqual([...pointing, ...binding, ...binding, ...binding, ...binding].sort());
   });
@@ -323,6 +322,14 @@ function describeOverlays(program: string): void {
     expect(container.securityContext).toEqual(containerOf('static-pod').securityContext);
     expect(spec).toMatchObject({ securityContext: { runAsNonRoot: true }, restartPolicy: 'Never' });
     expect([spec.hostNetwork, spec.volumes]).toEqual([undefined, undefined]);
+    // Its token is worth root on every node: no worker may see it.
+    const terms = spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms;
+    const roles = ['control-plane', 'master'].map((role) => `node-role.kubernetes.io/${role}`);
+    expect(terms).toHaveLength(roles.length);
+    roles.forEach((key, index) => {
+      expect(terms[index].matchExpressions).toContainEqual({ key, operator: 'Exists' });
+      expect(spec.tolerations).toContainEqual({ key, operator: 'Exists' });
+    });
     // Or it would count as an agent that serves its node.
     const components = agents.map((agent) => podOf(agent).metadata.labels?.['app.kubernetes.io/component']);
     const { labels } = job?.spec.template.metadata ?? {};
@@ -360,7 +367,7 @@ function describeOverlays(program: string): void {
     expect(podOf('static-pod-nonroot').spec.volumes).toHaveLength(2);
     expect(podOf('static-pod-nonroot').spec.securityContext).toMatchObject({
       runAsNonRoot: true,
-      runAsUser: 65532,
+      runAsUser: 60643,
     });
   });
 
@@ -393,7 +400,7 @@ function describeOverlays(program: string): void {
     expect(ports(values).filter((port) => taken.has(port))).toEqual([]);
     expect(podOf('daemonset-agent').spec.securityContext).toMatchObject({
       runAsNonRoot: true,
-      fsGroup: 65532,
+      fsGroup: 60643,
     });
     expect(podOf('daemonset-agent').metadata.annotations?.['fairlead/note']).toContain(
       "kubelet's only address",

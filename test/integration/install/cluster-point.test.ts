@@ -482,13 +482,13 @@ describe('the Job that does it', () => {
     readonly verbs: string[];
   }
   const read = (file: string) =>
-    parseAllDocuments(readFileSync(`manifests/cluster-point-kube-proxy/${file}`, 'utf8')).map((each) =>
+    parseAllDocuments(readFileSync(`manifests/cluster-point-kube-proxy${file}`, 'utf8')).map((each) =>
       each.toJS(),
     );
-  const rules = read('rbac.yaml').flatMap(({ metadata, rules: given = [] }) =>
+  const rules = read('-rights/rbac.yaml').flatMap(({ metadata, rules: given = [] }) =>
     (given as Rule[]).map((rule) => ({ rule, namespace: metadata.namespace as string | undefined })),
   );
-  const args: string[] = read('job.yaml')[0].spec.template.spec.containers[0].args;
+  const args: string[] = read('/job.yaml')[0].spec.template.spec.containers[0].args;
 
   /** With these rights and no others. */
   async function run(some: typeof rules): Promise<number> {

@@ -327,3 +327,57 @@ test('of two pods that an update left behind, the one that serves stays until th
   expect(seen[0]).toEqual(['fairlead-a.yaml', 'fairlead-b.yaml']);
   expect(node.pods()).toEqual(['fairlead-b.yaml']);
 });
+
+describe('an agent that hangs', () => {
+  const { a, b } = desiredState('1', false).adminPorts;
+
+  async function updateBeside(hangsForMs: number, { isListenerSilent = true } = {}) {
+    const node = makeNode(`hung for ${hangsForMs} ${isListenerSilent}`);
+    await node.run('1', (port) => (port === a ? agent : undefined));
+    let nowMs = Date.now();
+    const startMs = nowMs;
+    const isThere = () => node.pods().includes('fairlead-a.yaml');
+    const hangs = () => nowMs - startMs < hangsForMs;
+    let hungBesideNew = false;
+    const outcome = await reconcile(desiredState('2', false), {
+      files: new NodeFiles(node.root),
+      view: async (port) => {
+        if (port === b && node.pods().includes('fairlead-b.yaml')) {
+          hungBesideNew ||= isThere() && hangs();
+          return agent;
+        }
+        return port === a && isThere() && !hangs() ? agent : undefined;
+      },
+      isSilent: async ({ port }) => isThere() && hangs() && (port === a || isListenerSilent),
+      pause: async (ms) => {
+        nowMs += ms;
+      },
+      nowMs: () => nowMs,
+      log: { info() {}, warn() {} },
+      serveWithinMs: 5_000,
+      leaveWithinMs: 10_000,
+    });
+    return { outcome, hungBesideNew, pods: node.pods(), tookMs: nowMs - startMs };
+  }
+
+  test('goes before the next one starts beside it on the same port', async () => {
+    const { outcome, hungBesideNew, pods } = await updateBeside(Number.POSITIVE_INFINITY);
+    expect(outcome).toMatchObject({ state: 'serving', slot: 'b' });
+    expect([hungBesideNew, pods]).toEqual([false, ['fairlead-b.yaml']]);
+  });
+
+  test('and that kubelet replaces meanwhile stays until the next one serves', async () => {
+    const { outcome, hungBesideNew, tookMs } = await updateBeside(25_000);
+    expect(outcome).toMatchObject({ state: 'serving', slot: 'b' });
+    expect(hungBesideNew).toBe(false);
+    expect(tookMs).toBeLessThan(30_000);
+  });
+
+  test('on its admin port only has clients, and is not ended', async () => {
+    const { hungBesideNew, tookMs } = await updateBeside(Number.POSITIVE_INFINITY, {
+      isListenerSilent: false,
+    });
+    expect(hungBesideNew).toBe(true);
+    expect(tookMs).toBeLessThan(20_000);
+  });
+});
