@@ -20,7 +20,7 @@ const keptMs = 3_600_000;
 const [, , given = 'dist', metafileName] = process.argv;
 const directory = resolve(given);
 
-const { files, metafile } = await makeBundles(directory);
+const { files, metafile } = await makeBundles();
 mkdirSync(join(directory, partsDirectory), { recursive: true });
 const work = mkdtempSync(join(directory, '.build-'));
 try {

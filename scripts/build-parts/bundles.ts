@@ -7,9 +7,10 @@
 //   of one costs the others nothing.
 //
 // Names carry a hash of the content: an entry point always finds the files that were built with it.
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { basename, relative } from 'node:path';
+import { basename, relative, resolve } from 'node:path';
 import { type BuildOptions, build, type Metafile, type OutputFile, type Plugin } from 'esbuild';
 import { bundledPackages, type LockedPackage } from '../image/sbom.ts';
 import { makeNotices } from './notices.ts';
@@ -35,12 +36,11 @@ export const noticesFile = 'THIRD-PARTY-NOTICES';
 const lazyBuiltins: Plugin = {
   name: 'lazy-builtins',
   setup({ onResolve, onLoad }) {
-    const importers = new Map<string, number>();
     onResolve({ filter: /.*/ }, ({ path, kind, importer }) => {
       if (kind !== 'import-statement' || !isBuiltin(path)) return undefined;
-      const number = importers.get(importer) ?? importers.size;
-      importers.set(importer, number);
-      return { path, suffix: `?${number}`, namespace: 'builtin', sideEffects: false };
+      // Of the path, not a count: the order in which esbuild asks differs from build to build.
+      const mark = createHash('sha256').update(relative('.', importer)).digest('hex').slice(0, 8);
+      return { path, suffix: `?${mark}`, namespace: 'builtin', sideEffects: false };
     });
     onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => {
       const names = Object.keys(process.getBuiltinModule(path) as object).filter(
@@ -114,7 +114,9 @@ function optionsFor(directory: string, version: string): BuildOptions & { write:
   };
 }
 
-export async function makeBundles(directory: string): Promise<Bundles> {
+/** The names in it depend on where esbuild would write, so that is the same wherever the files go. */
+export async function makeBundles(): Promise<Bundles> {
+  const directory = resolve('dist');
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   const shared = optionsFor(directory, version);
   const names = `${partsDirectory}/[name]-[hash]`;

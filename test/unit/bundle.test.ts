@@ -24,7 +24,7 @@ jest.setTimeout(120_000);
 const metafile = build();
 const files = readdirSync(directory, { recursive: true, encoding: 'utf8' });
 const outputs = new Map(
-  Object.entries(metafile.outputs).map(([path, output]) => [relative(directory, path), output]),
+  Object.entries(metafile.outputs).map(([path, output]) => [relative('dist', path), output]),
 );
 const outputNamed = (start: string) => {
   const found = [...outputs.keys()].filter((path) => path.startsWith(start));
@@ -39,7 +39,7 @@ function loadedBy(start: string, isWithLazy: boolean): string[] {
     if (found.has(path)) return;
     found.add(path);
     for (const { path: imported, kind, external } of outputs.get(path)?.imports ?? []) {
-      if (!external && (isWithLazy || kind === 'import-statement')) look(relative(directory, imported));
+      if (!external && (isWithLazy || kind === 'import-statement')) look(relative('dist', imported));
     }
   };
   look(start);
