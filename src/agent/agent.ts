@@ -4,6 +4,7 @@
 import type { Logger } from 'pino';
 import { EndpointPool } from './pool.ts';
 import { startPoolHttpListener } from './pool-http.ts';
+import { adminPages } from './admin-pages.ts';
 import { agentMetrics } from './metrics.ts';
 import {
   allPools,
@@ -18,10 +19,10 @@ import { ownListenerCheck } from '../model/own-listener.ts';
 import { systemClock } from '../model/clock.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import type { Status, StatusListener } from '../model/status.ts';
-import { type AdminServer, startAdmin } from '../observe/admin.ts';
+import { type AdminPages, type AdminServer, type Readiness, startAdmin } from '../observe/admin.ts';
 import type { MetricSources } from '../observe/metrics.ts';
 import { type MetricsListener, startMetricsListener } from '../observe/metrics-listener.ts';
-import { makeStatus } from '../observe/status.ts';
+import { isAgentReady, makeStatus } from '../observe/status.ts';
 import type { HttpListener } from '../http/listener.ts';
 import { isHeld } from '../lib/bind.ts';
 import { HeldBack, PortWaiter } from './port-waiter.ts';
@@ -86,6 +87,7 @@ class RunningAgent implements Agent {
   #admin: AdminServer | undefined;
   #ownAdmin: AdminServer | undefined;
   #metrics: MetricsListener | undefined;
+  readonly #pages: AdminPages;
   readonly #ports: PortWaiter;
   readonly #hostAddresses: () => ReadonlySet<string>;
   #isStopping = false;
@@ -128,6 +130,7 @@ class RunningAgent implements Agent {
       .map((pool) => new EndpointPool(pool, context, limits));
     this.#pools = new Map(pools.map((pool) => [pool.name, pool]));
     this.#default = this.#pool(defaultPoolName);
+    this.#pages = adminPages(clock, () => this.#status(), this.#metricSources());
   }
 
   get adminAddress(): string | undefined {
@@ -168,7 +171,7 @@ class RunningAgent implements Agent {
       });
     }
     if (metrics) {
-      const deps = { log: this.#log, clock, metrics: this.#metricSources() };
+      const deps = { log: this.#log, clock, metrics: this.#pages.metrics, hostNames: this.#hostNames() };
       this.#metrics = await startMetricsListener({ listen: metrics, ...deps });
       if (this.#isStopping) await this.#metrics.stop();
     }
@@ -303,8 +306,41 @@ class RunningAgent implements Agent {
   }
 
   #startAdmin(listen: HostPort, reusePort: boolean): Promise<AdminServer> {
-    const metrics = this.#metricSources();
-    return startAdmin({ listen, log: this.#log, status: () => this.#status(), metrics, reusePort });
+    return startAdmin({
+      listen,
+      log: this.#log,
+      readiness: () => this.#readiness(),
+      pages: this.#pages,
+      hostNames: this.#hostNames(),
+      reusePort,
+    });
+  }
+
+  #hostNames(): readonly string[] {
+    return [this.#config.nodeName, ...this.#config.allowedHosts];
+  }
+
+  /** What of the status says that the agent is up, or why not. */
+  #liveState(): Pick<Status, 'stopping' | 'waitingFor' | 'heldBack'> {
+    return {
+      ...(this.#stopping && {
+        stopping: {
+          since: new Date(this.#stopping.sinceMs).toISOString(),
+          until: new Date(this.#stopping.untilMs).toISOString(),
+        },
+      }),
+      ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
+      ...(this.#ports.heldBack.length > 0 && { heldBack: this.#ports.heldBack }),
+    };
+  }
+
+  #readiness(): Readiness {
+    const live = this.#liveState();
+    const used = usedPools(this.#config);
+    const isUsable = [...this.#pools.values()].every(
+      (pool) => !used.has(pool.name) || pool.hasUsableEndpoint,
+    );
+    return { ...live, isReady: isAgentReady({ ...live, isUsable }) };
   }
 
   #metricSources(): MetricSources {
@@ -332,14 +368,7 @@ class RunningAgent implements Agent {
       startedAt: new Date(this.#startedAtMs).toISOString(),
       deployment,
       listeners: this.#stopping ? [] : this.#shown,
-      ...(this.#stopping && {
-        stopping: {
-          since: new Date(this.#stopping.sinceMs).toISOString(),
-          until: new Date(this.#stopping.untilMs).toISOString(),
-        },
-      }),
-      ...(this.#ports.waitingFor.length > 0 && { waitingFor: this.#ports.waitingFor }),
-      ...(this.#ports.heldBack.length > 0 && { heldBack: this.#ports.heldBack }),
+      ...this.#liveState(),
       ...(this.#ports.absent.length > 0 && { absentAddresses: this.#ports.absent }),
       discovery: {
         watch: state,

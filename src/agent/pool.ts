@@ -364,6 +364,10 @@ export class EndpointPool {
     return this.#snapshots.hasProvedEndpoint;
   }
 
+  get hasUsableEndpoint(): boolean {
+    return this.#snapshots.current.usableCount > 0;
+  }
+
   /** What the configuration asks for and this pool does not have. */
   problems() {
     const { discovery, follow } = this.#config;

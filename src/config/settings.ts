@@ -493,6 +493,11 @@ const plainSettings = {
     flag: '--metrics',
     default: false,
   }),
+  allowedHosts: nameList({
+    ...restart,
+    description:
+      'Names by which `admin`, `ownAdmin` and `metrics` may be requested (the Host header), besides IP addresses, `localhost` and `nodeName`.',
+  }),
   deployment: choice({
     ...restart,
     description:

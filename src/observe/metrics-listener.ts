@@ -5,14 +5,16 @@ import type { Logger } from 'pino';
 import type { Clock, Timer } from '../model/clock.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { codeOf } from '../model/error-text.ts';
-import { type MetricSources, renderMetrics } from './metrics.ts';
+import type { Rendering } from './rendering.ts';
 import { type Answer, type ReadOnlyServer, startReadOnlyServer } from './read-only-server.ts';
 
 export interface MetricsListenerDeps {
   readonly listen: HostPort;
   readonly log: Pick<Logger, 'warn' | 'info'>;
   readonly clock: Pick<Clock, 'schedule'>;
-  readonly metrics: MetricSources;
+  readonly metrics: Rendering;
+  /** See ReadOnlyServerDeps. */
+  readonly hostNames?: readonly string[];
 }
 
 export interface MetricsListener {
@@ -22,14 +24,14 @@ export interface MetricsListener {
 
 const retryMs = 5_000;
 
-async function answer(path: string, metrics: MetricSources): Promise<Answer> {
-  if (path === '/metrics') return { status: 200, ...(await renderMetrics(metrics)) };
+async function answer(path: string, metrics: Rendering): Promise<Answer> {
+  if (path === '/metrics') return { status: 200, ...(await metrics.page()) };
   return { status: 404, body: 'known path: /metrics\n' };
 }
 
 /** Resolves after the first attempt to bind, whatever came of it. */
 export async function startMetricsListener(deps: MetricsListenerDeps): Promise<MetricsListener> {
-  const { listen, log, clock, metrics } = deps;
+  const { listen, log, clock, metrics, hostNames = [] } = deps;
   let server: ReadOnlyServer | undefined;
   let timer: Timer | undefined;
   let isStopped = false;
@@ -42,6 +44,7 @@ export async function startMetricsListener(deps: MetricsListenerDeps): Promise<M
         listen,
         log,
         name: 'metrics',
+        hostNames,
         answer: (path) => answer(path, metrics),
       });
       log.info({ address: server.address }, 'metrics are served');

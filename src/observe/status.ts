@@ -74,6 +74,16 @@ function statusEndpoints({
   });
 }
 
+/** `isUsable`: every pool that a listener leads to has a usable endpoint. */
+export function isAgentReady({
+  isUsable,
+  stopping,
+  waitingFor,
+  heldBack,
+}: Pick<Status, 'stopping' | 'waitingFor' | 'heldBack'> & { readonly isUsable: boolean }): boolean {
+  return isUsable && stopping === undefined && waitingFor === undefined && heldBack === undefined;
+}
+
 export function makeStatus({ isUsed = true, pools = [], ...input }: StatusInput): Status {
   const {
     snapshot,
@@ -99,12 +109,10 @@ export function makeStatus({ isUsed = true, pools = [], ...input }: StatusInput)
   return {
     ...rest,
     uptimeSeconds: Math.max(0, Math.round((wallMs - Date.parse(rest.startedAt)) / 1000)),
-    isReady:
-      rest.stopping === undefined &&
-      (!isUsed || snapshot.usableCount > 0) &&
-      others.every(({ isReady }) => isReady) &&
-      rest.waitingFor === undefined &&
-      rest.heldBack === undefined,
+    isReady: isAgentReady({
+      ...rest,
+      isUsable: (!isUsed || snapshot.usableCount > 0) && others.every(({ isReady }) => isReady),
+    }),
     snapshotVersion: snapshot.version,
     endpoints: statusEndpoints(input),
     ...(others.length > 0 && { pools: others }),

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { startMetricsListener } from '../../../src/observe/metrics-listener.ts';
-import type { MetricSources } from '../../../src/observe/metrics.ts';
+import { Rendering } from '../../../src/observe/rendering.ts';
 import type { AgentProcess } from '../../support/agent/agent-process.ts';
 import { agentSuite } from '../../support/agent/agent-suite.ts';
 import { eventually } from '../../support/jest/eventually.ts';
@@ -61,14 +61,11 @@ test('an address that is taken keeps nobody from being served; it is tried again
   const { port } = holder.address() as AddressInfo;
   const clock = new FakeClock();
   const log = recordingLog();
-  const metrics: MetricSources = {
-    version: '1',
-    syncedAtMs: () => undefined,
-    watchFailures: () => 0,
-    wallMs: () => 0,
-    tunnelLimit: () => 1,
-    pools: [],
-  };
+  const metrics = new Rendering({
+    clock,
+    perSecond: 1,
+    render: () => Promise.resolve({ contentType: 'text/plain', body: 'up 1\n' }),
+  });
   const listener = await startMetricsListener({ listen: { host: '127.0.0.1', port }, log, clock, metrics });
   expect(log.lines).toMatchObject([{ level: 'warn', fields: { code: 'EADDRINUSE' } }]);
   await clock.advance(5_000);

@@ -28,6 +28,7 @@ const other: Partial<Record<SettingKey, unknown>> = {
   admin: false,
   ownAdmin: '127.0.0.1:7440',
   metrics: '10.0.0.1:6441',
+  allowedHosts: ['node-1.example'],
   'requestHeader.usernameHeader': 'X-Other-User',
   'requestHeader.groupHeader': 'X-Other-Group',
   'discovery.namespace': 'other',
