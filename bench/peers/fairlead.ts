@@ -61,7 +61,8 @@ export function fairleadWith(name: string, parts: Parts): Peer {
         flags.push('--config', config);
       }
       if (parts.hasAdmin) flags.push('--admin', formatHostPort(admin));
-      const command = [...withNodeFlags(field), ...flags];
+      // As the image and the systemd unit start it.
+      const command = ['env', 'MALLOC_ARENA_MAX=1', ...withNodeFlags(field), ...flags];
       const running = await startChild(field, { name, target, address, command });
       if (parts.hasAdmin) {
         const watch = parts.hasWatch ? 'synced' : 'off';

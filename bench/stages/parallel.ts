@@ -86,6 +86,10 @@ export const parallel: Stage = {
         count: sizes.openConnections,
       });
       await clients.close();
+      // A runtime that compiles what is hot must have done so: else a short load shows its compiler.
+      const { warmupSeconds: seconds } = sizes;
+      const warmUp = { scheme: 'http', address, seconds, cpu: field.pinning.load, closes: true } as const;
+      if (seconds > 0) await wrk({ ...warmUp, connections: newConnectionsAtATime });
       const figures = await underLoad(context, running);
       if (pid === undefined || before === undefined) return figures;
       await sleep(afterLoadMs);

@@ -135,7 +135,8 @@ async function buildFor(arch: Arch, layout: OciLayout, work: string, out: string
     ...platform,
     config: {
       User: `${ownUserId}:${ownUserId}`,
-      Env: ['PATH=/usr/local/bin', 'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt'],
+      // One arena: docs/performance.md, "Settings of the process".
+      Env: ['PATH=/usr/local/bin', 'SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt', 'MALLOC_ARENA_MAX=1'],
       Entrypoint: [programPath],
       Cmd: ['run'],
       WorkingDir: '/',
