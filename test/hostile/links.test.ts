@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { atPlace, LinkRefused, readHeld } from '../../src/lib/held-path.ts';
 import { stateDirectory } from '../../src/installer/installer-state.ts';
 import { cacheFile, change } from '../support/children/install-child.ts';
 import { longTest } from '../support/jest/full-tier.ts';
@@ -152,6 +153,51 @@ async function race(rounds: number): Promise<void> {
   }
   node.expectUntouched();
 }
+
+/** A walk of a directory again and again, while it becomes a link and a directory as fast as renames go. */
+async function raceWalks(walks: number): Promise<void> {
+  const node = makeNode();
+  mkdirSync(node.path('/etc/real'));
+  writeFileSync(node.path('/etc/real/file'), 'root only');
+  mkdirSync(node.agentFile('cache'));
+  writeFileSync(node.agentFile('cache/file'), 'its own');
+  const script = `
+    const { renameSync, symlinkSync } = require('node:fs');
+    symlinkSync('${node.path('/etc/real')}', 'link');
+    for (;;) {
+      renameSync('cache', 'aside'); renameSync('link', 'cache');
+      renameSync('cache', 'link'); renameSync('aside', 'cache');
+    }`;
+  const racer = spawn(process.execPath, ['-e', script], {
+    cwd: node.path(agentDirectory),
+    stdio: 'ignore',
+  });
+  const held = { root: node.root, distrusted: [agentDirectory] };
+  const path = join(agentDirectory, 'cache/file');
+  const seen = new Set<string>();
+  const isRaced = () => seen.has('its own') && seen.has('refused');
+  try {
+    // On a busy machine the other process may not have started yet.
+    for (let walk = 0; walk < walks || (!isRaced() && walk < 100 * walks); walk += 1) {
+      seen.add(
+        await atPlace(held, path, (place) => readHeld(place, 100)).then(String, (error: Error) =>
+          error instanceof LinkRefused ? 'refused' : 'gone',
+        ),
+      );
+    }
+  } finally {
+    racer.kill('SIGKILL');
+  }
+  expect(isRaced()).toBe(true);
+  expect([...seen]).not.toContain('root only');
+}
+
+test(
+  'an agent that swaps a directory for a link while it is walked wins nothing',
+  () => raceWalks(5_000),
+  60_000,
+);
+longTest('the same, 200,000 times', () => raceWalks(200_000), 600_000);
 
 test(
   'an agent that swaps a directory for a link while the installer works wins nothing',
