@@ -126,13 +126,16 @@ function renderCommands(): string {
   const isShared = (option: Option) => shared.some((other) => spelling(other) === spelling(option));
   const parts = all.map(({ command, names }) => {
     const own = command.createHelp().visibleOptions(command);
-    const usesShared = own.some(isShared);
+    const taken = own.filter(isShared);
     printed = '';
     command
       .configureHelp({ visibleOptions: () => own.filter((option) => !isShared(option)) })
       .configureOutput({ getOutHelpWidth: () => 100 })
       .outputHelp();
-    const note = usesShared ? '\n\nIt also takes the [configuration flags](#configuration-flags).' : '';
+    const note =
+      taken.length === 0
+        ? ''
+        : `\n\nIt also takes ${taken.length === shared.length ? 'the' : `${taken.map(({ long }) => `\`${long}\``).join(' and ')} of the`} [configuration flags](#configuration-flags).`;
     return `### ${names.join(' ')}\n\n\`\`\`text\n${printed.trim()}\n\`\`\`${note}`;
   });
   const rows = shared.map((option) => [code(option.flags), option.description]);
@@ -163,7 +166,7 @@ function sharedOptions(commands: readonly Command[]): Option[] {
 
 function renderErrors(): string {
   return table(
-    ['code', 'from', 'retry is safe', 'what happened', 'what to do'],
+    ['code', 'category', 'safe to retry', 'what happened', 'what to do'],
     Object.entries(errorKinds).map(([name, { origin, isRetrySafe, summary, fix }]) => [
       code(name),
       origin,

@@ -33,8 +33,8 @@ export function addAdoptionCommands(program: Command, lazyAction: LazyAction): v
     .addHelpText(
       'after',
       `
-The new server must present a certificate that the kubeconfig's own CA verifies; so must every API server
-that the running agent knows. Only server and tls-server-name change. The original is kept in the same
+The new server must present a certificate that verifies against the kubeconfig's own CA; so must every API
+server that the running agent knows. Only server and tls-server-name change. The original is kept in the same
 directory with the suffix .fairlead-backup.
 
 Examples:
@@ -46,10 +46,15 @@ Examples:
 
   program
     .command('endpoint')
-    .description("Print the API server address that Kubespray's variables give to a role, and warn of traps.")
+    .description(
+      "Print the API server address that results from Kubespray's variables for a role, and warn about pitfalls.",
+    )
     .requiredOption('--vars <FILE>', 'Group variables (YAML). Repeatable; later ones win.', collect)
     .addOption(
-      new Option('--role <ROLE>', 'Role that uses the address; etcd: how API servers reach etcd.')
+      new Option(
+        '--role <ROLE>',
+        'Role that needs the address. For etcd: the addresses at which API servers reach etcd.',
+      )
         .choices(['control-plane', 'worker', 'external', 'etcd'])
         .makeOptionMandatory(),
     )
@@ -78,12 +83,15 @@ Examples:
         'haproxy',
       ]),
     )
-    .option('--kubeconfig <FILE>', 'Kubeconfig with the CA and credentials, for the new configuration.')
+    .option(
+      '--kubeconfig <FILE>',
+      'Kubeconfig from which the new configuration takes the CA and credentials.',
+    )
     .action(lazyAction(async () => (await import('./import-config.ts')).importConfig))
     .addHelpText(
       'after',
       `
-Prints the configuration to standard output. Standard error lists, with its line, every directive that needs
+Prints the configuration to standard output. Standard error lists every directive, with its line number, that needs
 manual work (todo), is applied with a difference (changed), has no equivalent (dropped), or is handled by
 Fairlead in another way (covered).
 
@@ -136,7 +144,7 @@ Examples:
 
   program
     .command('hosts')
-    .description("Make the load balancer's name resolve to this node in /etc/hosts, or revert it.")
+    .description("Map the load balancer's name to this node in /etc/hosts, or undo that.")
     .option('--name <NAME>', 'Name to resolve. Default: lb-apiserver.kubernetes.local.')
     .option('--address <ADDRESS>', 'Address it should resolve to. Repeatable. Default: 127.0.0.1.', collect)
     .option('--undo', 'Restore the file.')

@@ -17,10 +17,13 @@ export function addInstallCommands(program: Command, lazyAction: LazyAction): vo
     .option('--root <DIR>', "Root of the node's file system. Default: /.")
     .option('--node <NAME>', 'Name of this node. Default: $NODE_NAME, or the host name.')
     .option('--pod-manifest-path <DIR>', "Directory of static pods. Default: from kubelet's configuration.")
-    .option('--admin-ports <A,B>', "Ports for kubelet's probes, one for each slot. Default: 6440,6441.")
+    .option(
+      '--admin-ports <A,B>',
+      'Admin ports that kubelet probes, one for each of the two agent pods during an update. Default: 6440,6441.',
+    )
     .option(
       '--replace-proxy',
-      'Remove the static pod of nginx-proxy or haproxy once the agent needs only its port. Uninstalling restores it.',
+      'Remove the static pod of nginx-proxy or haproxy once the agent is only waiting for its port. Uninstalling restores it.',
     )
     .option('--control-plane', 'Allow this on a control-plane node.')
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
@@ -41,7 +44,7 @@ export function addInstallCommands(program: Command, lazyAction: LazyAction): vo
       'after',
       `
 An update starts the new pod next to the old one, on the same port, and removes the old pod when the new one
-is serving. A new pod that does not serve is removed. docs/cluster.md describes the files it writes.
+is serving. A new pod that does not serve is removed. docs/cluster.md describes the files that this command writes.
 
 Examples:
   fairlead install --config /etc/fairlead-install/config.yaml --root /host --watch
@@ -55,19 +58,19 @@ Examples:
     .option('--root <DIR>', "Root of the node's file system. Default: /.")
     .option('--node <NAME>', 'Name of this node. Default: $NODE_NAME, or the host name.')
     .option('--pod-manifest-path <DIR>', "Directory of static pods. Default: from kubelet's configuration.")
-    .option('--admin-ports <A,B>', 'Ports of the two slots, as in the installation.')
+    .option('--admin-ports <A,B>', 'The ports that were given to `fairlead install --admin-ports`.')
     .option('--cache-file <FILE>', "The agent's cache. Default: /var/lib/fairlead/endpoints.json.")
-    .option('--grace <SECONDS>', 'Time for clients to leave the agent. Default: 30.')
+    .option('--grace <SECONDS>', 'Time limit for clients to disconnect from the agent. Default: 30.')
     .option('--restart-kubelet', 'Restart kubelet (through systemd) if its kubeconfig was restored.')
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
-    .option('--stay', 'Keep running until SIGTERM when done, for a DaemonSet.')
+    .option('--stay', 'When done, keep running until SIGTERM (for use in a DaemonSet).')
     .option('--ready-address <ADDRESS>', 'Address of a /readyz endpoint: ready when done.')
     .action(lazyAction(async () => (await import('./uninstall.ts')).uninstall))
     .addHelpText(
       'after',
       `
-Restores kubeconfigs first, then /etc/hosts. Removes the agent once its clients have left or the grace period
-is over. Then restores the previous proxy's static pod and deletes Fairlead's files.
+Restores kubeconfigs first, then /etc/hosts. Removes the agent once its clients have disconnected or the grace
+period is over. Then restores the previous proxy's static pod and deletes Fairlead's files.
 
 Examples:
   fairlead uninstall

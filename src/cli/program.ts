@@ -17,7 +17,7 @@ const addAllCommands: AddCommands = (program, lazyAction) => {
     .helpCommand(false);
   addConfigOptions(config.command('check'))
     .description(
-      'Check the configuration without starting the agent, and print every problem. Missing or unreadable files are warnings, because the agent would wait for them.',
+      'Check the configuration without starting the agent, and print every problem. Missing or unreadable files that it refers to cause only warnings, because the agent would wait for them.',
     )
     .action(lazyAction(async () => (await import('./config-check.ts')).configCheck))
     .addHelpText('after', '\nExample:\n  fairlead config check --config /etc/fairlead/fairlead.yaml');

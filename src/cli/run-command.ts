@@ -10,9 +10,9 @@ export function addRunCommand(program: Command, lazyAction: LazyAction, load: ()
     .addHelpText(
       'after',
       `
-Every setting can be in the file, most also in an environment variable (FAIRLEAD_HEALTH_INTERVAL for
-health.interval). Flags override the environment, which overrides the file.
-SIGHUP or a change of the file reloads the configuration without closing tunnels.
+Every setting can be set in the file, and most also with an environment variable (for example,
+FAIRLEAD_HEALTH_INTERVAL for health.interval). Flags override the environment, which overrides the file.
+SIGHUP or a change to the file reloads the configuration without closing tunnels.
 
 Examples:
   fairlead run --listen 127.0.0.1:6443 --endpoints 10.0.0.1:6443,10.0.0.2:6443 --ca-file ca.crt

@@ -59,8 +59,7 @@ export const errorKinds = {
   SERVER_UNVERIFIED: {
     origin: 'upstream',
     isRetrySafe: true,
-    summary:
-      'The new server address does not answer, or its certificate would not pass the verification by clients.',
+    summary: 'The new server address does not answer, or its certificate would fail verification by clients.',
     fix: 'Nothing was changed. Check that Fairlead is running there (`fairlead status`), then run `fairlead doctor`.',
   },
   KUBELET_UNSAFE: {
@@ -90,14 +89,15 @@ export const errorKinds = {
   INSTALL_FAILED: {
     origin: 'internal',
     isRetrySafe: true,
-    summary: 'The new agent on this node is not serving. If there was an agent before, it still is.',
+    summary:
+      'The new agent on this node is not serving. If an agent was already running, it is still serving.',
     fix: "Read the agent's log (`kubectl -n fairlead-system logs fairlead-a-NODE`, or crictl logs on the node), then run the command again.",
   },
   CLUSTER_REFUSED: {
     origin: 'config',
     isRetrySafe: true,
     summary:
-      'The change to the cluster would not work, its object does not exist, or the object was modified concurrently.',
+      'The cluster change would not work, the object to be changed does not exist, or another client modified it at the same time.',
     fix: 'The object named in the message was not changed. Fix the problem, then run the command again.',
   },
   API_REFUSED: {

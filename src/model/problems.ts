@@ -11,8 +11,7 @@ export interface ProblemKind {
 
 export const problemKinds = {
   KUBECONFIG_UNREADABLE: {
-    summary:
-      'The configured kubeconfig cannot be read, so there is no CA, no credentials and no server from it.',
+    summary: 'The configured kubeconfig cannot be read, so it provides no CA, credentials or server.',
     fix: 'Check the path (--kubeconfig) and that this user may read the file; in a pod, mount its directory.',
   },
   CA_UNREADABLE: {
@@ -24,11 +23,11 @@ export const problemKinds = {
     fix: 'Set the CA in the kubeconfig (certificate-authority) or with --ca-file.',
   },
   CREDENTIALS_UNREADABLE: {
-    summary: 'The configured client certificate, key, token or exec plugin cannot be used. The CA can.',
+    summary: 'The configured client certificate, key, token or exec plugin cannot be used. The CA is usable.',
     fix: 'Restore the file named in the message. kubelet recreates its own files after `systemctl restart kubelet`.',
   },
   WATCH_NOT_SYNCED: {
-    summary: 'The watch of the EndpointSlices has not worked since the agent started.',
+    summary: 'The EndpointSlice watch has not worked since the agent started.',
     fix: 'On HTTP 403, grant the permissions (docs/credentials.md#rights-for-the-watch). Otherwise find out why no API server answers. To run without the watch, set discovery.watch: false.',
   },
   ENDPOINTS_UNVERIFIED: {
