@@ -16,6 +16,7 @@ import type { RememberedEndpoint } from './memory.ts';
 import { emptyState, endpointSet, isSameSet, merge, type MergeState } from './merge.ts';
 import { Remembering } from './remembering.ts';
 import type { Proposal, Source } from './source.ts';
+import { SetLog } from './set-log.ts';
 import { staticSource } from './static-source.ts';
 import { type WatchSource, watchSource } from './watch-source.ts';
 
@@ -87,6 +88,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
   const refused = new Set<EndpointId>();
   let state = emptyState;
   let current = endpointSet(state);
+  const setLog = new SetLog(clock, log, current);
   let isStopped = false;
 
   const onDisk = cacheFile === undefined ? undefined : readCache(cacheFile, log);
@@ -149,7 +151,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     if (isSameSet(next, current)) return;
     const previous = current;
     current = next;
-    logChange(log, previous, next);
+    setLog.changed(next);
     save(true);
     for (const listener of [...listeners]) listener(next, previous);
     watch?.kick();
@@ -239,6 +241,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
     kick: () => watch?.kick(),
     async stop() {
       isStopped = true;
+      setLog.stop();
       listeners.clear();
       await Promise.all(sources.map((source) => source.stop()));
       await Promise.all([writer?.stop(), memory?.stop()]);
@@ -285,25 +288,4 @@ function originOf({ sources, name }: KnownEndpoint, cached: CachedEndpoint['orig
   if (sources.includes('dns')) return 'dns';
   if (sources.includes('kubeconfig') && name !== undefined) return 'kubeconfig';
   return sources.includes('cache') ? cached : undefined;
-}
-
-function logChange(log: DiscoveryOptions['log'], previous: EndpointSet, next: EndpointSet): void {
-  const before = new Map(previous.endpoints.map(({ id, tier }) => [id, tier]));
-  const after = new Map(next.endpoints.map(({ id, tier }) => [id, tier]));
-  const added = [...after.keys()].filter((id) => !before.has(id));
-  const removed = [...before.keys()].filter((id) => !after.has(id));
-  // No longer listed or configured, and kept as a last resort; or back from there.
-  const remembered = [...after].flatMap(([id, tier]) => {
-    const was = before.get(id);
-    return tier === 'remembered' && was !== undefined && was !== tier ? [id] : [];
-  });
-  const listedAgain = [...after].flatMap(([id, tier]) =>
-    before.get(id) === 'remembered' && tier !== 'remembered' ? [id] : [],
-  );
-  if ([added, removed, remembered, listedAgain].every((ids) => ids.length === 0)) return;
-  const moved = {
-    ...(remembered.length > 0 && { remembered }),
-    ...(listedAgain.length > 0 && { listedAgain }),
-  };
-  log.info({ added, removed, ...moved, endpoints: after.size }, 'the endpoint set has changed');
 }

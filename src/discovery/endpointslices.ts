@@ -5,6 +5,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { V1EndpointSlice } from '@kubernetes/client-node';
 import { type Endpoint, makeEndpoint } from '../model/endpoint.ts';
+import { networkCheck } from '../model/network.ts';
 import { isRecord } from '../lib/guards.ts';
 
 /** Far above any control plane; a bound for what a broken object may make us hold. */
@@ -45,8 +46,17 @@ export function sliceName(object: unknown): string | undefined {
   return typeof name === 'string' && name !== '' && name.length <= 253 ? name : undefined;
 }
 
+export interface SliceOptions {
+  /** The API server that says so is on the loopback itself: of such a cluster (one host, a test) all of them are. */
+  readonly mayBeLoopback?: boolean;
+}
+
 /** Reads one slice object; undefined when it has no name. */
-export function parseSlice(object: unknown, portName = 'https'): ParsedSlice | undefined {
+export function parseSlice(
+  object: unknown,
+  portName = 'https',
+  { mayBeLoopback = false }: SliceOptions = {},
+): ParsedSlice | undefined {
   const name = sliceName(object);
   if (name === undefined) return undefined;
   const slice = object as Unknown<V1EndpointSlice>;
@@ -92,7 +102,7 @@ export function parseSlice(object: unknown, portName = 'https'): ParsedSlice | u
     const extra = typeof zone === 'string' && zone !== '' && zone.length <= 253 ? { zone } : {};
     const rank = rankOf(entry.conditions);
     for (const [at, address] of addresses.entries()) {
-      const problem = addressProblem(address, addressType);
+      const problem = addressProblem(address, addressType, mayBeLoopback);
       if (problem) complain(`${where}.addresses[${at}]`, problem);
       else if (ranked.length >= maxEndpoints) {
         complain(where, `and what follows is left out: more than ${maxEndpoints} endpoints`);
@@ -103,13 +113,33 @@ export function parseSlice(object: unknown, portName = 'https'): ParsedSlice | u
   return { name, ranked, problems, isWellFormed: ranked.length > 0 };
 }
 
+const loopback = 'a loopback address';
+
+/**
+ * Addresses that name no other host, as the API server's own validation has them (ValidateEndpointIP in
+ * kubernetes/pkg/apis/core/validation). Who may write a slice could otherwise have every agent check and use its own node.
+ * BlockList looks through ::ffff:a.b.c.d by itself.
+ */
+const otherKinds = [
+  { kind: 'an unspecified address', has: networkCheck(['0.0.0.0/8', '::']) },
+  { kind: loopback, has: networkCheck(['127.0.0.0/8', '::1']) },
+  { kind: 'a link-local address', has: networkCheck(['169.254.0.0/16', 'fe80::/10']) },
+  { kind: 'a multicast address', has: networkCheck(['224.0.0.0/4', 'ff00::/8']) },
+  { kind: 'a broadcast address', has: networkCheck(['255.255.255.255']) },
+];
+
 /** What is wrong with an address of a slice, or undefined. */
-function addressProblem(address: unknown, addressType: 'IPv4' | 'IPv6'): string | undefined {
+function addressProblem(
+  address: unknown,
+  addressType: 'IPv4' | 'IPv6',
+  mayBeLoopback: boolean,
+): string | undefined {
   const isRight = typeof address === 'string' && (addressType === 'IPv4' ? isIPv4(address) : isIPv6(address));
   // A scoped address (fe80::1%eth0) means something on one host only.
   if (!isRight || address.includes('%')) return `is ${show(address)}, not an ${addressType} address`;
-  if (/^[0:.]+$/.test(address)) return `is ${show(address)}, the unspecified address`;
-  return undefined;
+  const kind = otherKinds.find(({ has }) => has(address))?.kind;
+  if (kind === loopback && mayBeLoopback) return undefined;
+  return kind && `is ${show(address)}, ${kind}: no API server of another host`;
 }
 
 /** The API says that a missing `ready` counts as true; a missing `serving` follows `ready`. */
@@ -165,22 +195,22 @@ export class SliceSet {
   }
 
   /** A complete list: slices that it lacks are gone. */
-  replace(objects: readonly unknown[]): void {
+  replace(objects: readonly unknown[], options: SliceOptions = {}): void {
     const next = new Map<string, ParsedSlice>();
     for (const object of objects) {
-      const slice = parseSlice(object, this.#portName);
+      const slice = parseSlice(object, this.#portName, options);
       if (slice) next.set(slice.name, this.#better(slice));
     }
     this.#slices = next;
   }
 
   /** One watch event; objects without a name (bookmarks) change nothing. */
-  apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown): void {
+  apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown, options: SliceOptions = {}): void {
     if (type === 'DELETED') {
       this.#slices.delete(sliceName(object) ?? '');
       return;
     }
-    const slice = parseSlice(object, this.#portName);
+    const slice = parseSlice(object, this.#portName, options);
     if (slice) this.#slices.set(slice.name, this.#better(slice));
   }
 

@@ -2,6 +2,8 @@
 import type { Logger } from 'pino';
 import { SliceWatch } from '../kubernetes/slice-watch.ts';
 import type { SliceWatchOptions, SliceWatchState } from '../kubernetes/slice-watch-options.ts';
+import { RateLimitedLog } from '../lib/rate-limited-log.ts';
+import { isLoopback } from '../model/host.ts';
 import { SliceSet } from './endpointslices.ts';
 import type { Propose, Source } from './source.ts';
 
@@ -21,14 +23,19 @@ export function watchSource({ portName, ...options }: WatchSourceOptions): Watch
   const slices = new SliceSet(portName);
   let propose: Propose | undefined;
   let warned = '';
+  const limit = new RateLimitedLog(options.clock, 30_000, 3);
 
   function tell(atMs: number): void {
     const { endpoints, problems } = slices.read();
     // An API server that goes as the last one leaves an empty slice behind; the merge keeps what was good.
     const all = endpoints.length > 0 ? problems : [...problems, 'no slice lists a usable endpoint'];
     const text = all.join('\n');
-    if (text !== warned && text !== '')
-      log.warn({ problems: all }, 'EndpointSlices are not as they should be');
+    if (text !== warned && text !== '') {
+      limit.write((leftOut) => {
+        const fields = { problems: all, ...(leftOut > 0 && { linesLeftOut: leftOut }) };
+        log.warn(fields, 'EndpointSlices are not as they should be');
+      });
+    }
     warned = text;
     propose?.({ source: 'watch', endpoints, syncedAtMs: atMs });
   }
@@ -36,12 +43,12 @@ export function watchSource({ portName, ...options }: WatchSourceOptions): Watch
   const watch = new SliceWatch({
     ...options,
     sink: {
-      listed(objects, atMs) {
-        slices.replace(objects);
+      listed(objects, atMs, from) {
+        slices.replace(objects, { mayBeLoopback: isLoopback(from.host) });
         tell(atMs);
       },
-      changed(change, object, atMs) {
-        slices.apply(change, object);
+      changed(change, object, atMs, from) {
+        slices.apply(change, object, { mayBeLoopback: isLoopback(from.host) });
         tell(atMs);
       },
       confirmed() {},

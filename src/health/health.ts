@@ -1,6 +1,7 @@
 // The health of all known endpoints: one monitor each, passive signals in, judged states out. It owns the
 // monitors and the states. Discovery says which endpoints there are; balance publishes what comes out.
 import type { Logger } from 'pino';
+import { RateLimitedLog } from '../lib/rate-limited-log.ts';
 import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { ClientTlsOutcome, DialResult, OutcomeReporter, TrafficReader } from '../model/outcome.ts';
@@ -21,6 +22,7 @@ import {
   type HealthEvent,
   type HealthState,
   initialHealth,
+  isSlow,
   judge,
   type ProbeResult,
   type VerdictOptions,
@@ -64,9 +66,21 @@ interface Watched {
   readonly expiry: Expiry;
   state: HealthState;
   lastSignalMs: number;
+  /** Lines of the log: a verdict that flaps, or an endpoint that is slow for hours, writes few. */
+  readonly changes: RateLimitedLog;
+  readonly slow: RateLimitedLog;
   /** False from a full handshake until its result is in: what is told of it before that asks for the next one. */
   isCertificateTold: boolean;
 }
+
+/** Changes of one endpoint in the log: a restart and what comes with it at once, then one in ten seconds. */
+const changesAtOnce = 12;
+const changeEveryMs = 10_000;
+/** How often the log says that an endpoint still answers late. */
+const slowEveryMs = 600_000;
+/** Of all endpoints together: a list that changes without end brings new ones without end. */
+const allChangesAtOnce = 100;
+const allChangesEveryMs = 1_000;
 
 /** Least time between two probes that client traffic asks for, per endpoint. */
 const signalSpacingMs = 1_000;
@@ -76,9 +90,11 @@ export class Health implements OutcomeReporter {
   #options: HealthOptions;
   readonly #watched = new Map<EndpointId, Watched>();
   #isStopped = false;
+  readonly #changes: RateLimitedLog;
 
   constructor(deps: HealthDeps) {
     this.#deps = deps;
+    this.#changes = new RateLimitedLog(deps.clock, allChangesEveryMs, allChangesAtOnce);
     this.#options = deps.options;
   }
 
@@ -200,6 +216,7 @@ export class Health implements OutcomeReporter {
       options: () => this.#options,
       connect: (serverName) => this.#deps.connect(endpoint, serverName),
       verdict: () => watched.state.verdict,
+      isSlow: () => isSlow(watched.state),
       isInUse: () => traffic.traffic(id).activeTunnels > 0 || this.#deps.isPreferred(id),
       memory: () => this.#deps.memory?.(id),
       onSuspected: (reason) => this.#applySuspicion(watched, reason),
@@ -223,6 +240,8 @@ export class Health implements OutcomeReporter {
       expiry,
       state: initialHealth(clock.nowMs()),
       lastSignalMs: Number.NEGATIVE_INFINITY,
+      changes: new RateLimitedLog(clock, changeEveryMs, changesAtOnce),
+      slow: new RateLimitedLog(clock, slowEveryMs),
       isCertificateTold: true,
     };
     this.#watched.set(id, watched);
@@ -294,7 +313,8 @@ export class Health implements OutcomeReporter {
     watched.state = state;
     if (this.#isStopped || this.#watched.get(watched.monitor.endpoint.id) !== watched) return;
     const isNewVerdict = state.verdict !== previous.verdict;
-    if (isNewVerdict || formatReason(state.reason) !== formatReason(previous.reason)) {
+    if (event.type === 'probed' && state.verdict === 'suspect' && isSlow(state)) this.#logSlow(watched);
+    else if (isNewVerdict || formatReason(state.reason) !== formatReason(previous.reason)) {
       this.#logChange(watched, previous);
     }
     this.#deps.observer.onChange(watched.monitor.endpoint.id, state, previous);
@@ -322,6 +342,18 @@ export class Health implements OutcomeReporter {
   }
 
   #logChange(watched: Watched, previous: HealthState): void {
+    watched.changes.write((ownLeftOut) =>
+      this.#changes.write((leftOut) => {
+        const lines = {
+          ...(ownLeftOut > 0 && { linesLeftOut: ownLeftOut }),
+          ...(leftOut > 0 && { linesOfOthersLeftOut: leftOut }),
+        };
+        this.#writeChange(watched, previous, lines);
+      }),
+    );
+  }
+
+  #writeChange(watched: Watched, previous: HealthState, lines: object): void {
     const { verdict, reason } = watched.state;
     const fields = {
       endpoint: watched.monitor.endpoint.id,
@@ -329,11 +361,23 @@ export class Health implements OutcomeReporter {
       reason: formatReason(reason),
       was: previous.verdict,
       wasForMs: Math.round(this.#deps.clock.nowMs() - previous.sinceMs),
+      ...lines,
     };
     if (verdict === previous.verdict) this.#deps.log.info(fields, 'endpoint reason changed');
     else if (verdict === 'ready' && watched.state.isUnverified)
       this.#deps.log.warn(fields, 'endpoint is ready, and could not be verified');
     else if (verdict === 'ready') this.#deps.log.info(fields, 'endpoint is ready');
     else this.#deps.log.warn(fields, `endpoint is ${verdict}`);
+  }
+
+  #logSlow(watched: Watched): void {
+    const { monitor, state } = watched;
+    const forMs = Math.round(this.#deps.clock.nowMs() - state.sinceMs);
+    watched.slow.write(() =>
+      this.#deps.log.warn(
+        { endpoint: monitor.endpoint.id, reason: formatReason(state.reason), forMs },
+        'endpoint is slow: others are preferred',
+      ),
+    );
   }
 }

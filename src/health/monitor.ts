@@ -64,6 +64,8 @@ export interface MonitorDeps {
   connect(serverName?: string): MonitoredConnection;
   /** The verdict of now, for the choice of the next interval. */
   verdict(): Verdict;
+  /** Known to answer late: it is checked as often as a ready one, not more. */
+  isSlow?(): boolean;
   /** This node's tunnels go there, or the next one would. */
   isInUse(): boolean;
   /** What the endpoint is remembered for; absent or undefined: it is listed or configured. */
@@ -203,7 +205,8 @@ export class Monitor {
     // From the start of one check to that of the next, so that no SYN is more than a second away.
     if (memory === 'needed' && !this.#isAnswering)
       return Math.max(leastNeededMs, jittered(neededIntervalMs, 0.1, random) - this.#roundMs);
-    switch (this.#deps.verdict()) {
+    const verdict = this.#deps.verdict();
+    switch (verdict === 'suspect' && this.#deps.isSlow?.() === true ? 'ready' : verdict) {
       case 'ready':
         return isInUse
           ? options.intervalMs * (0.85 + 0.15 * random())

@@ -101,6 +101,9 @@ export interface HealthState {
   readonly promptAskedMs?: number;
   /** The last time that something was late. */
   readonly lastLateMs?: number;
+  /** Good answers in a row before which something was late; kept until `promptNeeded` good ones in a row were not. */
+  readonly lateInRow: number;
+  readonly promptInRow: number;
   /** What the last probe says an endpoint that answers suffers from. */
   readonly sickness?: Sickness;
   /** The `shutdown` check fails: it is stopping, and ends its streams itself. */
@@ -110,6 +113,12 @@ export interface HealthState {
   /** An endpoint that flips often takes no new tunnels before then, unless it is the only one. */
   readonly heldUntilMs: number;
 }
+
+/** The second late answer in a row says that it is slow; one alone may be a garbage collection. */
+const lateNeeded = 2;
+/** As many prompt answers in a row say that it no longer is. */
+const promptNeeded = 2;
+const slowText = 'slow: answers late';
 
 const maxFlips = 10;
 const flipMemoryMs = 600_000;
@@ -127,6 +136,8 @@ export function initialHealth(nowMs: number): HealthState {
     isVerified: false,
     isUnverified: false,
     isShuttingDown: false,
+    lateInRow: 0,
+    promptInRow: 0,
     flipsMs: [],
     heldUntilMs: 0,
   };
@@ -201,6 +212,21 @@ function holdMs(flips: readonly number[], nowMs: number): number {
   return recent <= freeFlips ? 0 : grownMs(recent - freeFlips, hold);
 }
 
+/**
+ * It answers well and late, one time after the other: it stays `suspect`, so that others are preferred, in place of a
+ * verdict that changes with every check.
+ */
+export function isSlow({ lateInRow }: Pick<HealthState, 'lateInRow'>): boolean {
+  return lateInRow >= lateNeeded;
+}
+
+/** Counts a good answer as late or prompt. */
+function countedLateness(state: HealthState): Pick<HealthState, 'lateInRow' | 'promptInRow'> {
+  if (state.suspicion !== undefined) return { lateInRow: state.lateInRow + 1, promptInRow: 0 };
+  const promptInRow = state.promptInRow + 1;
+  return { lateInRow: promptInRow >= promptNeeded ? 0 : state.lateInRow, promptInRow };
+}
+
 function good(
   state: HealthState,
   reason: Reason,
@@ -211,12 +237,17 @@ function good(
   const counted: HealthState = {
     ...untroubled,
     ...(state.suspicion === undefined && { promptAskedMs: askedMs }),
+    ...countedLateness(state),
     goodInRow: state.goodInRow + 1,
     badInRow: 0,
     lastGoodMs: nowMs,
     isShuttingDown: false,
   };
   const isReturning = state.verdict === 'unready' || state.verdict === 'dead';
+  if (!isReturning && isSlow(counted)) {
+    const text = reason.text === undefined ? slowText : `${slowText}, ${reason.text}`;
+    return moveTo(counted, 'suspect', { ...reason, text }, nowMs);
+  }
   if (!isReturning) return moveTo(counted, 'ready', reason, nowMs);
   if (counted.goodInRow < rise) {
     return { ...counted, reason: { ...reason, text: `${counted.goodInRow} of ${rise} good checks` } };
@@ -236,6 +267,8 @@ function bad(
     ...rest,
     goodInRow: 0,
     badInRow: state.badInRow + 1,
+    lateInRow: 0,
+    promptInRow: 0,
     ...(sickness !== undefined && { sickness }),
   };
   return moveTo(counted, verdict, reason, nowMs);
@@ -304,7 +337,9 @@ export function judge(state: HealthState, event: HealthEvent, options: VerdictOp
       const suspicion = state.suspicion ?? { sinceMs: nowMs, bytesDown: event.bytesDown };
       const late = { ...state, lastLateMs: nowMs };
       if (state.verdict === 'unready') return { ...late, suspicion };
-      return { ...moveTo(troubled(late, nowMs), 'suspect', event.reason, nowMs), suspicion };
+      const isKnown = state.verdict === 'suspect' && isSlow(state);
+      const reason = isKnown ? state.reason : event.reason;
+      return { ...moveTo(troubled(late, nowMs), 'suspect', reason, nowMs), suspicion };
     }
     case 'probed': {
       const { result, isFresh } = event;

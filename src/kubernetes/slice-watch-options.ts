@@ -8,11 +8,11 @@ import { type Backoff, watchBackoff } from '../lib/backoff.ts';
 import type { CredentialSource } from './credentials.ts';
 import type { SliceChange } from './slice-events.ts';
 
-/** Takes what the watch learns, with the wall time of it. */
+/** Takes what the watch learns, with the wall time of it and the API server that said it. */
 export interface SliceSink {
   /** A complete list: slices that it lacks are gone. */
-  listed(objects: readonly unknown[], atMs: number): void;
-  changed(change: SliceChange, object: unknown, atMs: number): void;
+  listed(objects: readonly unknown[], atMs: number, from: Endpoint): void;
+  changed(change: SliceChange, object: unknown, atMs: number, from: Endpoint): void;
   /** Nothing has changed, and that is known (a bookmark). */
   confirmed(atMs: number): void;
 }

@@ -175,7 +175,7 @@ export class SliceWatch {
       this.#resourceVersion = list.resourceVersion;
       this.#listedMs = clock.nowMs();
       this.#relistAfterMs = jittered(this.#timings.relistMs, 0.2, random);
-      this.#options.sink.listed(list.items, clock.wallMs());
+      this.#options.sink.listed(list.items, clock.wallMs(), endpoint);
       this.#set({ ...this.#state, syncedAtMs: clock.wallMs(), through: endpoint.id });
     }
     return this.#watch(api, endpoint);
@@ -214,7 +214,7 @@ export class SliceWatch {
     switch (event.type) {
       case 'change':
         this.#resourceVersion = event.resourceVersion ?? this.#resourceVersion;
-        this.#options.sink.changed(event.change, event.object, atMs);
+        this.#options.sink.changed(event.change, event.object, atMs, endpoint);
         this.#confirm(endpoint);
         return undefined;
       case 'bookmark':

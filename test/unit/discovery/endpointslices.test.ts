@@ -114,6 +114,44 @@ test.each([
   expect(problems.join('\n')).toContain(problem);
 });
 
+test.each([
+  ['127.0.0.1', 'a loopback address'],
+  ['127.1.2.3', 'a loopback address'],
+  ['0.0.0.0', 'an unspecified address'],
+  ['0.1.2.3', 'an unspecified address'],
+  ['169.254.169.254', 'a link-local address'],
+  ['224.0.0.1', 'a multicast address'],
+  ['239.255.255.255', 'a multicast address'],
+  ['255.255.255.255', 'a broadcast address'],
+  ['::1', 'a loopback address'],
+  ['0:0:0:0:0:0:0:1', 'a loopback address'],
+  ['::', 'an unspecified address'],
+  ['fe80::1', 'a link-local address'],
+  ['febf::1', 'a link-local address'],
+  ['ff02::1', 'a multicast address'],
+  ['::ffff:127.0.0.1', 'a loopback address'],
+  ['::ffff:169.254.169.254', 'a link-local address'],
+])('%s is left out as %s, and the others stay', (address, kind) => {
+  const addressType = address.includes(':') ? 'IPv6' : 'IPv4';
+  const good = addressType === 'IPv4' ? '10.0.0.9' : 'fd00::9';
+  const { ids, problems } = read(slice({ addressType, endpoints: [ready(address), ready(good)] }));
+  expect(ids).toEqual([addressType === 'IPv4' ? '10.0.0.9:6443' : '[fd00::9]:6443']);
+  expect(problems.join()).toContain(`endpoints[0].addresses[0] is "${address}", ${kind}`);
+});
+
+test('a slice with nothing else does not take away the good one', () => {
+  const set = new SliceSet();
+  set.replace([slice()]);
+  set.apply('MODIFIED', slice({ endpoints: [ready('127.0.0.1')] }));
+  expect(set.read().endpoints.map(({ id }) => id)).toEqual(['10.0.0.1:6443', '10.0.0.2:6443']);
+});
+
+test('an API server on the loopback may list others on the loopback, and no other special address', () => {
+  const set = new SliceSet();
+  set.replace([slice({ endpoints: [ready('127.0.0.1'), ready('169.254.0.1')] })], { mayBeLoopback: true });
+  expect(set.read().endpoints.map(({ id }) => id)).toEqual(['127.0.0.1:6443']);
+});
+
 test('one bad entry costs only itself', () => {
   const { ids, problems } = read(slice({ endpoints: [ready('nonsense'), null, ready('10.0.0.2')] }));
   expect(ids).toEqual(['10.0.0.2:6443']);

@@ -224,3 +224,39 @@ test('whatever happens, dead comes only with silence and no byte since the suspi
     }),
   );
 });
+
+describe('an endpoint that answers well and late each time', () => {
+  const rounds = (count: number, from = 0): HealthEvent[] =>
+    Array.from({ length: count }, (_, index) => [
+      suspected(from + index * 2_000 + 700),
+      probed(from + index * 2_000 + 1_300, ok),
+    ]).flat();
+
+  test('is suspect from the second time on, with one reason, and does not flap', () => {
+    let state = after(probed(1, ok), ...rounds(2, 2_000));
+    expect(shown(state)).toBe('suspect L7OK/200 slow: answers late');
+    const { sinceMs } = state;
+    for (const event of rounds(100, 10_000)) {
+      state = judge(state, event, options);
+      expect([shown(state), state.sinceMs]).toEqual(['suspect L7OK/200 slow: answers late', sinceMs]);
+    }
+  });
+
+  test('one late answer alone is ready again at once', () => {
+    expect(after(probed(1, ok), ...rounds(1, 2_000)).verdict).toBe('ready');
+    const spaced = [...rounds(1, 2_000), probed(4_000, ok), probed(6_000, ok), ...rounds(1, 8_000)];
+    expect(after(probed(1, ok), ...spaced).verdict).toBe('ready');
+  });
+
+  test('is ready after two prompt answers, not after one', () => {
+    const once = after(probed(1, ok), ...rounds(5, 2_000), probed(20_000, ok));
+    expect(once.verdict).toBe('suspect');
+    expect(judge(once, probed(22_000, ok), options).verdict).toBe('ready');
+  });
+
+  test('is dead like any other when it falls silent', () => {
+    const slow = after(probed(1, ok), ...rounds(5, 2_000));
+    const silent = [suspected(20_000), probed(21_000, silentTcp)];
+    expect(silent.reduce((state, event) => judge(state, event, options), slow).verdict).toBe('dead');
+  });
+});
