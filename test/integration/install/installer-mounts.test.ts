@@ -161,6 +161,25 @@ const done = { status: 0, stderr: '' };
       expect([directory, node.list(directory)]).toEqual([directory, []]);
   });
 
+  test('a hosts file that was replaced since it was mounted is not written in vain', () => {
+    const node = makeNode();
+    node.write('/etc/hosts', '127.0.0.1 lb-apiserver.kubernetes.local # fairlead hosts\n');
+    node.write('/etc/hosts.new', node.text('/etc/hosts'));
+    const replace = `mv ${node.path('/etc/hosts.new')} ${node.path('/etc/hosts')}; exec "$@"`;
+    const child = [process.execPath, resolve('test/support/children/install-child.ts')];
+    const root = join(scratch, `container-${count}`, 'host');
+    const { stderr } = node.inPod('installer-remove', [
+      'sh',
+      '-c',
+      replace,
+      'sh',
+      ...child,
+      root,
+      'uninstall',
+    ]);
+    expect(stderr).toContain('/etc/hosts: was replaced since it was mounted: start this pod again');
+  });
+
   test('nothing else of the node is there', () => {
     const node = makeNode();
     const { stdout, root } = node.inPod('daemonset-installer', [
