@@ -2,10 +2,10 @@
 // server only, which it would have to reach through the pod.
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { processOn } from '../lib/port-holder.ts';
 import { isLoopback } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import { processOn } from '../model/port-holder.ts';
 
 /** What the agent on the admin address says of itself; undefined: nobody answered. */
 export interface AnsweringAgent {

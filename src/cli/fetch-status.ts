@@ -1,6 +1,7 @@
 // Asks a running agent for its status.
 import { get } from 'node:http';
 import * as v from 'valibot';
+import { parseJson } from '../lib/bounded-json.ts';
 import { ByteAccumulator } from '../lib/byte-accumulator.ts';
 import { reachableAt } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
@@ -101,7 +102,7 @@ export async function fetchStatus(admin: HostPort): Promise<ShownStatus> {
       cause,
     });
   });
-  const result = v.safeParse(v.pipe(v.string(), v.parseJson(), shownStatus), body);
+  const result = v.safeParse(shownStatus, parseJson(body));
   if (result.success) return result.output;
   const { issues } = result;
   throw new FairleadError(

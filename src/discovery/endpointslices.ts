@@ -11,6 +11,12 @@ import { isRecord } from '../lib/guards.ts';
 /** Far above any control plane; a bound for what a broken object may make us hold. */
 export const maxEndpoints = 256;
 const maxProblems = 20;
+/** The service has one slice for each address family; more than that is an accident or an attack. */
+export const maxSlices = 64;
+/** Of all slices together, before duplicates are removed. */
+export const maxHeldEndpoints = 4 * maxEndpoints;
+/** How many of the slices that are left out are named, so that the log does not grow with them. */
+const maxNamed = 4;
 
 /** How much a slice says for an endpoint, as kube-proxy ranks them: ready, else serving, else anything. */
 type Rank = 'ready' | 'serving' | 'other';
@@ -185,9 +191,12 @@ export interface SliceReading {
 /**
  * The slices known so far, by name. Holds the last well-formed version of each: a broken version of a slice
  * does not take away what the good one said; only a well-formed one or a deletion does.
+ *
+ * Bounded in slices and endpoints. What finds no room is left out until the next list, and a problem names it.
  */
 export class SliceSet {
   #slices = new Map<string, ParsedSlice>();
+  readonly #leftOut = new Set<string>();
   readonly #portName: string;
 
   constructor(portName = 'https') {
@@ -196,32 +205,45 @@ export class SliceSet {
 
   /** A complete list: slices that it lacks are gone. */
   replace(objects: readonly unknown[], options: SliceOptions = {}): void {
-    const next = new Map<string, ParsedSlice>();
+    const before = this.#slices;
+    this.#slices = new Map();
+    this.#leftOut.clear();
     for (const object of objects) {
       const slice = parseSlice(object, this.#portName, options);
-      if (slice) next.set(slice.name, this.#better(slice));
+      if (slice) this.#add(slice, before.get(slice.name));
     }
-    this.#slices = next;
   }
 
   /** One watch event; objects without a name (bookmarks) change nothing. */
   apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: unknown, options: SliceOptions = {}): void {
     if (type === 'DELETED') {
-      this.#slices.delete(sliceName(object) ?? '');
+      const name = sliceName(object) ?? '';
+      this.#slices.delete(name);
+      this.#leftOut.delete(name);
       return;
     }
     const slice = parseSlice(object, this.#portName, options);
-    if (slice) this.#slices.set(slice.name, this.#better(slice));
+    if (slice) this.#add(slice, this.#slices.get(slice.name));
   }
 
   read(): SliceReading {
-    return readSlices([...this.#slices.values()]);
+    const { endpoints, problems } = readSlices([...this.#slices.values()]);
+    if (this.#leftOut.size === 0) return { endpoints, problems };
+    const bounds = `more than ${maxSlices} slices or ${maxHeldEndpoints} endpoints; delete the slices that are not the API servers'`;
+    const leftOut = [...this.#leftOut].map((name) => `slice ${show(name)} is left out: ${bounds}`);
+    return { endpoints, problems: [...leftOut, ...problems].slice(0, maxProblems) };
   }
 
-  #better(slice: ParsedSlice): ParsedSlice {
-    const before = this.#slices.get(slice.name);
-    if (slice.isWellFormed || !before) return slice;
-    return { ...before, problems: slice.problems };
+  #add(slice: ParsedSlice, before: ParsedSlice | undefined): void {
+    const { name } = slice;
+    const better = slice.isWellFormed || !before ? slice : { ...before, problems: slice.problems };
+    let held = better.ranked.length;
+    for (const other of this.#slices.values()) if (other.name !== name) held += other.ranked.length;
+    const isKnown = this.#slices.has(name);
+    if ((isKnown || this.#slices.size < maxSlices) && held <= maxHeldEndpoints) {
+      this.#slices.set(name, better);
+      this.#leftOut.delete(name);
+    } else if (this.#leftOut.size < maxNamed) this.#leftOut.add(name);
   }
 }
 

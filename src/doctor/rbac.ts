@@ -1,6 +1,7 @@
 // Asks an API server whether these credentials may do what Fairlead does: SelfSubjectAccessReview, the
 // question behind `kubectl auth can-i`.
 import * as v from 'valibot';
+import { parseJson } from '../lib/bounded-json.ts';
 import type { Credentials } from '../kubernetes/credentials.ts';
 import type { Answer, Question } from '../kubernetes/ask-api-server.ts';
 import { certificateUser } from './certificates.ts';
@@ -8,11 +9,7 @@ import { type Finding, finding } from './finding.ts';
 
 export const watchVerbs = ['list', 'watch'] as const;
 
-const reviewSchema = v.pipe(
-  v.string(),
-  v.parseJson(),
-  v.looseObject({ status: v.looseObject({ allowed: v.boolean() }) }),
-);
+const reviewSchema = v.looseObject({ status: v.looseObject({ allowed: v.boolean() }) });
 
 export interface RbacInput {
   readonly ask: (question: Pick<Question, 'path' | 'body'>) => Promise<Answer>;
@@ -43,7 +40,7 @@ export async function reviewRights({ ask, namespace, credentials }: RbacInput): 
       const fix = 'Fix what the findings on endpoints and credentials say, then ask again.';
       return { mayWatch: false, findings: [finding('rbac', 'warning', what, fix)] };
     }
-    const review = v.safeParse(reviewSchema, answer.body);
+    const review = v.safeParse(reviewSchema, parseJson(answer.body));
     if (!(review.success && review.output.status.allowed)) denied.push(verb);
   }
   if (denied.length === 0) {

@@ -5,6 +5,8 @@
 // it loses later (an outage, a watch that breaks off) is no reason to call it anything but serving.
 import { get } from 'node:http';
 import * as v from 'valibot';
+import { parseJson } from '../lib/bounded-json.ts';
+import { ByteAccumulator } from '../lib/byte-accumulator.ts';
 import { type HostPort, parseHostPort } from '../model/endpoint.ts';
 
 const shownProblem = v.looseObject({
@@ -14,28 +16,24 @@ const shownProblem = v.looseObject({
   isSinceStart: v.boolean(),
 });
 
-const viewSchema = v.pipe(
-  v.string(),
-  v.parseJson(),
-  v.looseObject({
-    version: v.string(),
-    startedAt: v.string(),
-    isReady: v.boolean(),
-    stopping: v.optional(v.looseObject({})),
-    waitingFor: v.optional(v.array(v.string())),
-    tunnels: v.looseObject({ active: v.number() }),
-    endpoints: v.array(
-      v.looseObject({
-        id: v.string(),
-        usable: v.boolean(),
-        reason: v.string(),
-        totalTunnels: v.number(),
-      }),
-    ),
-    /** Missing in an agent of an older version. */
-    problems: v.optional(v.array(shownProblem)),
-  }),
-);
+const viewSchema = v.looseObject({
+  version: v.string(),
+  startedAt: v.string(),
+  isReady: v.boolean(),
+  stopping: v.optional(v.looseObject({})),
+  waitingFor: v.optional(v.array(v.string())),
+  tunnels: v.looseObject({ active: v.number() }),
+  endpoints: v.array(
+    v.looseObject({
+      id: v.string(),
+      usable: v.boolean(),
+      reason: v.string(),
+      totalTunnels: v.number(),
+    }),
+  ),
+  /** Missing in an agent of an older version. */
+  problems: v.optional(v.array(shownProblem)),
+});
 
 export interface AgentShortfall {
   readonly code: string;
@@ -73,19 +71,17 @@ export async function viewAgent(port: number): Promise<AgentView | undefined> {
   const text = await new Promise<string>((resolve) => {
     const signal = AbortSignal.timeout(timeoutMs);
     const asking = get({ host: '127.0.0.1', port, path: '/status', agent: false, signal }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        body += chunk;
-        if (body.length > maxBytes) asking.destroy();
+      const body = new ByteAccumulator(maxBytes);
+      response.on('data', (chunk: Buffer) => {
+        if (!body.append(chunk)) asking.destroy();
       });
-      response.on('end', () => resolve(body));
+      response.on('end', () => resolve(body.text()));
       response.on('error', () => resolve(''));
       response.on('close', () => resolve(''));
     });
     asking.on('error', () => resolve(''));
   });
-  const reading = v.safeParse(viewSchema, text);
+  const reading = v.safeParse(viewSchema, parseJson(text));
   if (!reading.success) return undefined;
   const {
     version,

@@ -2,7 +2,7 @@
 import { createServer, type ListenOptions, type Server } from 'node:net';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import { holderOf, inUseText, shownHolder } from '../model/port-holder.ts';
+import { holderOf, inUseText, shownHolder } from './port-holder.ts';
 import { codeOf, messageOf } from '../model/error-text.ts';
 import { lacksAddress } from './errno.ts';
 

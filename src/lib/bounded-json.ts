@@ -1,6 +1,6 @@
 // Parses JSON that comes from elsewhere. The length of a text does not bound what JSON.parse makes of it: eight million
-// brackets became 665 MB and stopped the process for 1.6 s. So the brackets are counted first, which costs about a
-// millisecond for a megabyte.
+// brackets became 665 MB and stopped the process for 1.6 s. So the brackets are counted first, in one pass that costs about
+// as much as the parse (2 to 5 ms for a MiB on a busy machine, where JSON.parse takes 7 for EndpointSlices).
 
 export interface JsonBounds {
   /** Objects and arrays within each other. */
@@ -10,8 +10,8 @@ export interface JsonBounds {
 }
 
 /**
- * An EndpointSlice of 1,000 endpoints with everything that a slice can say of each has 8,000 containers, a list of
- * 500 ConfigMaps with their managed fields 12,000; no object of Kubernetes is more than 25 deep.
+ * Measured: a list with one EndpointSlice of the API servers nests 10 deep, because of its managed fields. With 1,000
+ * endpoints it has 3,019 containers, and 10,019 when each endpoint has every field that a slice can have.
  */
 export const defaultJsonBounds: JsonBounds = { maxDepth: 64, maxContainers: 50_000 };
 
@@ -47,28 +47,18 @@ const closeObject = 125;
 function beyond(text: string, { maxDepth, maxContainers }: JsonBounds): string | undefined {
   let depth = 0;
   let containers = 0;
+  let isInString = false;
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
-    if (code === openArray || code === openObject) {
+    if (code === quote) isInString = !isInString;
+    else if (isInString) {
+      if (code === backslash) at += 1;
+    } else if (code === openArray || code === openObject) {
       depth += 1;
       containers += 1;
       if (depth > maxDepth) return `nests deeper than ${maxDepth}`;
       if (containers > maxContainers) return `has more than ${maxContainers} objects and arrays`;
     } else if (code === closeArray || code === closeObject) depth -= 1;
-    else if (code === quote) at = endOfString(text, at);
   }
   return undefined;
-}
-
-/** Where the string that begins at `at` ends. */
-function endOfString(text: string, at: number): number {
-  let end = at + 1;
-  for (;;) {
-    end = text.indexOf('"', end);
-    if (end < 0) return text.length;
-    let escapes = 0;
-    while (text.charCodeAt(end - 1 - escapes) === backslash) escapes += 1;
-    if (escapes % 2 === 0) return end;
-    end += 1;
-  }
 }

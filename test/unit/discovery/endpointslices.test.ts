@@ -1,5 +1,11 @@
 import fc from 'fast-check';
-import { maxEndpoints, parseSlice, SliceSet } from '../../../src/discovery/endpointslices.ts';
+import {
+  maxEndpoints,
+  maxHeldEndpoints,
+  maxSlices,
+  parseSlice,
+  SliceSet,
+} from '../../../src/discovery/endpointslices.ts';
 
 const ready = (ip: string, extra = {}) => ({ addresses: [ip], conditions: { ready: true }, ...extra });
 const https = { name: 'https', port: 6443, protocol: 'TCP' };
@@ -163,6 +169,67 @@ test('a huge slice is bounded, and says so', () => {
   const { ids, problems } = read(slice({ endpoints }));
   expect(ids).toHaveLength(maxEndpoints);
   expect(problems.join()).toContain('more than');
+});
+
+describe('the set of slices is bounded', () => {
+  const bounds = `more than ${maxSlices} slices or ${maxHeldEndpoints} endpoints`;
+  const one = (index: number) => slice({ endpoints: [ready(`10.2.0.${index}`)] }, `slice-${index}`);
+  const many = (size: number, name: string, net: number) =>
+    slice({ endpoints: Array.from({ length: size }, (_, i) => ready(`10.${net}.0.${i}`)) }, name);
+  const full = () => {
+    const set = new SliceSet();
+    for (let index = 0; index < maxSlices; index += 1) set.apply('ADDED', one(index));
+    return set;
+  };
+
+  test('in their number, from a list and from a watch; the problem names what is left out', () => {
+    const listed = new SliceSet();
+    listed.replace(Array.from({ length: maxSlices + 1 }, (_, index) => one(index)));
+    const watched = full();
+    watched.apply('ADDED', one(maxSlices));
+    for (const set of [listed, watched]) {
+      const { endpoints, problems } = set.read();
+      expect(endpoints).toHaveLength(maxSlices);
+      expect(problems).toEqual([
+        expect.stringContaining(`slice "slice-${maxSlices}" is left out: ${bounds}`),
+      ]);
+    }
+  });
+  test('a known slice still changes, and a deletion makes room', () => {
+    const set = full();
+    set.apply('MODIFIED', slice({ endpoints: [ready('10.3.0.1')] }, 'slice-0'));
+    expect(set.read().endpoints.map(({ host }) => host)).toContain('10.3.0.1');
+    set.apply('ADDED', one(200));
+    set.apply('DELETED', one(0));
+    expect(set.read().problems).toHaveLength(1);
+    set.apply('ADDED', one(200));
+    expect(set.read()).toMatchObject({ problems: [] });
+    expect(set.read().endpoints.map(({ host }) => host)).toContain('10.2.0.200');
+  });
+  test('one that was left out is forgotten when it is deleted, or with the next list', () => {
+    const set = full();
+    set.apply('ADDED', one(200));
+    set.apply('DELETED', one(200));
+    expect(set.read().problems).toEqual([]);
+    set.apply('ADDED', one(200));
+    set.replace([one(200)]);
+    expect(set.read()).toMatchObject({ endpoints: [{ host: '10.2.0.200' }], problems: [] });
+  });
+  test('in their endpoints: the one that would be too many is left out, and its last version stays', () => {
+    const set = new SliceSet();
+    set.replace([1, 2, 3, 4].map((net) => many(maxEndpoints - 1, `s${net}`, net)));
+    set.apply('ADDED', many(4, 'small', 5));
+    expect(set.read().problems).toEqual([]);
+    set.apply('MODIFIED', many(5, 'small', 5));
+    expect(set.read().problems).toEqual([expect.stringContaining('slice "small" is left out')]);
+    set.apply('MODIFIED', many(1, 'small', 5));
+    expect(set.read().problems).toEqual([]);
+  });
+  test('however many are left out, only the first few are named', () => {
+    const set = full();
+    for (let index = 100; index < 200; index += 1) set.apply('ADDED', one(index));
+    expect(set.read().problems).toHaveLength(4);
+  });
 });
 
 describe('watch events', () => {

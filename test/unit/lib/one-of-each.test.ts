@@ -20,6 +20,7 @@ const tools: readonly { readonly tool: string; readonly text: RegExp; readonly f
     },
     { tool: 'the wait that grows', text: /[\w)] \*\* [(\w]/, files: ['lib/backoff.ts'] },
     { tool: 'the wait until something is so', text: /while \(.*nowMs\(\)/, files: [] },
+    { tool: 'the reader of JSON', text: /\bJSON\.parse\(|parseJson\(\),/, files: ['lib/bounded-json.ts'] },
     // network.ts asks whether a client is in a configured network.
     {
       tool: 'the meaning of an address',

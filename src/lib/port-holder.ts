@@ -3,7 +3,7 @@
 // what is left to name.
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { formatHostPort, type HostPort } from './endpoint.ts';
+import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 
 const listening = '0A';
 

@@ -1,6 +1,6 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { holderOf, inUseText } from '../../../src/model/port-holder.ts';
+import { holderOf, inUseText } from '../../../src/lib/port-holder.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
 
 const address = { host: '127.0.0.1', port: 6443 };
