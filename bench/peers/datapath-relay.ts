@@ -37,5 +37,4 @@ await startPassthroughListener({
   listen: must(values.listen),
   picker: () => ({ candidates, usableCount: candidates.length }),
   table,
-  log,
 });

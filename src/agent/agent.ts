@@ -24,8 +24,9 @@ import type { MetricSources } from '../observe/metrics.ts';
 import { type MetricsListener, startMetricsListener } from '../observe/metrics-listener.ts';
 import { isAgentReady, makeStatus } from '../observe/status.ts';
 import type { HttpListener } from '../http/listener.ts';
+import { grownMs } from '../lib/backoff.ts';
 import { isHeld } from '../lib/bind.ts';
-import { HeldBack, PortWaiter } from './port-waiter.ts';
+import { HeldBack, LeftOut, PortWaiter } from './port-waiter.ts';
 import { cachedHostAddresses, OwnAddresses } from '../passthrough/own-addresses.ts';
 import { AcceptPolicy } from '../passthrough/tunnel/accept-policy.ts';
 import { checkNodeHandles } from '../passthrough/socket/handle-check.ts';
@@ -57,6 +58,8 @@ export interface Agent {
 }
 
 const clock = systemClock;
+/** One check is a connection over loopback, and some milliseconds of CPU time. */
+const handleCheckBackoff = { firstMs: 5_000, capMs: 300_000 };
 
 /** Rejects with LISTEN_IN_USE or LISTEN_FAILED when a listener or the admin address cannot be bound. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
@@ -89,6 +92,7 @@ class RunningAgent implements Agent {
   #metrics: MetricsListener | undefined;
   readonly #pages: AdminPages;
   readonly #ports: PortWaiter;
+  #stopCheck = (): void => {};
   readonly #hostAddresses: () => ReadonlySet<string>;
   #isStopping = false;
   /** Wall time: since when it stops, and when its grace ends. */
@@ -195,7 +199,6 @@ class RunningAgent implements Agent {
       listen: { host, port },
       picker: () => pool.pick(),
       table: pool.table,
-      log: this.#log,
       optional,
       reusePort,
       fd,
@@ -203,7 +206,7 @@ class RunningAgent implements Agent {
       sendProxy,
       ...(isGuarded && { policy: new AcceptPolicy(config) }),
     });
-    if (!listener) return;
+    if (!listener) throw new LeftOut();
     if (this.#isStopping) return listener.stopAccepting();
     this.#listeners.push(listener);
     const address = formatHostPort(listener.address);
@@ -249,18 +252,31 @@ class RunningAgent implements Agent {
     }
   }
 
-  /** Clients of the first milliseconds are carried the ordinary way. */
-  async #useHandles(): Promise<void> {
+  /**
+   * Clients of the first milliseconds are carried the ordinary way. A check that failed for want of something that may come
+   * (loopback is not up yet, no descriptor was free) is repeated.
+   */
+  async #useHandles(failures = 0): Promise<void> {
     const found = await checkNodeHandles();
     if (this.#isStopping) return;
     const node = process.version;
     if (found.ok) {
       for (const { table } of this.#pools.values()) table.useHandles(found.value);
-      this.#log.debug({ node }, 'bare TCP handles are used');
+      this.#log[failures > 0 ? 'info' : 'debug']({ node }, 'bare TCP handles are used');
       return;
     }
-    const { problem } = found;
-    this.#log.info({ node, problem }, 'bare TCP handles are not used: connections cost more CPU time');
+    const { problem, isTransient = false } = found;
+    if (failures === 0)
+      this.#log.info(
+        { node, problem, isTransient },
+        'bare TCP handles are not used: connections cost more CPU time',
+      );
+    if (!isTransient) return;
+    const timer = clock.schedule(
+      grownMs(failures + 1, handleCheckBackoff),
+      () => void this.#useHandles(failures + 1),
+    );
+    this.#stopCheck = () => timer.cancel();
   }
 
   async reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }> {
@@ -290,6 +306,7 @@ class RunningAgent implements Agent {
 
   async #stop(graceMs: number): Promise<void> {
     this.#ports.stop();
+    this.#stopCheck();
     // Clients of a shared address are to get the process that continues. On an address of its own this one answers
     // until the end, and says that it is stopping.
     const left = this.#config.reusePort ? this.#admin?.stop() : undefined;

@@ -1,6 +1,7 @@
 // What the http listeners of one pool add to it. The code behind them, http-proxy-3 included, is loaded with the
 // first such listener; a pool without one carries nothing of it.
 import { httpOptions } from './options.ts';
+import { LeftOut } from './port-waiter.ts';
 import type { Logger } from 'pino';
 import type { ClosableTunnels } from '../balance/tunnel-closer.ts';
 import { makePicker } from '../balance/picker.ts';
@@ -175,7 +176,7 @@ export interface PoolHttpListenerDeps {
 /**
  * Starts an http listener. A certificate that cannot be read is no reason for the agent not to start: whoever
  * issues it may need the API servers, and with them the other listeners. It is looked for every `retryMs`.
- * `onReady` is told of the listener; the function that is returned gives up looking.
+ * Rejects with LeftOut where the host lacks the address of an optional one. `onReady` is told of the listener; the function that is returned gives up looking.
  */
 export async function startPoolHttpListener(
   { http, config, tls, requestHeader, reusePort, log, passthroughAddresses }: PoolHttpListenerDeps,
@@ -207,14 +208,15 @@ export async function startPoolHttpListener(
       ...(maxTunnels !== undefined && { maxConnections: maxTunnels }),
       passthroughAddresses,
     });
+    if (!listener) throw new LeftOut();
     if (frontFiles && !isStopped) {
       const take = (pair: FrontProxyPair) => {
         core.upstreams.frontProxy = pair;
       };
       watch = watchPair(frontFiles, { clock: systemClock, log, take });
     }
-    if (listener && isStopped) await listener.destroy();
-    else if (listener) onReady(listener);
+    if (isStopped) await listener.destroy();
+    else onReady(listener);
   };
   const tryLater = (error: unknown): void => {
     if (!(error instanceof FairleadError) || error.code !== 'CERTIFICATE_INVALID') throw error;

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import type { Clock, Timer } from '../model/clock.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import { codeOf } from '../model/error-text.ts';
+import { codeOf, messageOf } from '../model/error-text.ts';
 
 export interface PortWaiterDeps {
   readonly clock: Clock;
@@ -23,6 +23,8 @@ export interface PortWaiterDeps {
 const soonMs = [10, 20, 50] as const;
 const takeOverMs = 60_000;
 const laterMs = 250;
+/** An address of an optional listener: most hosts that lack it never get it (no IPv6). */
+const leftOutMs = 5_000;
 /** How often the log says that it still waits. */
 const remindMs = 60_000;
 
@@ -33,6 +35,9 @@ export interface TakeOptions {
 
 /** What `bind` rejects with to be asked again later: the address could be shared, and is not to be yet. */
 export class HeldBack extends Error {}
+
+/** What `bind` rejects with where the host lacks the address of an optional listener: it may get it later. */
+export class LeftOut extends Error {}
 
 const isAbsent = (error: unknown) =>
   error instanceof FairleadError && codeOf(error.cause) === 'EADDRNOTAVAIL';
@@ -45,6 +50,8 @@ export class PortWaiter {
   readonly #absent = new Set<string>();
   /** Those of them that could be shared, and are not to be yet. */
   readonly #heldBack = new Set<string>();
+  /** Those of them that an optional listener is to have: nobody is told that they are waited for. */
+  readonly #leftOut = new Set<string>();
   #isStopped = false;
   /** The clock's timers let the process end; while it has no address yet, nothing else may hold it. */
   #hold: NodeJS.Timeout | undefined;
@@ -55,7 +62,9 @@ export class PortWaiter {
 
   /** Addresses that somebody else holds. */
   get waitingFor(): readonly string[] {
-    return [...this.#timers.keys()].filter((where) => !this.#absent.has(where) && !this.#heldBack.has(where));
+    return [...this.#timers.keys()].filter(
+      (where) => !this.#absent.has(where) && !this.#heldBack.has(where) && !this.#leftOut.has(where),
+    );
   }
 
   /** Addresses that the host does not have. */
@@ -79,7 +88,10 @@ export class PortWaiter {
     } catch (error) {
       const { limitMs, clock, log } = this.#deps;
       const where = formatHostPort(address);
-      if (error instanceof HeldBack) {
+      if (error instanceof LeftOut) {
+        this.#leftOut.add(where);
+        log.info({ address: where }, 'address not available: listener left out until it is');
+      } else if (error instanceof HeldBack) {
         this.#heldBack.add(where);
         log.info(
           { address: where },
@@ -109,13 +121,15 @@ export class PortWaiter {
     this.#timers.clear();
     this.#absent.clear();
     this.#heldBack.clear();
+    this.#leftOut.clear();
     clearInterval(this.#hold);
   }
 
   #plan(where: string, bind: () => Promise<void>, wait: Wait): void {
     const { clock } = this.#deps;
     const waitedMs = clock.nowMs() - wait.sinceMs;
-    const delayMs = waitedMs < takeOverMs ? (soonMs[wait.tries] ?? soonMs[2]) : laterMs;
+    const soonOrLaterMs = waitedMs < takeOverMs ? (soonMs[wait.tries] ?? soonMs[2]) : laterMs;
+    const delayMs = this.#leftOut.has(where) ? leftOutMs : soonOrLaterMs;
     this.#timers.set(
       where,
       clock.schedule(delayMs, () => void this.#try(where, bind, { ...wait, tries: wait.tries + 1 })),
@@ -129,10 +143,12 @@ export class PortWaiter {
       this.#timers.delete(where);
       this.#absent.delete(where);
       this.#heldBack.delete(where);
+      this.#leftOut.delete(where);
       if (this.#timers.size === 0) clearInterval(this.#hold);
       log.info({ address: where, waitedMs: Math.round(clock.nowMs() - wait.sinceMs) }, 'address acquired');
     } catch (error) {
       if (this.#isStopped) return;
+      if (this.#leftOut.has(where)) return this.#afterLeftOut(where, bind, wait, error);
       // Without end: as long as it lasts, somebody else serves there.
       if (error instanceof HeldBack) return this.#plan(where, bind, wait);
       const wasHeldBack = this.#heldBack.delete(where);
@@ -157,6 +173,18 @@ export class PortWaiter {
       this.#plan(where, bind, isReminder ? { ...wait, remindedMs: nowMs } : wait);
     }
   }
+
+  /** The agent has served without it so far, and goes on to do so: whatever is wrong with the address, it is told once. */
+  #afterLeftOut(where: string, bind: () => Promise<void>, wait: Wait, error: unknown): void {
+    const message = error instanceof LeftOut ? undefined : messageOf(error);
+    if (message !== undefined && message !== wait.toldProblem)
+      this.#deps.log.warn(
+        { address: where, reason: message },
+        'optional listener cannot be bound: trying again',
+      );
+    const { toldProblem: _, ...rest } = wait;
+    this.#plan(where, bind, { ...rest, ...(message !== undefined && { toldProblem: message }) });
+  }
 }
 
 interface Wait {
@@ -164,4 +192,6 @@ interface Wait {
   readonly remindedMs: number;
   readonly tries: number;
   readonly mayLackAddress: boolean;
+  /** Of an optional listener: what the log has said. */
+  readonly toldProblem?: string;
 }

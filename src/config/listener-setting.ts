@@ -74,7 +74,7 @@ export const listenerSettings = {
   }),
   optional: boolean({
     ...perListener,
-    description: 'Left out with a log line where the host has no such address family.',
+    description: 'Left out, with a log line, while the host has no such address; bound when it has.',
     default: false,
   }),
   waitForAddress: boolean({

@@ -134,10 +134,7 @@ class RunningListener implements HttpListener {
   async start(): Promise<boolean> {
     const { listen, optional = false, reusePort = false, log, files, clock } = this.#deps;
     const bound = await bind(this.#server, listen, { optional, reusePort });
-    if (bound === undefined) {
-      log.info({ address: formatHostPort(listen) }, 'address not available: listener left out');
-      return false;
-    }
+    if (bound === undefined) return false;
     this.address = bound;
     this.#watch = watchPair(files, { clock, log, take: (pair) => this.#server.setSecureContext(pair) });
     return true;

@@ -4,7 +4,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { bind } from '../lib/bind.ts';
-import type { TunnelTable, DataPathLog } from './tunnel-table.ts';
+import type { TunnelTable } from './tunnel-table.ts';
 import type { AcceptPolicy } from './tunnel/accept-policy.ts';
 import type { ClientHandle } from './socket/node-handles.ts';
 import type { Picker } from '../model/snapshot.ts';
@@ -13,8 +13,7 @@ export interface PassthroughListenerDeps {
   readonly listen: HostPort;
   readonly picker: Picker;
   readonly table: TunnelTable;
-  readonly log: DataPathLog;
-  /** An address family that the host lacks is not an error: the listener is left out. */
+  /** An address that the host lacks is not an error: the listener is left out, for the caller to try again. */
   readonly optional?: boolean;
   /** Several processes of one user may share the port (SO_REUSEPORT). */
   readonly reusePort?: boolean;
@@ -45,7 +44,6 @@ export async function startPassthroughListener({
   listen,
   picker,
   table,
-  log,
   optional = false,
   reusePort = false,
   fd,
@@ -56,10 +54,7 @@ export async function startPassthroughListener({
   const options = { picker, replayNonTls, sendProxy, ...(policy && { policy }) };
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   const address = await bind(server, listen, { optional, reusePort, fd });
-  if (address === undefined) {
-    log.info({ address: formatHostPort(listen) }, 'address not available: listener left out');
-    return undefined;
-  }
+  if (address === undefined) return undefined;
   table.ownAddresses.add(address);
   server.on('error', (error) => table.acceptFailed(formatHostPort(address), error));
   let accepted = 0;

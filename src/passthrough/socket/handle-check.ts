@@ -2,6 +2,7 @@
 // has gone through everything that a connection does: dial, bytes, a writer whose reader is slow, both FINs, RST, refusal.
 import { createServer } from 'node:net';
 import { makeEndpoint } from '../../model/endpoint.ts';
+import { codeOf } from '../../model/error-text.ts';
 import { TcpHandleConnection, type TcpHandleContext } from './tcp-handle-connection.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
 import { type ClientHandle, findNodeHandles, type FoundHandles, type NodeHandles } from './node-handles.ts';
@@ -28,17 +29,29 @@ export async function checkNodeHandles({
   const undo: (() => void)[] = [];
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<FoundHandles>((resolve) => {
-    timer = setTimeout(resolve, withinMs, { ok: false, problem: 'the check did not end in time' });
+    const problem = 'the check did not end in time';
+    timer = setTimeout(resolve, withinMs, { ok: false, problem, isTransient: true });
     timer.unref();
   });
   try {
     return await Promise.race([check(find, undo), late]);
   } catch (error) {
-    return { ok: false, problem: error instanceof Error ? error.message : String(error) };
+    const problem = error instanceof Error ? error.message : String(error);
+    return { ok: false, problem, ...(isTransient(error) && { isTransient: true }) };
   } finally {
     clearTimeout(timer);
     for (const step of undo) step();
   }
+}
+
+/** Loopback that is not up, and shortages. */
+const transientCodes = new Set([
+  ...['ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'ETIMEDOUT', 'ECONNREFUSED'],
+  ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN'],
+]);
+
+function isTransient(error: unknown): boolean {
+  return transientCodes.has(codeOf(error) ?? '');
 }
 
 async function check(find: HandleCheckSteps['find'], undo: (() => void)[]): Promise<FoundHandles> {
@@ -107,7 +120,7 @@ class RecordingOwner implements ConnectionOwner {
       this.#onChange = () => {
         if (isSo(this)) resolve();
         else if (this.errorCode !== undefined && !this.mayFail)
-          reject(new Error(`${what}: ${this.errorCode}`));
+          reject(Object.assign(new Error(`${what}: ${this.errorCode}`), { code: this.errorCode }));
         else return;
         this.#onChange = undefined;
       };

@@ -136,7 +136,12 @@ export class ReadOutcome extends Socket {
 /** What went wrong is the reason why net.Socket is used. */
 export type FoundHandles =
   | { readonly ok: true; readonly value: NodeHandles }
-  | { readonly ok: false; readonly problem: string };
+  | {
+      readonly ok: false;
+      readonly problem: string;
+      /** The same check may pass later: what failed was the network or a shortage, not what Node offers. */
+      readonly isTransient?: true;
+    };
 
 /**
  * Finds the classes. A server on a free loopback port gives the handle's; the requests' are taken from a net.Socket

@@ -47,6 +47,23 @@ test('handles that are not found are a problem with a name', async () => {
   expect(await checkNodeHandles({ find: fails })).toEqual({ ok: false, problem: 'not a constructor' });
 });
 
+test.each([
+  ['ENETUNREACH', true],
+  ['EMFILE', true],
+  ['EINVAL', false],
+])('a check that ends with %s is worth another one: %p', async (code, isTransient) => {
+  const node = await real();
+  class Failing {
+    constructor() {
+      throw Object.assign(new Error(code), { code });
+    }
+  }
+  const TcpHandle = Failing as unknown as NodeHandles['TcpHandle'];
+  const found = await checkNodeHandles({ find: async () => ({ ok: true, value: { ...node, TcpHandle } }) });
+  expect(found).toMatchObject({ ok: false });
+  expect('isTransient' in found).toBe(isTransient);
+});
+
 test('a Node that the handles have not been tested with keeps net.Socket', async () => {
   const [major = ''] = process.versions.node.split('.');
   expect(await findNodeHandles(`${Number(major) + 2}.0.0`)).toMatchObject({ ok: false });
@@ -86,7 +103,11 @@ test('a handle that never ends does not hold up the check', async () => {
   const result = await checkWith((handle) => {
     handle.shutdown = () => 0;
   });
-  expect(result).toEqual({ ok: false, problem: 'the check did not end in time' });
+  expect(result).toEqual({
+    ok: false,
+    problem: 'the check did not end in time',
+    isTransient: true,
+  });
 });
 
 test('a handle that resets with a FIN does not pass', async () => {

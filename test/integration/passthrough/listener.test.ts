@@ -25,7 +25,7 @@ overBothKindsOfConnections(() => {
     const outcomes = new RecordedOutcomes();
     const options = defaultPassthroughOptions();
     const table = new TunnelTable({ clock: systemClock, random: Math.random, log, outcomes, options });
-    return { log, table, picker: () => ({ candidates: [], usableCount: 0 }) };
+    return { table, picker: () => ({ candidates: [], usableCount: 0 }) };
   }
 
   test('a port in use is a coded error that names the address and the fix', async () => {
@@ -49,12 +49,8 @@ overBothKindsOfConnections(() => {
   });
 
   test('an optional listener is left out where its address does not exist', async () => {
-    const { log, ...rest } = parts();
     const listen = { host: '2001:db8::1', port: 0 };
-    expect(await startPassthroughListener({ ...rest, log, listen, optional: true })).toBeUndefined();
-    expect(log.lines).toEqual([
-      expect.objectContaining({ level: 'info', message: 'address not available: listener left out' }),
-    ]);
+    expect(await startPassthroughListener({ ...parts(), listen, optional: true })).toBeUndefined();
   });
 
   test('an optional listener whose port is taken is still an error', async () => {
@@ -85,9 +81,9 @@ overBothKindsOfConnections(() => {
   test('IPv6 works where the host has it', async () => {
     const endpoint = await TestEndpoint.start(echo, { host: '::1' }).catch(() => undefined);
     if (endpoint === undefined) return; // no IPv6 here
-    const { log, table } = parts();
+    const { table } = parts();
     const picker = () => ({ candidates: [endpoint.endpoint], usableCount: 1 });
-    const listener = await startPassthroughListener({ log, table, picker, listen: { host: '::1', port: 0 } });
+    const listener = await startPassthroughListener({ table, picker, listen: { host: '::1', port: 0 } });
     if (listener === undefined) throw new Error('left out');
     const client = connect(listener.address);
     const received = collect(client);

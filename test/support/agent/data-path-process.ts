@@ -30,7 +30,6 @@ const listener = await startPassthroughListener({
   listen: { host: '127.0.0.1', port: 0 },
   picker: () => ({ candidates: [endpoint], usableCount: 1 }),
   table,
-  log,
 });
 console.log(listener?.address.port);
 process.stdin.resume();

@@ -166,7 +166,6 @@ export async function startDataPath(
     listen: { host: '127.0.0.1', port: 0 },
     picker: picked,
     table,
-    log,
     replayNonTls,
     sendProxy,
     ...(policy && { policy }),

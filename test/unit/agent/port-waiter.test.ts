@@ -1,5 +1,5 @@
 import { FairleadError } from '../../../src/model/errors.ts';
-import { HeldBack, PortWaiter } from '../../../src/agent/port-waiter.ts';
+import { HeldBack, LeftOut, PortWaiter } from '../../../src/agent/port-waiter.ts';
 import { FakeClock } from '../../support/fakes/fake-clock.ts';
 import { recordingLog } from '../../support/fakes/recording-log.ts';
 
@@ -200,5 +200,48 @@ describe('an address that could be shared, and is not to be yet,', () => {
     ]);
     await patient.pass(300);
     expect(patient.failures).toHaveLength(1);
+  });
+});
+
+describe('an optional listener', () => {
+  const make = () => {
+    const parts = waiter(0);
+    let failure: Error | undefined = new LeftOut();
+    const bind = async () => {
+      if (failure) throw failure;
+    };
+    return {
+      ...parts,
+      bind,
+      become: (next: Error | undefined) => {
+        failure = next;
+      },
+    };
+  };
+  const messages = (log: ReturnType<typeof recordingLog>) => log.lines.map(({ message }) => message);
+
+  test('whose address comes later is bound then; until then the agent is not waiting for anything', async () => {
+    const { ports, bind, pass, log, become } = make();
+    await ports.take(address, bind);
+    expect([ports.waitingFor, ports.absent, ports.heldBack]).toEqual([[], [], []]);
+    await pass(60_000);
+    expect(messages(log)).toEqual(['address not available: listener left out until it is']);
+    become(undefined);
+    await pass(5_000);
+    expect(messages(log).at(-1)).toBe('address acquired');
+    expect(ports.waitingFor).toEqual([]);
+  });
+
+  test('whose address comes and is taken fails nothing, is told once, and is bound when it comes free', async () => {
+    const { ports, bind, pass, log, become, failures } = make();
+    await ports.take(address, bind);
+    become(new FairleadError('LISTEN_IN_USE', 'held'));
+    await pass(60_000);
+    expect(failures).toEqual([]);
+    expect(ports.waitingFor).toEqual([]);
+    expect(messages(log).slice(1)).toEqual(['optional listener cannot be bound: trying again']);
+    become(undefined);
+    await pass(5_000);
+    expect(messages(log).at(-1)).toBe('address acquired');
   });
 });
