@@ -32,6 +32,7 @@ import { AcceptPolicy } from '../passthrough/tunnel/accept-policy.ts';
 import { checkNodeHandles } from '../passthrough/socket/handle-check.ts';
 import { assignSockets, type InheritedSocket } from '../passthrough/socket/inherited-sockets.ts';
 import { type PassthroughListener, startPassthroughListener } from '../passthrough/listener.ts';
+import { ProcessLoad } from '../passthrough/process-load.ts';
 import { readTunnelLimit, type TunnelLimits } from '../passthrough/tunnel/tunnel-limit.ts';
 
 export interface AgentOptions {
@@ -94,6 +95,7 @@ class RunningAgent implements Agent {
   readonly #ports: PortWaiter;
   #stopCheck = (): void => {};
   readonly #hostAddresses: () => ReadonlySet<string>;
+  readonly #load = new ProcessLoad();
   #isStopping = false;
   /** Wall time: since when it stops, and when its grace ends. */
   #stopping: { readonly sinceMs: number; readonly untilMs: number } | undefined;
@@ -123,7 +125,7 @@ class RunningAgent implements Agent {
       zone: () => this.#config.zone,
       hostAddresses: this.#hostAddresses,
       ...(serviceHost !== undefined && { serviceHost }),
-      load: { tunnels: 0 },
+      load: this.#load,
       sendsProxy: (name: string) =>
         config.listeners.some(({ pool, sendProxy }) => pool === name && sendProxy),
       ownAddresses: new OwnAddresses(clock, this.#hostAddresses),
@@ -369,6 +371,7 @@ class RunningAgent implements Agent {
       syncedAtMs: () => this.#default.watchState.syncedAtMs,
       watchFailures: () => this.#default.watchState.failures,
       wallMs: () => clock.wallMs(),
+      held: () => this.#load.memory.entries(),
     });
   }
 
@@ -406,6 +409,7 @@ class RunningAgent implements Agent {
         active: pools.reduce((sum, { table }) => sum + table.tunnelCount, 0),
         max: this.#default.table.options.maxTunnels,
       },
+      held: this.#load.memory.entries(),
       ...this.#default.status(wallMs),
       isUsed: used.has(defaultPoolName),
       pools: pools

@@ -34,7 +34,7 @@ interface MetricPool {
   metrics(): PoolMetricSources;
 }
 
-type OfProcess = Pick<MetricSources, 'version' | 'syncedAtMs' | 'watchFailures' | 'wallMs'>;
+type OfProcess = Pick<MetricSources, 'version' | 'syncedAtMs' | 'watchFailures' | 'wallMs' | 'held'>;
 
 /** `pools`: the API servers' one first; its series have no label `pool`. */
 export function agentMetrics(pools: readonly MetricPool[], ofProcess: OfProcess): MetricSources {

@@ -13,7 +13,8 @@ import type { EndpointId } from '../model/endpoint.ts';
 import type { OutcomeReporter } from '../model/outcome.ts';
 import type { EndpointPick, Picker, SnapshotSource } from '../model/snapshot.ts';
 import type { OwnAddresses } from '../passthrough/own-addresses.ts';
-import { type ProcessLoad, TunnelTable } from '../passthrough/tunnel-table.ts';
+import type { ProcessLoad } from '../passthrough/process-load.ts';
+import { TunnelTable } from '../passthrough/tunnel-table.ts';
 import type { TunnelLimits } from '../passthrough/tunnel/tunnel-limit.ts';
 
 export interface PoolTrafficDeps {

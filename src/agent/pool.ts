@@ -25,7 +25,8 @@ import type { OutcomeReporter } from '../model/outcome.ts';
 import type { EndpointPick, EndpointSet, JudgedEndpoint, KnownEndpoint } from '../model/snapshot.ts';
 import type { PoolMetricSources } from '../observe/metrics.ts';
 import type { PoolStatusInput } from '../observe/status.ts';
-import type { ProcessLoad, TunnelTable } from '../passthrough/tunnel-table.ts';
+import type { ProcessLoad } from '../passthrough/process-load.ts';
+import type { TunnelTable } from '../passthrough/tunnel-table.ts';
 import type { OwnAddresses } from '../passthrough/own-addresses.ts';
 import type { TunnelLimits } from '../passthrough/tunnel/tunnel-limit.ts';
 

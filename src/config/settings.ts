@@ -406,7 +406,8 @@ const plainSettings = {
   'tunnels.max': optional(
     integer({
       ...reload,
-      description: 'Most tunnels at a time; further clients are reset.',
+      description:
+        'Maximum concurrent tunnels. At the limit the oldest without an answer ends for a new client.',
       defaultNote: 'derived from the limit of open files',
       min: 1,
       max: 1_000_000,

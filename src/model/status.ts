@@ -100,6 +100,12 @@ export interface StatusPool {
   readonly endpoints: readonly StatusEndpoint[];
 }
 
+export interface StatusHeld {
+  readonly kind: string;
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
 export interface Status {
   readonly version: string;
   readonly node: string;
@@ -138,6 +144,8 @@ export interface Status {
   /** Of all pools; empty when nothing is missing. */
   readonly problems: readonly StatusProblem[];
   readonly tunnels: { readonly active: number; readonly max: number };
+  /** Bytes of buffers that clients make the process hold, by kind. */
+  readonly held: readonly StatusHeld[];
   /** Absent when there are none. */
   readonly pools?: readonly StatusPool[];
 }

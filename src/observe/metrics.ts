@@ -38,6 +38,8 @@ export interface MetricSources {
   watchFailures(): number;
   wallMs(): number;
   tunnelLimit(): number;
+  /** Bytes that clients make the process hold, by kind, and their limits. */
+  held(): readonly { readonly kind: string; readonly bytes: number; readonly maxBytes: number }[];
   readonly pools: readonly { readonly labels: Labels; readonly sources: PoolMetricSources }[];
 }
 
@@ -259,6 +261,22 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     help: 'Most tunnels that this process accepts.',
     labels: [],
     collect: ({ tunnelLimit }) => one(tunnelLimit()),
+  },
+  {
+    name: 'fairlead_held_bytes',
+    of: 'process',
+    type: 'gauge',
+    help: 'Bytes of buffers that clients make this process hold, by kind.',
+    labels: ['kind'],
+    collect: ({ held }) => held().map(({ kind, bytes }) => ({ labels: { kind }, value: bytes })),
+  },
+  {
+    name: 'fairlead_held_bytes_max',
+    of: 'process',
+    type: 'gauge',
+    help: 'Limits of fairlead_held_bytes, by kind.',
+    labels: ['kind'],
+    collect: ({ held }) => held().map(({ kind, maxBytes }) => ({ labels: { kind }, value: maxBytes })),
   },
   {
     name: 'fairlead_tunnels_total',

@@ -11,13 +11,20 @@ export type DataPathLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'> &
 export class DataPathMessages {
   readonly #log: DataPathLog;
   readonly #clock: Clock;
-  readonly #limits: Record<'accept' | 'many' | 'refused' | 'header' | 'loop', RateLimitedLog>;
+  readonly #limits: Record<'accept' | 'many' | 'evicted' | 'refused' | 'header' | 'loop', RateLimitedLog>;
 
   constructor(log: DataPathLog, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
     const limit = () => new RateLimitedLog(clock);
-    this.#limits = { accept: limit(), many: limit(), refused: limit(), header: limit(), loop: limit() };
+    this.#limits = {
+      accept: limit(),
+      many: limit(),
+      evicted: limit(),
+      refused: limit(),
+      header: limit(),
+      loop: limit(),
+    };
   }
 
   /** Each tunnel is logged when it closes. */
@@ -34,6 +41,12 @@ export class DataPathMessages {
   tooMany(maxTunnels: number): void {
     this.#limits.many.write((repeats) => {
       this.#log.warn({ maxTunnels, repeats }, 'too many clients: new ones are reset');
+    });
+  }
+
+  evicted(maxTunnels: number): void {
+    this.#limits.evicted.write((repeats) => {
+      this.#log.warn({ maxTunnels, repeats }, 'too many clients: the oldest without an answer is reset');
     });
   }
 

@@ -17,10 +17,12 @@ import { UpstreamConnector, type ConnectorOptions } from './connect/connector.ts
 import type { DialContext } from './connect/dial-context.ts';
 import type { PassthroughOptions } from './tunnel/options.ts';
 import { OwnAddresses } from './own-addresses.ts';
+import { ProcessLoad } from './process-load.ts';
 import { ProxyHeaderReader } from './connect/proxy-header-reader.ts';
 import { ReadBuffers } from './socket/read-buffers.ts';
 import { ReplayBudget } from './connect/replay-budget.ts';
 import { ResponseWatchdog } from './tunnel/response-watchdog.ts';
+import { StalledTunnels } from './tunnel/stalled-tunnels.ts';
 import { TunnelAges } from './tunnel/tunnel-ages.ts';
 import { Tunnel, type TunnelContext, type TunnelRecord, type TunnelView, viewOf } from './tunnel/tunnel.ts';
 
@@ -35,11 +37,6 @@ export interface TunnelTableDeps {
   /** Shared by the tables of a process: `maxTunnels` holds for all of them together. */
   readonly load?: ProcessLoad;
   readonly ownAddresses?: OwnAddresses;
-}
-
-/** What all tables of a process carry together. */
-export interface ProcessLoad {
-  tunnels: number;
 }
 
 export class TunnelTable implements TrafficReader {
@@ -57,6 +54,7 @@ export class TunnelTable implements TrafficReader {
   readonly #load: ProcessLoad;
   readonly #ages: TunnelAges;
   readonly #drainer: TunnelDrainer;
+  readonly #stalled: StalledTunnels;
   #closing: Promise<void> | undefined;
   #onNoTunnels: (() => void)[] = [];
 
@@ -65,12 +63,14 @@ export class TunnelTable implements TrafficReader {
     this.#clock = clock;
     this.#messages = new DataPathMessages(log, clock);
     this.ownAddresses = ownAddresses ?? new OwnAddresses(clock);
-    this.#load = load ?? { tunnels: 0 };
-    const buffers = new ReadBuffers();
+    this.#load = load ?? new ProcessLoad();
+    const { memory } = this.#load;
+    const buffers = new ReadBuffers(memory);
     this.#connections = new ConnectionFactory(buffers);
     this.#watchdog = new ResponseWatchdog(clock, outcomes, () => this.options.silenceReportMs);
     this.#ages = new TunnelAges(clock, this.options, this.#tunnels);
     this.#drainer = new TunnelDrainer(clock, random, () => this.options.quietMs);
+    this.#stalled = new StalledTunnels(clock, memory);
     const { counters } = this;
     this.#tunnelContext = {
       buffers,
@@ -78,6 +78,7 @@ export class TunnelTable implements TrafficReader {
       startWaiting: (tunnel, nowMs) => this.#watchdog.add(tunnel, nowMs),
       stopWaiting: (tunnel) => this.#watchdog.remove(tunnel),
       halfClosed: (tunnel) => this.#ages.halfClosed(tunnel),
+      stalled: (tunnel) => this.#stalled.add(tunnel),
       keepAlive: (connection) => this.#keepAlive(connection),
       finished: (tunnel) => this.#finished(tunnel),
       count: (reason) => {
@@ -91,6 +92,7 @@ export class TunnelTable implements TrafficReader {
       options: this.options,
       counters,
       connections: this.#connections,
+      memory,
       budget: new ReplayBudget(this.options, clock.nowMs()),
       raceDelays: new DeadlineQueue(clock, () => this.options.raceDelayMs),
       flightDelays: new DeadlineQueue(clock, () => this.options.firstFlightTimeoutMs),
@@ -262,6 +264,7 @@ export class TunnelTable implements TrafficReader {
     this.#dialContext.raceDelays.stop();
     this.#dialContext.flightDelays.stop();
     this.#ages.stop();
+    this.#stalled.stop();
     this.#drainer.stop();
   }
 
@@ -278,21 +281,23 @@ export class TunnelTable implements TrafficReader {
       client.resetAndDestroy();
       return;
     }
-    const isFull = this.#load.tunnels >= this.options.maxTunnels;
-    const admission = isFull ? 'full' : (policy?.accept(() => client.remoteAddress) ?? 'accepted');
+    const admission = policy?.accept(() => client.remoteAddress) ?? 'accepted';
     if (admission !== 'accepted' && admission !== 'expects-proxy-header') {
-      this.#refuse(client, admission, isFull ? this.options.maxTunnels : policy?.maxTunnels);
+      this.#refuse(client, admission);
       return;
     }
+    const { limit, hasRoom } = this.#load.makeRoom(this.options.maxTunnels, policy);
+    if (!hasRoom) {
+      this.#refuse(client, 'full', limit);
+      return;
+    }
+    if (limit !== undefined) this.#messages.evicted(limit);
     this.counters.accepted += 1;
     const tunnel = new Tunnel(this.#tunnelContext, client);
     if (this.#messages.isDebug) tunnel.shownClient = tunnel.clientText;
     this.#tunnels.add(tunnel);
-    this.#load.tunnels += 1;
-    if (policy) {
-      tunnel.policy = policy;
-      policy.tunnels += 1;
-    }
+    tunnel.policy = policy;
+    this.#load.add(tunnel);
     this.#ages.add(tunnel);
     if (admission === 'expects-proxy-header') this.#readProxyHeader(tunnel, options);
     else this.#connect(tunnel, options);
@@ -308,25 +313,29 @@ export class TunnelTable implements TrafficReader {
 
   /** The client begins with a PROXY header; then it is connected like any other. */
   #readProxyHeader(tunnel: Tunnel, options: ConnectorOptions): void {
-    const reader = new ProxyHeaderReader(this.#clock, {
-      proxyHeaderRead: (connection, rest) => {
-        tunnel.announced = connection;
-        if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
-        // A sender that speaks for itself (a health check) has been accepted as a sender.
-        if (connection && options.policy?.isAllowed(connection.source.host) === false) {
-          this.#messages.notAllowed(connection.source.host);
-          tunnel.reset('not-allowed');
-          return true;
-        }
-        const connector = this.#connect(tunnel, options);
-        return rest.length === 0 || connector.connectionRead(tunnel.client, rest, rest.length);
+    const reader = new ProxyHeaderReader(
+      this.#clock,
+      {
+        proxyHeaderRead: (connection, rest) => {
+          tunnel.announced = connection;
+          if (tunnel.shownClient !== undefined) tunnel.shownClient = tunnel.clientText;
+          // A sender that speaks for itself (a health check) has been accepted as a sender.
+          if (connection && options.policy?.isAllowed(connection.source.host) === false) {
+            this.#messages.notAllowed(connection.source.host);
+            tunnel.reset('not-allowed');
+            return true;
+          }
+          const connector = this.#connect(tunnel, options);
+          return rest.length === 0 || connector.connectionRead(tunnel.client, rest, rest.length);
+        },
+        proxyHeaderFailed: (why) => {
+          this.#messages.badHeader(tunnel.clientText, why);
+          tunnel.reset('proxy-header');
+        },
+        proxyHeaderLost: () => tunnel.reset('client'),
       },
-      proxyHeaderFailed: (why) => {
-        this.#messages.badHeader(tunnel.clientText, why);
-        tunnel.reset('proxy-header');
-      },
-      proxyHeaderLost: () => tunnel.reset('client'),
-    });
+      this.#load.memory,
+    );
     tunnel.connector = reader;
     tunnel.client.owner = reader;
   }
@@ -370,10 +379,9 @@ export class TunnelTable implements TrafficReader {
     tunnel.record?.tunnels.delete(tunnel);
     this.#drainer.forget(tunnel);
     this.#ages.forget(tunnel);
-    if (this.#tunnels.delete(tunnel)) {
-      this.#load.tunnels -= 1;
-      if (tunnel.policy) tunnel.policy.tunnels -= 1;
-    }
+    this.#stalled.forget(tunnel);
+    this.#tunnels.delete(tunnel);
+    this.#load.remove(tunnel);
     this.#messages.closed(tunnel);
     if (this.#tunnels.size === 0) for (const resolve of this.#onNoTunnels.splice(0)) resolve();
   }

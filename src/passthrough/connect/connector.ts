@@ -55,7 +55,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     this.#options = options;
     this.#tunnel = tunnel;
     this.#plan = new DialPlan(context.isOwnAddress);
-    this.#flight = new FirstFlight(options.replayNonTls);
+    this.#flight = new FirstFlight(options.replayNonTls, context.memory);
     this.#deadlineFromMs = tunnel.startedMs;
   }
 
@@ -331,8 +331,14 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
 
   connectionRead(_connection: Connection, buffer: Buffer, byteCount: number): boolean {
     this.#flight.add(buffer, byteCount);
+    this.#tunnel.clientSpoke();
     const carrier = this.#carrier;
     if (carrier === undefined) {
+      // There is neither an endpoint to take the bytes nor room to keep them.
+      if (this.#context.memory.isOver('firstFlights')) {
+        this.#tunnel.reset('limit');
+        return true;
+      }
       this.#isClientPaused = this.#flight.isFull;
       return !this.#isClientPaused;
     }
@@ -432,6 +438,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   }
 
   #finish(): void {
+    this.#flight.release();
     this.#cancelDialTimers();
     this.#cancelLastCandidate();
   }

@@ -2,6 +2,7 @@
 // endpoint is dialled. It owns the client's connection for that time; what follows the header goes on to the connector.
 import { type Clock, judgeAfter, type Timer } from '../../model/clock.ts';
 import { maxProxyHeaderBytes, parseProxyHeader, type ProxiedConnection } from '../../model/proxy-header.ts';
+import type { MemoryLedger } from '../socket/memory-ledger.ts';
 import type { Connection, ConnectionOwner } from '../socket/connection.ts';
 import type { TunnelConnector } from '../tunnel/tunnel.ts';
 
@@ -19,12 +20,14 @@ export interface ProxyHeaderOwner {
 
 export class ProxyHeaderReader implements ConnectionOwner, TunnelConnector {
   readonly #owner: ProxyHeaderOwner;
+  readonly #memory: MemoryLedger;
   #bytes: Buffer = Buffer.alloc(0);
   #timer: Timer | undefined;
   #isDone = false;
 
-  constructor(clock: Clock, owner: ProxyHeaderOwner) {
+  constructor(clock: Clock, owner: ProxyHeaderOwner, memory: MemoryLedger) {
     this.#owner = owner;
+    this.#memory = memory;
     this.#arm(clock);
   }
 
@@ -39,6 +42,7 @@ export class ProxyHeaderReader implements ConnectionOwner, TunnelConnector {
     if (this.#isDone) return false;
     this.#isDone = true;
     this.#timer?.cancel();
+    this.#memory.release('proxyHeaders', this.#bytes.length);
     return true;
   }
 
@@ -48,7 +52,17 @@ export class ProxyHeaderReader implements ConnectionOwner, TunnelConnector {
 
   connectionRead(_connection: Connection, buffer: Buffer, byteCount: number): boolean {
     if (this.#isDone) return true;
-    this.#bytes = Buffer.concat([this.#bytes, buffer.subarray(0, byteCount)]);
+    const kept = this.#bytes.length;
+    // Not from Node's pool: a piece of one byte would keep 64 KiB of it.
+    const bytes = Buffer.allocUnsafeSlow(kept + byteCount);
+    this.#bytes.copy(bytes);
+    buffer.copy(bytes, kept, 0, byteCount);
+    this.#bytes = bytes;
+    this.#memory.hold('proxyHeaders', byteCount);
+    if (this.#memory.isOver('proxyHeaders')) {
+      this.#fail('too many PROXY headers at once');
+      return true;
+    }
     const parsed = parseProxyHeader(this.#bytes);
     if (parsed.kind === 'complete') {
       this.#end();

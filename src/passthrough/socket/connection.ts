@@ -25,12 +25,16 @@ export interface Connection {
   owner: ConnectionOwner;
   /** A read buffer that only this connection uses, while it has one. */
   ownBuffer: Buffer | undefined;
+  /** What it has read last waits in a staging buffer of its own. */
+  isStaged: boolean;
   readonly writableLength: number;
   readonly destroyed: boolean;
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
+  /** False once the other side has reset the connection or has been given up by keepalive, reading or not. */
+  hasPeer(): boolean;
   setKeepAlive(enable: boolean, delayMs: number, intervalMs: number, count: number): unknown;
   /** The bytes must stay as they are until `writableLength` is 0 again. */
   write(bytes: Uint8Array): boolean;

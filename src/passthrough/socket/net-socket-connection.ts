@@ -11,6 +11,7 @@ const nothing = Buffer.alloc(0);
 class NetSocketConnection extends Socket implements Connection {
   owner: ConnectionOwner;
   ownBuffer: Buffer | undefined = undefined;
+  isStaged = false;
   readonly #forget: () => void;
   #drained: ((error?: Error | null) => void) | undefined;
 
@@ -54,6 +55,10 @@ class NetSocketConnection extends Socket implements Connection {
     this.write(nothing, this.#drained);
   }
 
+  hasPeer(): boolean {
+    return hasPeer(this);
+  }
+
   override resetAndDestroy(): this {
     if (!isShuttingDown(this)) return super.resetAndDestroy();
     // See isShuttingDown. With nothing left to write the FIN goes out within this turn of the loop.
@@ -76,6 +81,12 @@ class NetSocketConnection extends Socket implements Connection {
  */
 function isShuttingDown(socket: Socket): boolean {
   return socket.writableEnded && !socket.writableFinished && !socket.destroyed;
+}
+
+/** `remoteAddress` is kept by Node after the first look; the handle asks the kernel. */
+function hasPeer(socket: Socket): boolean {
+  const { _handle: handle } = socket as unknown as { _handle?: { getpeername?(out: object): number } | null };
+  return handle?.getpeername === undefined || handle.getpeername({}) === 0;
 }
 
 /** `net` calls `onread.callback` as a method of the socket; TypeScript's declaration does not say so. */
@@ -112,7 +123,7 @@ export class NetSocketConnections {
 
   /** Takes an accepted connection, given as the handle that net.Server gets. */
   accept(handle: ClientHandle, owner: ConnectionOwner): Connection {
-    this.#buffers.prepareNewSocket();
+    this.#buffers.prepareNewSocket(this.#buffers.firstRead);
     // `handle` is what net.Server itself passes; @types/node declares only its other use.
     // The options object is copied by the constructor, so one is enough.
     this.#acceptOptions.handle = handle;
@@ -130,6 +141,8 @@ export class NetSocketConnections {
     const connection: Connection = Object.assign(socket, {
       owner,
       ownBuffer: undefined,
+      isStaged: false,
+      hasPeer: () => hasPeer(socket),
       notifyWhenDrained() {
         socket.write(nothing, (error) => {
           if (!error && !socket.destroyed) connection.owner.connectionDrained(connection);

@@ -2,8 +2,13 @@
 // starts; only a connection whose bytes could not be handed on at once, or that is in the middle of a bulk transfer,
 // holds a buffer of its own. So 500 idle tunnels cost no read memory at all, and bulk needs no allocation.
 
+import { MemoryLedger } from './memory-ledger.ts';
+
 /** Large enough that the per-read cost vanishes, small enough for a cache. */
 export const readBufferBytes = 64 * 1024;
+
+/** A new client's reads, until it sends in bulk. */
+export const firstReadBytes = 16 * 1024;
 
 /** Up to this size a read is copied into a small buffer, which is free again when the write has taken all of it. */
 export const smallReadBytes = 4096;
@@ -14,16 +19,30 @@ const maxSpareBuffers = 16;
 export class ReadBuffers {
   /** Its bytes are valid only until the read callback returns. */
   readonly shared = Buffer.allocUnsafeSlow(readBufferBytes);
+  /** The front of `shared`: a new client is read into it, so that a first flight brings no more than may be kept. */
+  readonly firstRead = this.shared.subarray(0, firstReadBytes);
   /** Where small reads are copied to before they are written: nearly always the kernel takes them at once. */
   staging = Buffer.allocUnsafeSlow(smallReadBytes);
+  readonly #memory: MemoryLedger;
   readonly #spare: Buffer[] = [];
   #next: Uint8Array | undefined;
 
+  constructor(memory = new MemoryLedger()) {
+    this.#memory = memory;
+  }
+
+  /** A fast transfer may keep its buffer between reads. */
+  get mayKeep(): boolean {
+    return this.#memory.mayKeepBuffers;
+  }
+
   take(): Buffer {
+    this.#memory.hold('readBuffers', readBufferBytes);
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(readBufferBytes);
   }
 
   release(buffer: Buffer): void {
+    this.#memory.release('readBuffers', readBufferBytes);
     if (this.#spare.length < maxSpareBuffers) this.#spare.push(buffer);
   }
 
@@ -33,9 +52,14 @@ export class ReadBuffers {
     return this.staging.subarray(0, byteCount);
   }
 
-  /** A write still needs what was staged last. */
+  /** A write still needs what was staged last, until `releaseStaging`. */
   renewStaging(): void {
+    this.#memory.hold('readBuffers', smallReadBytes);
     this.staging = Buffer.allocUnsafeSlow(smallReadBytes);
+  }
+
+  releaseStaging(): void {
+    this.#memory.release('readBuffers', smallReadBytes);
   }
 
   /** Called from a read callback: where the same socket reads next. */
@@ -53,8 +77,8 @@ export class ReadBuffers {
     return next as Uint8Array;
   };
 
-  /** A new socket starts on the shared buffer. */
-  prepareNewSocket(): void {
-    this.#next = this.shared;
+  /** Where a new socket begins to read. */
+  prepareNewSocket(buffer = this.shared): void {
+    this.#next = buffer;
   }
 }

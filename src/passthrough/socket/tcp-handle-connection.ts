@@ -33,6 +33,7 @@ const unknownName: SocketName = {};
 export class TcpHandleConnection implements Connection {
   owner: ConnectionOwner;
   ownBuffer: Buffer | undefined = undefined;
+  isStaged = false;
   /** Bytes that libuv holds because the kernel has not taken them. */
   writableLength = 0;
   destroyed = false;
@@ -51,11 +52,11 @@ export class TcpHandleConnection implements Connection {
   #local: SocketName | undefined = undefined;
   #remote: SocketName | undefined = undefined;
 
-  private constructor(context: TcpHandleContext, handle: TcpHandle, owner: ConnectionOwner) {
+  private constructor(context: TcpHandleContext, handle: TcpHandle, owner: ConnectionOwner, target: Buffer) {
     this.owner = owner;
     this.#context = context;
     this.#handle = handle;
-    this.#target = context.buffers.shared;
+    this.#target = target;
     handle.connection = this;
     handle.onread = onRead;
     handle.useUserBuffer(this.#target);
@@ -68,7 +69,7 @@ export class TcpHandleConnection implements Connection {
   ): TcpHandleConnection {
     const { TcpHandle, ConnectRequest } = context.node;
     const handle = new TcpHandle(socketType);
-    const connection = new TcpHandleConnection(context, handle, owner);
+    const connection = new TcpHandleConnection(context, handle, owner, context.buffers.shared);
     const request = new ConnectRequest();
     request.connection = connection;
     request.oncomplete = onConnected;
@@ -84,7 +85,8 @@ export class TcpHandleConnection implements Connection {
     client: ClientHandle,
     owner: ConnectionOwner,
   ): TcpHandleConnection {
-    const connection = new TcpHandleConnection(context, client as TcpHandle, owner);
+    const { firstRead } = context.buffers;
+    const connection = new TcpHandleConnection(context, client as TcpHandle, owner, firstRead);
     connection.#handle.setNoDelay(true);
     connection.resume();
     return connection;
@@ -107,6 +109,10 @@ export class TcpHandleConnection implements Connection {
     if (this.destroyed) return;
     const seconds = (ms: number): number => Math.max(1, Math.trunc(ms / 1000));
     this.#handle.setKeepAlive(enable, seconds(delayMs), seconds(intervalMs), count);
+  }
+
+  hasPeer(): boolean {
+    return this.destroyed || this.#handle.getpeername({}) === 0;
   }
 
   write(bytes: Uint8Array): boolean {

@@ -2,8 +2,8 @@
 // ClientHello without early data, and nothing after it. Pure and bounded; knows no more of TLS than that.
 // RFC 8446 sections 4.1.2, 4.2.10 and 5.1.
 
-/** First flights longer than this are not kept. */
-export const maxFirstFlightBytes = 64 * 1024;
+/** First flights longer than this are not kept. A hello with post-quantum keys and a large ticket has 4 KiB. */
+export const maxFirstFlightBytes = 16 * 1024;
 
 /** A ClientHello in more records than this is not taken for an honest one. */
 const maxRecords = 64;

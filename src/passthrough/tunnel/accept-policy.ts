@@ -1,6 +1,7 @@
-// Whether a listener accepts a client, before anything else happens to it: by network, by how many there are, and which
-// senders must begin with a PROXY protocol header that names the client.
+// Whether a listener accepts a client, before anything else happens to it: by network, and which senders must begin with a
+// PROXY protocol header that names the client. How many there are is the listener's count; process-load.ts keeps to it.
 import { networkCheck } from '../../model/network.ts';
+import { EvictionQueue } from './eviction-queue.ts';
 
 export interface AcceptPolicyOptions {
   /** Maximum concurrent clients of the listener. */
@@ -12,12 +13,14 @@ export interface AcceptPolicyOptions {
 }
 
 /** `expects-proxy-header`: the client has to begin with a PROXY header; `gone`: it has no address any more. */
-export type Admission = 'accepted' | 'expects-proxy-header' | 'not-allowed' | 'full' | 'gone';
+export type Admission = 'accepted' | 'expects-proxy-header' | 'not-allowed' | 'gone';
 
 export class AcceptPolicy {
   /** Clients of the listener at the moment. */
   tunnels = 0;
   readonly maxTunnels: number;
+  /** Of these, the ones that may go when there are too many. */
+  readonly queue = new EvictionQueue();
   readonly #isAllowed: ((address: string) => boolean) | undefined;
   readonly #sendsHeader: ((address: string) => boolean) | undefined;
 
@@ -29,7 +32,6 @@ export class AcceptPolicy {
 
   /** `address` is asked for only where it matters: it costs a system call. */
   accept(address: () => string | undefined): Admission {
-    if (this.tunnels >= this.maxTunnels) return 'full';
     if (!this.#isAllowed && !this.#sendsHeader) return 'accepted';
     const text = address();
     // A health check that ends with a RST may be over before we look: no client is left.

@@ -10,8 +10,10 @@ export type CloseReason =
   | 'all-down'
   /** Candidates accepted TCP, but none answered the first flight. */
   | 'no-answer'
-  /** More clients than `maxTunnels`, of all listeners or of one. */
+  /** More clients than `maxTunnels`, of all listeners or of one, or more of their bytes than may be held. */
   | 'limit'
+  /** Ended to make room for others: the oldest without an answer, or the one that has stalled for longest. */
+  | 'evicted'
   /** The client's address is in none of the listener's networks. */
   | 'not-allowed'
   /** A client that must begin with a PROXY header did not. */
@@ -58,6 +60,7 @@ export function zeroCounters(): DataPathCounters {
       'all-down': 0,
       'no-answer': 0,
       limit: 0,
+      evicted: 0,
       'not-allowed': 0,
       'proxy-header': 0,
       loop: 0,

@@ -27,7 +27,7 @@ export interface PassthroughOptions extends FixedOptions {
   /** Replays, percent of new tunnels, on top of `replayMinPerSecond`. */
   readonly replayBudgetPercent: number;
   readonly replayMinPerSecond: number;
-  /** Clients at once over all listeners; above it new ones are reset. See tunnel-limit.ts. */
+  /** Clients at once over all listeners; at this number room is made as process-load.ts says. See tunnel-limit.ts. */
   readonly maxTunnels: number;
   /** A tunnel on which no byte has moved for this long is ended; 0: never. Watches are quiet for minutes. */
   readonly idleTimeoutMs: number;

@@ -19,7 +19,7 @@ export function relay(
 ): boolean {
   let lent: Buffer | undefined;
   let chunk: Buffer;
-  if (buffer !== buffers.shared) {
+  if (buffer !== buffers.shared && buffer !== buffers.firstRead) {
     chunk = buffer.subarray(0, byteCount);
     lent = from.ownBuffer;
   } else if (byteCount <= smallReadBytes) {
@@ -32,7 +32,7 @@ export function relay(
   to.write(chunk);
   const isWritten = to.writableLength === 0;
   if (lent) {
-    if (!isWritten || byteCount >= bulkReadBytes) {
+    if (!isWritten || (byteCount >= bulkReadBytes && buffers.mayKeep)) {
       if (from.ownBuffer === undefined) {
         from.ownBuffer = lent;
         buffers.readNextInto(lent);
@@ -44,7 +44,10 @@ export function relay(
     }
   }
   if (!isWritten) {
-    if (chunk.buffer === buffers.staging.buffer) buffers.renewStaging();
+    if (chunk.buffer === buffers.staging.buffer) {
+      buffers.renewStaging();
+      from.isStaged = true;
+    }
     to.notifyWhenDrained();
   }
   return isWritten;

@@ -8,6 +8,7 @@ import type { CloseReason } from './counters.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
 import type { AcceptPolicy } from './accept-policy.ts';
 import type { Connection, ConnectionOwner } from '../socket/connection.ts';
+import type { EvictionQueue, Evictable } from './eviction-queue.ts';
 import type { ReadBuffers } from '../socket/read-buffers.ts';
 import { relay } from './relay.ts';
 import type { Waiter } from './response-watchdog.ts';
@@ -22,6 +23,8 @@ export interface TunnelContext {
   startWaiting(tunnel: Tunnel, nowMs: number): void;
   stopWaiting(tunnel: Tunnel): void;
   halfClosed(tunnel: Tunnel): void;
+  /** One side does not take what the other has sent. */
+  stalled(tunnel: Tunnel): void;
   keepAlive(connection: Connection): void;
   /** Both connections are gone. */
   finished(tunnel: Tunnel): void;
@@ -40,7 +43,7 @@ export interface TunnelConnector {
   startKeepAlive(): void;
 }
 
-export class Tunnel implements ConnectionOwner, Waiter {
+export class Tunnel implements ConnectionOwner, Waiter, Evictable {
   readonly client: Connection;
   readonly startedMs: number;
   /** Present until an endpoint has been settled on. */
@@ -72,6 +75,12 @@ export class Tunnel implements ConnectionOwner, Waiter {
   isListed = false;
   previousWaiter: Waiter | undefined = undefined;
   nextWaiter: Waiter | undefined = undefined;
+  /** It is a part of the counts of the process and of its listener. */
+  isCounted = false;
+  hasSpoken = false;
+  queue: EvictionQueue | undefined = undefined;
+  previousInQueue: Evictable | undefined = undefined;
+  nextInQueue: Evictable | undefined = undefined;
 
   /** Keepalive is set a while after the start, so that short connections do not pay for it. */
   isKeptAlive = false;
@@ -91,6 +100,15 @@ export class Tunnel implements ConnectionOwner, Waiter {
   /** No request is likely to be in progress. TLS hides the truth; a drain's end does not wait for it. */
   isQuiet(nowMs: number, quietMs: number): boolean {
     return nowMs - this.lastByteMs >= quietMs && this.unansweredSinceMs === Number.POSITIVE_INFINITY;
+  }
+
+  /** One side waits until the other has taken everything. */
+  get isStalled(): boolean {
+    return (
+      !this.isClosing &&
+      this.upstream !== undefined &&
+      this.client.writableLength + this.upstream.writableLength > 0
+    );
   }
 
   /** Both ends of the client's connection: of the one to us, or of the one that a PROXY header names. */
@@ -132,9 +150,19 @@ export class Tunnel implements ConnectionOwner, Waiter {
     if (this.record) this.record.bytesUp += byteCount;
     this.lastByteMs = nowMs;
     this.lastUpMs = nowMs;
-    if (this.unansweredSinceMs === Number.POSITIVE_INFINITY) this.unansweredSinceMs = nowMs;
+    if (this.unansweredSinceMs === Number.POSITIVE_INFINITY) this.#startsToWait(nowMs);
     // Once reported the tunnel is off the list, and waits anew with the client's next bytes.
     if (!this.isListed) this.#context.startWaiting(this, nowMs);
+  }
+
+  #startsToWait(nowMs: number): void {
+    this.unansweredSinceMs = nowMs;
+    this.clientSpoke();
+  }
+
+  /** The client has sent a byte; a PROXY header in front is not the client's. */
+  clientSpoke(): void {
+    this.queue?.spoke(this);
   }
 
   connectionRead(connection: Connection, buffer: Buffer, byteCount: number): boolean {
@@ -145,6 +173,7 @@ export class Tunnel implements ConnectionOwner, Waiter {
       const goesOn = relay(client, upstream, buffer, byteCount, this.#context.buffers);
       if (this.clientTls?.read(buffer, byteCount)) this.clientTls = undefined;
       this.noteUp(byteCount);
+      if (!goesOn) this.#context.stalled(this);
       return goesOn;
     }
     const goesOn = relay(upstream, client, buffer, byteCount, this.#context.buffers);
@@ -153,6 +182,8 @@ export class Tunnel implements ConnectionOwner, Waiter {
     this.lastByteMs = this.#context.nowMs();
     this.unansweredSinceMs = Number.POSITIVE_INFINITY;
     if (this.isListed) this.#context.stopWaiting(this);
+    if (this.queue) this.queue.remove(this);
+    if (!goesOn) this.#context.stalled(this);
     return goesOn;
   }
 
@@ -160,6 +191,7 @@ export class Tunnel implements ConnectionOwner, Waiter {
     // A call asked for by the connector may come while the tunnel's own write waits: its buffer is still in use.
     if (connection.writableLength > 0) return;
     const source = connection === this.client ? this.upstream : this.client;
+    if (source?.isStaged) this.#releaseStaging(source);
     if (!this.isClosing && source && !source.destroyed) source.resume();
   }
 
@@ -194,6 +226,12 @@ export class Tunnel implements ConnectionOwner, Waiter {
     this.#endConnector();
     if (!this.client.destroyed) this.client.resetAndDestroy();
     if (this.upstream && !this.upstream.destroyed) this.upstream.resetAndDestroy();
+  }
+
+  /** Others need the room. */
+  evict(): void {
+    if (this.isClosing) this.abandon();
+    else this.reset('evicted');
   }
 
   /** Both sides get a FIN after what has been written. */
@@ -248,7 +286,13 @@ export class Tunnel implements ConnectionOwner, Waiter {
     this.#context.finished(this);
   }
 
+  #releaseStaging(connection: Connection): void {
+    connection.isStaged = false;
+    this.#context.buffers.releaseStaging();
+  }
+
   #releaseBuffer(connection: Connection): void {
+    if (connection.isStaged) this.#releaseStaging(connection);
     if (connection.ownBuffer) this.#context.buffers.release(connection.ownBuffer);
     connection.ownBuffer = undefined;
   }

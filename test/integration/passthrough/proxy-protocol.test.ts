@@ -206,11 +206,14 @@ overBothKindsOfConnections(() => {
   test('a listener takes as many clients as it may, and another when one has gone', async () => {
     const server = await endpoint(keep([]));
     const { client, listener, table } = await path([server.endpoint], { maxTunnels: 2 });
-    const [one] = [await client(), await client()];
-    await eventually('two are in', () => table.tunnelCount === 2);
+    const [one, other] = [await client(), await client()];
+    for (const socket of [one, other]) {
+      socket.write('x');
+      await eventually('it is served', () => socket.bytesRead > 0);
+    }
     expect(await refused(listener.address.port)).toBe('ECONNRESET');
     expect(table.counters.closed.limit).toBe(1);
-    one?.resetAndDestroy();
+    one.resetAndDestroy();
     await eventually('one has gone', () => table.tunnelCount === 1);
     const next = await client();
     next.write('x');

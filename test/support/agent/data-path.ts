@@ -3,6 +3,7 @@ import { createServer, type Server, Socket, type SocketConstructorOpts } from 'n
 import { systemClock } from '../../../src/model/clock.ts';
 import { type Endpoint, formatHostPort, type HostPort, makeEndpoint } from '../../../src/model/endpoint.ts';
 import type { OutcomeReporter } from '../../../src/model/outcome.ts';
+import { ProcessLoad } from '../../../src/passthrough/process-load.ts';
 import { TunnelTable } from '../../../src/passthrough/tunnel-table.ts';
 import type { AcceptPolicy } from '../../../src/passthrough/tunnel/accept-policy.ts';
 import { type PassthroughListener, startPassthroughListener } from '../../../src/passthrough/listener.ts';
@@ -119,6 +120,7 @@ export async function chooseConnections(table: TunnelTable): Promise<void> {
 
 export interface DataPath {
   readonly table: TunnelTable;
+  readonly load: ProcessLoad;
   readonly outcomes: RecordedOutcomes;
   readonly logLines: LogLine[];
   readonly listener: PassthroughListener;
@@ -138,6 +140,7 @@ export async function startDataPath(
     policy,
     sendProxy = false,
     isDebug = false,
+    load = new ProcessLoad(),
   }: {
     options?: Partial<PassthroughOptions>;
     replayNonTls?: boolean;
@@ -145,6 +148,7 @@ export async function startDataPath(
     policy?: AcceptPolicy;
     sendProxy?: boolean;
     isDebug?: boolean;
+    load?: ProcessLoad;
   } = {},
 ): Promise<DataPath> {
   const outcomes = new RecordedOutcomes();
@@ -155,6 +159,7 @@ export async function startDataPath(
     log,
     outcomes,
     options: defaultPassthroughOptions(options),
+    load,
   });
   await chooseConnections(table);
   const clients: Socket[] = [];
@@ -173,6 +178,7 @@ export async function startDataPath(
   if (listener === undefined) throw new Error('the listener was left out');
   const path: DataPath = {
     table,
+    load,
     outcomes,
     logLines: log.lines,
     listener,
@@ -192,6 +198,8 @@ export async function startDataPath(
       for (const socket of clients) socket.destroy();
       await listener.stopAccepting();
       await table.closeAll(0);
+      if (load.tunnels !== 0) throw new Error(`tunnels left in the count: ${load.tunnels}`);
+      if (load.memory.totalBytes !== 0) throw new Error(`held: ${JSON.stringify(load.memory.bytes)}`);
       if (table.openSockets !== 0) throw new Error(`sockets left: ${table.openSockets}`);
       if (table.halfOpenDials !== 0) throw new Error(`half-open dials left: ${table.halfOpenDials}`);
       for (const record of table.records()) {

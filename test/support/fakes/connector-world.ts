@@ -8,6 +8,7 @@ import { DeadlineQueue } from '../../../src/passthrough/connect/deadline-queue.t
 import { UpstreamConnector } from '../../../src/passthrough/connect/connector.ts';
 import type { DialContext } from '../../../src/passthrough/connect/dial-context.ts';
 import type { PassthroughOptions } from '../../../src/passthrough/tunnel/options.ts';
+import { MemoryLedger } from '../../../src/passthrough/socket/memory-ledger.ts';
 import { ReadBuffers } from '../../../src/passthrough/socket/read-buffers.ts';
 import { ReplayBudget } from '../../../src/passthrough/connect/replay-budget.ts';
 import { Tunnel, type TunnelContext } from '../../../src/passthrough/tunnel/tunnel.ts';
@@ -33,6 +34,8 @@ export interface WorldOptions {
   readonly options?: Partial<PassthroughOptions>;
   /** Spend the replay budget before the client comes. */
   readonly withoutBudget?: boolean;
+  /** What the process may hold. */
+  readonly memory?: MemoryLedger;
 }
 
 /** Endpoints are named e0, e1, ... in pick order. */
@@ -43,6 +46,7 @@ export class ConnectorWorld {
   readonly client: FakeConnection;
   readonly tunnel: Tunnel;
   readonly shared: DialContext;
+  readonly memory: MemoryLedger;
   readonly records = new Map<string, EndpointRecord<Tunnel>>();
   readonly counters = zeroCounters();
   /** `e0 refused`, `e1 unanswered`, with the time since the start. */
@@ -59,9 +63,11 @@ export class ConnectorWorld {
     replayNonTls = false,
     options = {},
     withoutBudget = false,
+    memory = new MemoryLedger(),
   }: WorldOptions) {
     const { clock, counters } = this;
     this.scripts = scripts;
+    this.memory = memory;
     this.#startMs = clock.nowMs();
     this.endpoints = scripts.map((_, index) => makeEndpoint('10.0.0.2', 1000 + index));
     this.factory = new FakeConnectionFactory(
@@ -72,11 +78,12 @@ export class ConnectorWorld {
     const budget = new ReplayBudget({ ...all, replayBudgetPercent: 0 }, clock.nowMs());
     if (withoutBudget) while (budget.tryTake(clock.nowMs()));
     const context: TunnelContext = {
-      buffers: new ReadBuffers(),
+      buffers: new ReadBuffers(this.memory),
       nowMs: () => clock.nowMs(),
       startWaiting() {},
       stopWaiting() {},
       halfClosed() {},
+      stalled() {},
       keepAlive() {},
       finished: (tunnel) => {
         this.isFinished = true;
@@ -99,6 +106,7 @@ export class ConnectorWorld {
       options: all,
       counters,
       connections: this.factory,
+      memory: this.memory,
       budget,
       halfOpenDials: 0,
       raceDelays: new DeadlineQueue(clock, () => all.raceDelayMs),

@@ -25,6 +25,9 @@ export interface EndpointScript {
 export class FakeConnection implements Connection {
   owner: ConnectionOwner;
   ownBuffer: Buffer | undefined = undefined;
+  isStaged = false;
+  /** The other side has reset it. */
+  isAbandoned = false;
   writableLength = 0;
   destroyed = false;
   isReset = false;
@@ -51,6 +54,9 @@ export class FakeConnection implements Connection {
     this.written.push(Buffer.from(bytes));
     this.onWrite?.();
     return true;
+  }
+  hasPeer(): boolean {
+    return !this.isAbandoned;
   }
   setKeepAlive(): void {}
   notifyWhenDrained(): void {

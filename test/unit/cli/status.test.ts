@@ -19,6 +19,7 @@ const status = makeStatus({
   problems: [],
   leaving: [],
   tunnels: { active: 3, max: 1000 },
+  held: [],
   traffic: () => ({ activeTunnels: 3, totalTunnels: 9, bytesUp: 1, bytesDown: 2 }),
   snapshot: {
     version: 4,

@@ -18,6 +18,7 @@ function sources(): MetricSources {
     watchFailures: () => 2,
     wallMs: () => 4_500,
     tunnelLimit: () => 1_000,
+    held: () => [{ kind: 'readBuffers', bytes: 65_536, maxBytes: 1_000_000 }],
     pools: [
       { labels: {}, sources: poolSources() },
       { labels: { pool: 'etcd' }, sources: poolSources() },

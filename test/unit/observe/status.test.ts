@@ -29,6 +29,7 @@ const status = (
     discovery: { watch: 'synced' },
     credentials: 'none',
     tunnels: { active: 0, max: 10 },
+    held: [],
     traffic: () => ({ activeTunnels: 1, totalTunnels: 1, bytesUp: 0, bytesDown: 0 }),
     snapshot: {
       version: 1,

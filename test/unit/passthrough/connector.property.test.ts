@@ -1,6 +1,7 @@
 // Whatever the endpoints do before their first byte, the client sees exactly one coherent answer or a reset, and
 // nothing is left behind.
 import fc from 'fast-check';
+import { heldLimits, MemoryLedger } from '../../../src/passthrough/socket/memory-ledger.ts';
 import { clientHello } from '../../support/clients/client-hello.ts';
 import { answerPieces, type EndpointScript } from '../../support/fakes/fake-connections.ts';
 import { ConnectorWorld } from '../../support/fakes/connector-world.ts';
@@ -49,6 +50,7 @@ const scenario = fc
     fc.record({
       client: fc.constant(client),
       scripts: fc.array(script(client.flight.length), { maxLength: 4 }),
+      flightBytes: fc.constantFrom(1 << 20, 1 << 20, 1 << 20, 1200, 300, 0),
       usable: fc.nat(4),
       verdictAfterMs: fc.option(fc.nat(4000), { freq: 3, nil: undefined }),
     }),
@@ -56,8 +58,9 @@ const scenario = fc
 
 test('the client sees one coherent answer or a reset, and nothing is left behind', async () => {
   await fc.assert(
-    fc.asyncProperty(scenario, async ({ client, scripts, usable, verdictAfterMs }) => {
-      const world = new ConnectorWorld({ scripts, usableCount: Math.min(usable, scripts.length) });
+    fc.asyncProperty(scenario, async ({ client, scripts, usable, verdictAfterMs, flightBytes }) => {
+      const memory = new MemoryLedger({ ...heldLimits, firstFlights: flightBytes });
+      const world = new ConnectorWorld({ scripts, memory, usableCount: Math.min(usable, scripts.length) });
       const { flight, pieces, pieceEveryMs } = client;
       const pieceBytes = Math.ceil(flight.length / pieces);
       for (let piece = 0; piece < pieces; piece += 1) {
@@ -94,7 +97,8 @@ test('the client sees one coherent answer or a reset, and nothing is left behind
         expect(whole.length).toBeLessThanOrEqual(1);
       }
 
-      // Nothing left behind: no half-open dial, no timer, at most the one connection that has settled.
+      // Nothing left behind: no byte held, no half-open dial, no timer, at most the one connection that has settled.
+      expect(memory.bytes).toEqual({ firstFlights: 0, proxyHeaders: 0, readBuffers: 0 });
       expect(world.shared.halfOpenDials).toBe(0);
       expect(world.clock.pendingTimers).toBe(0);
       const isOver = world.client.destroyed;

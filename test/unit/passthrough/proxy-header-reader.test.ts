@@ -1,5 +1,6 @@
 import { maxProxyHeaderBytes, proxyHeader } from '../../../src/model/proxy-header.ts';
 import type { Connection } from '../../../src/passthrough/socket/connection.ts';
+import { MemoryLedger } from '../../../src/passthrough/socket/memory-ledger.ts';
 import {
   ProxyHeaderReader,
   proxyHeaderTimeoutMs,
@@ -12,18 +13,22 @@ const header = proxyHeader({
   destination: { host: '192.0.2.2', port: 2 },
 });
 
-function proxyHeaderReader() {
+function proxyHeaderReader(memory = new MemoryLedger()) {
   const clock = new FakeClock();
   const said: string[] = [];
-  const subject = new ProxyHeaderReader(clock, {
-    proxyHeaderRead: (connection, rest) => {
-      said.push(`announced ${connection?.source.host} ${rest.toString()}`);
-      return rest.length === 0;
+  const subject = new ProxyHeaderReader(
+    clock,
+    {
+      proxyHeaderRead: (connection, rest) => {
+        said.push(`announced ${connection?.source.host} ${rest.toString()}`);
+        return rest.length === 0;
+      },
+      proxyHeaderFailed: (why) => said.push(`failed: ${why}`),
+      proxyHeaderLost: () => said.push('lost'),
     },
-    proxyHeaderFailed: (why) => said.push(`failed: ${why}`),
-    proxyHeaderLost: () => said.push('lost'),
-  });
-  return { clock, said, subject };
+    memory,
+  );
+  return { clock, said, subject, memory };
 }
 
 test('a client that says nothing is given up after its time, and not before', async () => {

@@ -1,6 +1,7 @@
 // Who may use which read buffer when: a buffer is free again only when the kernel has taken every byte of it.
 import { zeroCounters } from '../../../src/passthrough/tunnel/counters.ts';
 import { noOwner } from '../../../src/passthrough/socket/connection.ts';
+import { MemoryLedger } from '../../../src/passthrough/socket/memory-ledger.ts';
 import {
   ReadBuffers,
   readBufferBytes,
@@ -33,7 +34,8 @@ class StuckConnection extends FakeConnection {
 
 function joined() {
   const clock = new FakeClock();
-  const buffers = new ReadBuffers();
+  const memory = new MemoryLedger();
+  const buffers = new ReadBuffers(memory);
   const counters = zeroCounters();
   const client = new StuckConnection(clock, noOwner);
   const upstream = new StuckConnection(clock, noOwner);
@@ -44,6 +46,7 @@ function joined() {
       startWaiting() {},
       stopWaiting() {},
       halfClosed() {},
+      stalled() {},
       keepAlive() {},
       finished() {},
       count: (reason) => {
