@@ -123,7 +123,8 @@ function getText({ host, port }: HostPort): Promise<string> {
         }
         const body = new ByteAccumulator(maxBytes);
         response.on('data', (chunk: Buffer) => {
-          if (!body.append(chunk)) request.destroy(new Error(`it answers more than ${maxBytes} bytes`));
+          if (!body.append(chunk))
+            request.destroy(new Error(`what answers there sends more than ${maxBytes} bytes; check --admin`));
         });
         response.on('end', () => resolve(body.text()));
         response.on('error', reject);

@@ -16,6 +16,9 @@ export interface ApiFailure {
   readonly user?: string;
 }
 
+/** What to do about an answer that no API server gives. */
+export const checkServer = 'check that an API server listens there';
+
 /** Sorts what a socket, TLS or the HTTP parser reports. */
 export function failureOf(error: unknown): ApiFailure {
   const code = codeOf(error) ?? '';

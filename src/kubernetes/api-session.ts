@@ -13,7 +13,7 @@ import { ByteAccumulator } from '../lib/byte-accumulator.ts';
 import { LineReader } from '../lib/line-reader.ts';
 import { type Clock, judgeAfter, type Timer } from '../model/clock.ts';
 import type { Endpoint } from '../model/endpoint.ts';
-import { type ApiFailure, failureOf, statusFailure } from './api-failure.ts';
+import { type ApiFailure, checkServer, failureOf, statusFailure } from './api-failure.ts';
 import type { Credentials } from './credentials.ts';
 import { identityOptions } from './server-identity.ts';
 
@@ -48,6 +48,8 @@ const maxErrorBytes = 8 << 10;
 /** So few bytes an answer's chunks may have on average; a real server's have kilobytes. Each costs the event loop a turn. */
 const minChunkBytes = 16;
 const freeChunks = 1_024;
+/** 100 Continue and the like, which an API server does not send to these requests. */
+const maxInformational = 16;
 
 export interface SessionOptions {
   readonly endpoint: Endpoint;
@@ -218,6 +220,7 @@ export class ApiSession {
       let deadline: Timer | undefined;
       let isDone = false;
       let hasAnswer = false;
+      let informational = 0;
       const sent = request({
         agent: this.#agent,
         host: endpoint.host,
@@ -254,6 +257,11 @@ export class ApiSession {
       this.#running.add(finish);
 
       sent.on('error', (error) => finish(failureOf(error)));
+      // A flood of them keeps the event loop so busy that the deadline, which is void when the loop is late, never comes.
+      sent.on('information', () => {
+        informational += 1;
+        if (informational > maxInformational) finish(garbage('informational answers without end'));
+      });
       // An informational answer or an upgrade would otherwise leave nothing to wait for.
       sent.on('upgrade', (_response, socket) => {
         socket.destroy();
@@ -329,5 +337,5 @@ class SmallChunks {
 }
 
 function garbage(text: string): ApiFailure {
-  return { kind: 'garbage', text };
+  return { kind: 'garbage', text: `${text}; ${checkServer}` };
 }

@@ -14,6 +14,7 @@ const deadlineMs = 30_000;
 /** A token, or a certificate with its key: a few kilobytes. */
 const maxOutputBytes = 1 << 20;
 const maxErrorBytes = 8 << 10;
+const wanted = 'it must print one ExecCredential as JSON';
 
 export interface ExecOutcome {
   readonly token?: string;
@@ -92,7 +93,7 @@ export async function execPlugin({
         await Promise.race([answered, expired]);
       } catch (error) {
         answered.catch(() => {}); // the loser of the race; its reason is the one below
-        if (isTooLong) throw new Error(`it wrote more than ${maxOutputBytes} bytes`);
+        if (isTooLong) throw new Error(`it wrote more than ${maxOutputBytes} bytes; ${wanted}`);
         const [words] = messageOf(error).trim().split('\n');
         throw new Error(words ? words.slice(0, 200) : 'it failed without a word');
       } finally {
@@ -129,7 +130,7 @@ function collected(child: ChildProcess, onTooLong: () => void): EventEmitter {
   child.on('close', (code) => {
     const text = output.text();
     const reading = readJson(text);
-    if (code === 0 && !reading.ok) shown.emit('error', new Error(`its output ${reading.problem}`));
+    if (code === 0 && !reading.ok) shown.emit('error', new Error(`its output ${reading.problem}; ${wanted}`));
     stdout.emit('data', text);
     stderr.emit('data', errors.text());
     shown.emit('close', code);

@@ -8,7 +8,7 @@
 import { jittered, type Timer } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { WatchState } from '../model/status.ts';
-import type { ApiFailure } from './api-failure.ts';
+import { type ApiFailure, checkServer } from './api-failure.ts';
 import { ApiSession } from './api-session.ts';
 import type { Credentials } from './credentials.ts';
 import { EndpointRotation } from './endpoint-rotation.ts';
@@ -171,7 +171,8 @@ export class SliceWatch {
       const answer = await api.get(`${this.#path}&resourceVersion=0`);
       if (!answer.ok) return ended(answer.failure);
       const list = parseSliceList(answer.body);
-      if (!list.ok) return { kind: 'failed', failure: { kind: 'garbage', text: list.problem } };
+      if (!list.ok)
+        return { kind: 'failed', failure: { kind: 'garbage', text: `${list.problem}; ${checkServer}` } };
       this.#resourceVersion = list.resourceVersion;
       this.#listedMs = clock.nowMs();
       this.#relistAfterMs = jittered(this.#timings.relistMs, 0.2, random);
@@ -235,7 +236,7 @@ export class SliceWatch {
           isEvent: true,
         };
       case 'garbage':
-        return { kind: 'garbage', text: event.problem };
+        return { kind: 'garbage', text: `${event.problem}; ${checkServer}` };
     }
   }
 

@@ -97,7 +97,7 @@ function checkKind(file: string, kind: Kind, mayBePipe: boolean): void {
 }
 
 function tooLarge(file: string, maxBytes: number): UnreadableFile {
-  return new UnreadableFile(file, `is larger than ${maxBytes} bytes`);
+  return new UnreadableFile(file, `is larger than ${maxBytes} bytes; name a smaller file`);
 }
 
 function unreadable(file: string, error: unknown): UnreadableFile {

@@ -112,6 +112,14 @@ test.each<[string, (socket: TLSSocket) => void, object]>([
     { kind: 'garbage', text: expect.stringContaining('more than') },
   ],
   [
+    'an answer in chunks of a byte',
+    (s) => {
+      s.write(chunked);
+      flood(s, chunk('x').repeat(1_000));
+    },
+    { kind: 'garbage', text: expect.stringContaining('chunks of a few bytes') },
+  ],
+  [
     'an answer that is cut off',
     (s) => void s.end('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf'),
     { kind: 'reset' },
@@ -143,7 +151,7 @@ test.each<[string, (socket: TLSSocket) => void, object]>([
   [
     'informational answers without end',
     (s) => void flood(s, 'HTTP/1.1 100 Continue\r\n\r\n'),
-    { kind: 'timeout' },
+    { kind: 'garbage', text: expect.stringContaining('check that an API server listens there') },
   ],
 ])('%s is a failure, in bounded time and memory', async (_, answer, failure) => {
   const bad = await start(answer);
@@ -195,12 +203,20 @@ describe('a watch', () => {
       { kind: 'garbage', text: expect.stringContaining('an event of more than') },
     ],
     [
+      'chunks of a byte',
+      (s) => {
+        s.write(chunked);
+        flood(s, chunk('x').repeat(1_000));
+      },
+      { kind: 'garbage', text: expect.stringContaining('chunks of a few bytes') },
+    ],
+    [
       'lines without an end',
       (s) => {
         s.write(chunked);
         flood(s, chunk(`${'{}\n'.repeat(20_000)}`));
       },
-      { kind: 'garbage', text: 'a watch of too many events' },
+      { kind: 'garbage', text: 'a watch of too many events; check that an API server listens there' },
     ],
     [
       'a line that its reader refuses',

@@ -196,7 +196,7 @@ test('a mistyped kubeconfig path does not pass the gate: the agent before it sta
   ]);
   // With the right path the same command succeeds.
   expect(await worker.serving()).toEqual({ slot, other });
-});
+}, 90_000);
 
 test('an installer that stays is ready only while its own agent serves', async () => {
   const { slot } = await worker.serving();

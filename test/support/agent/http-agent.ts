@@ -26,11 +26,12 @@ export interface HttpAgentOptions {
   readonly directory: string;
   /** Further settings, as in the file. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export async function startHttpAgent(
   plane: ControlPlane,
-  { scope, directory, settings = {} }: HttpAgentOptions,
+  { scope, directory, settings = {}, env = {} }: HttpAgentOptions,
 ): Promise<HttpAgent> {
   count += 1;
   const name = (end: string) => join(directory, `http-agent-${count}.${end}`);
@@ -47,7 +48,7 @@ export async function startHttpAgent(
     credentials: { kubeconfig: await plane.writeKubeconfig({ user: 'fairlead' }) },
     ...settings,
   };
-  const agent = await scope.startAgent({ config: scope.writeConfig(config) });
+  const agent = await scope.startAgent({ config: scope.writeConfig(config), env });
   await agent.untilReady(plane.endpoints.length);
   const { listeners } = await agent.status();
   const address = listeners.find(({ type }) => type === 'http')?.address ?? '';

@@ -27,3 +27,37 @@ test('a plugin that hangs is ended with everything that it started', async () =>
   };
   await eventually('the child is gone', () => ['gone', 'Z'].includes(state() ?? 'gone'));
 });
+
+/** A plugin that prints what `shell` prints. */
+function plugin(name: string, shell: string) {
+  const command = join(directory, name);
+  writeFileSync(command, `#!/bin/sh\n${shell}\n`);
+  chmodSync(command, 0o755);
+  return execPlugin({ user: { name: 'u', exec: { command } }, kubeconfig: join(directory, 'kc') });
+}
+const credential = (more: string) =>
+  `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"t"}${more}}`;
+
+test('a credential is taken, however much the plugin says of errors', async () => {
+  const good = await plugin('good.sh', `head -c 3000000 /dev/zero >&2\nprintf '%s' '${credential('')}'`);
+  expect(await good.run()).toEqual({ token: 't' });
+});
+
+test.each([
+  ['writes without end', "yes '{}'", 'it wrote more than 1048576 bytes'],
+  [
+    'writes a byte more than the bound',
+    `printf '%s' '${credential('')}'\nhead -c 1048576 /dev/zero | tr '\\0' ' '`,
+    'it wrote more than 1048576 bytes',
+  ],
+  [
+    'writes a credential with deep JSON in it',
+    `printf '%s' '${credential(`,"x":${'['.repeat(100)}${']'.repeat(100)}`)}'`,
+    'its output nests deeper than 64',
+  ],
+  ['writes brackets', "head -c 1000000 /dev/zero | tr '\\0' '['", 'its output nests deeper than 64'],
+  ['writes no JSON', 'echo hello', 'its output is not JSON'],
+])('a plugin that %s is refused, and the message says what it must print', async (name, shell, message) => {
+  const bad = await plugin(`${name.replaceAll(' ', '-')}.sh`, shell);
+  await expect(bad.run()).rejects.toThrow(`${message}; it must print one ExecCredential`);
+});
