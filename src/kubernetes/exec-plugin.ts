@@ -119,8 +119,11 @@ function collected(child: ChildProcess, onTooLong: () => void): EventEmitter {
   const errors = new ByteAccumulator(maxErrorBytes);
   const stdout = Object.assign(new EventEmitter(), { setEncoding() {} });
   const stderr = Object.assign(new EventEmitter(), { setEncoding() {} });
+  let isCut = false;
   child.stdout?.on('data', (chunk: Buffer) => {
-    if (!output.append(chunk)) onTooLong();
+    if (isCut || output.append(chunk)) return;
+    isCut = true;
+    onTooLong();
   });
   child.stderr?.on('data', (chunk: Buffer) => {
     errors.append(chunk.subarray(0, maxErrorBytes - errors.length));
@@ -130,6 +133,8 @@ function collected(child: ChildProcess, onTooLong: () => void): EventEmitter {
   child.on('close', (code) => {
     const text = output.text();
     const reading = readJson(text);
+    // It may have ended by itself before it was killed: what is left of its output must not count.
+    if (isCut) shown.emit('error', new Error('its output was cut'));
     if (code === 0 && !reading.ok) shown.emit('error', new Error(`its output ${reading.problem}; ${wanted}`));
     stdout.emit('data', text);
     stderr.emit('data', errors.text());
