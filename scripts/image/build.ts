@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parse } from 'yaml';
 import {
   type Arch,
   arches,
@@ -25,6 +26,8 @@ Writes to DIR: fairlead-VERSION.oci.tar (an OCI archive), digest (what to write 
 sbom-ARCH.cdx.json (CycloneDX). The same commit makes the same digest, as long as Debian's archive has the versions
 pinned in ${inputsFile}.
 
+  --name NAME      What the manifests call the image, without tag and digest; nodes that import the archive know it
+                   under NAME:VERSION and NAME@DIGEST. Default: newName in manifests/image.
   --out DIR        Where to. Default: dist/image.
   --arch ARCH      amd64 or arm64. Repeatable. Default: both.
   --frozen         Refuse other versions than those pinned, instead of warning.
@@ -36,6 +39,7 @@ pinned in ${inputsFile}.
 
 const { values: options } = parseArgs({
   options: {
+    name: { type: 'string' },
     out: { type: 'string', default: 'dist/image' },
     arch: { type: 'string', multiple: true, default: [...arches] },
     frozen: { type: 'boolean', default: false },
@@ -45,6 +49,12 @@ const { values: options } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
+
+const imageFile = 'manifests/image/kustomization.yaml';
+
+interface ImageComponent {
+  readonly images: readonly [{ readonly newName: string }];
+}
 
 interface PackageFile {
   readonly version: string;
@@ -92,6 +102,17 @@ function annotations(): Record<string, string> {
 
 function wantedArches(): Arch[] {
   return arches.filter((arch) => options.arch.includes(arch));
+}
+
+/** The name that all overlays use, unless the command line has another. */
+function imageName(): string {
+  const name = options.name ?? (parse(readFileSync(imageFile, 'utf8')) as ImageComponent).images[0].newName;
+  // As the registries' protocol has it; the first part is a host, as kubelet reads a name without one as Docker Hub's.
+  const host = /^(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]{1,5})?$/i;
+  const part = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$/;
+  const [first = '', ...rest] = name.split('/');
+  if (host.test(first) && rest.length > 0 && rest.every((each) => part.test(each))) return name;
+  fail(`--name ${name} is not HOST/NAME without tag and digest, such as registry.example/fairlead`);
 }
 
 function warnOf({ arch, name, pinned, version: found }: Drift): void {
@@ -151,9 +172,9 @@ async function buildFor(arch: Arch, layout: OciLayout, work: string, out: string
   return { ...layout.addManifest(config, layers, labels), platform };
 }
 
-function load(archive: string): void {
+function load(archive: string, ref: string): void {
   const has = (command: string) => spawnSync(command, ['--version']).status === 0;
-  if (has('buildah')) run('buildah', ['pull', `oci-archive:${archive}`]);
+  if (has('buildah')) run('buildah', ['pull', `oci-archive:${archive}:${ref}`]);
   else if (has('docker')) run('docker', ['load', '--input', archive]);
   else fail('--load needs buildah or docker');
 }
@@ -164,6 +185,8 @@ async function main(): Promise<void> {
   const unknown = options.arch.filter((arch) => !arches.some((known) => known === arch));
   if (unknown.length > 0) fail(`unknown architecture: ${unknown.join(', ')}; known: ${arches.join(', ')}`);
   if (!/^[1-9]$/.test(options.compression)) fail('--compression is a number from 1 to 9');
+  const repository = imageName();
+  const ref = `fairlead:${version}`;
   const out = resolve(options.out);
   mkdirSync(out, { recursive: true });
   const work = mkdtempSync(join(out, '.build-'));
@@ -171,13 +194,14 @@ async function main(): Promise<void> {
     const layout = new OciLayout(join(work, 'oci'));
     const manifests: Descriptor[] = [];
     for (const arch of wantedArches()) manifests.push(await buildFor(arch, layout, work, out));
-    const digest = layout.finish(manifests, annotations(), `fairlead:${version}`);
+    const digest = layout.finish(manifests, annotations(), { ref, repository, tag: version });
     const archive = join(out, `fairlead-${version}.oci.tar`);
     await layout.writeArchive(join(work, 'archive'));
     renameSync(join(work, 'archive'), archive);
     writeFileSync(join(out, 'digest'), `${digest}\n`);
-    if (options.load) load(archive);
-    console.log(`build-image: ${archive}\nbuild-image: ${digest}`);
+    if (options.load) load(archive, ref);
+    for (const line of [archive, `${repository}:${version}`, `${repository}@${digest}`])
+      console.log(`build-image: ${line}`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

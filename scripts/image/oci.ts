@@ -22,6 +22,15 @@ export interface Layer extends Descriptor {
   readonly diffId: string;
 }
 
+/** Under which an archive's image is known. They are no part of its digest. */
+export interface ImageNames {
+  /** What skopeo and buildah call it: `oci-archive:FILE:REF`. */
+  readonly ref: string;
+  /** With the registry, without tag and digest. */
+  readonly repository: string;
+  readonly tag: string;
+}
+
 const mediaType = (kind: string) => `application/vnd.oci.image.${kind}`;
 
 /** GNU tar of everything below `directory`, the same bytes for the same files. */
@@ -103,11 +112,11 @@ export class OciLayout {
     });
   }
 
-  /** Ends the layout with one image of several platforms; gives its digest. */
+  /** Ends the layout with one image of several platforms, under the names that `names` gives; gives its digest. */
   finish(
     manifests: readonly Descriptor[],
     annotations: Readonly<Record<string, string>>,
-    ref: string,
+    names: ImageNames,
   ): string {
     const indexType = mediaType('index.v1+json');
     const index = this.addJson('index.v1', {
@@ -116,13 +125,16 @@ export class OciLayout {
       manifests,
       annotations,
     });
-    // The first name is for buildah and its kin, the second for containerd and docker.
-    const names = {
-      'org.opencontainers.image.ref.name': ref,
-      'io.containerd.image.name': `localhost/${ref}`,
+    // `ref.name` is for skopeo, buildah and their kin; the second is for containerd and docker. containerd makes one
+    // image of each entry, and kubelet finds an image that a pod names by digest only under exactly that name.
+    const containerdName = 'io.containerd.image.name';
+    const tagged = {
+      'org.opencontainers.image.ref.name': names.ref,
+      [containerdName]: `${names.repository}:${names.tag}`,
     };
-    const named = { ...index, annotations: names };
-    const top = { schemaVersion: 2, mediaType: indexType, manifests: [named] };
+    const byDigest = { [containerdName]: `${names.repository}@${index.digest}` };
+    const entries = [tagged, byDigest].map((named) => ({ ...index, annotations: named }));
+    const top = { schemaVersion: 2, mediaType: indexType, manifests: entries };
     writeFileSync(join(this.directory, 'index.json'), JSON.stringify(top));
     return index.digest;
   }

@@ -106,7 +106,8 @@ function describeImage(): void {
 
   beforeAll(async () => {
     build('first', 'umask 022', 'amd64', 'arm64');
-    container = buildah('from', `oci-archive:${join(directory, 'first', `fairlead-${version}.oci.tar`)}`);
+    const archive = join(directory, 'first', `fairlead-${version}.oci.tar`);
+    container = buildah('from', `oci-archive:${archive}:fairlead:${version}`);
     root = buildah('mount', container);
     for (const path of ['proc', 'dev', 'tmp']) mkdirSync(join(root, path), { recursive: true });
     plane = await suite.startControlPlane({ servers: 2 });
