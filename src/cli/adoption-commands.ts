@@ -87,6 +87,7 @@ Examples:
       '--kubeconfig <FILE>',
       'Kubeconfig from which the new configuration takes the CA and credentials.',
     )
+    .option('--keep-checks', "Apply the file's health checks instead of Fairlead's own.")
     .action(lazyAction(async () => (await import('./import-config.ts')).importConfig))
     .addHelpText(
       'after',

@@ -14,6 +14,7 @@ interface ImportOptions {
   readonly arguments: readonly [string];
   readonly type?: ProxyKind;
   readonly kubeconfig?: string;
+  readonly keepChecks?: boolean;
 }
 
 const loaders = {
@@ -31,6 +32,7 @@ export async function importConfig(options: ImportOptions, context: CommandConte
   const result = (await loaders[kind]())(text, {
     name,
     ...(options.kubeconfig !== undefined && { kubeconfig: options.kubeconfig }),
+    ...(options.keepChecks && { keepChecks: true }),
   });
   if (!result.ok) {
     throw new FairleadError('CONFIG_INVALID', `${file} cannot be imported as ${kind}'s: ${result.problem}`);

@@ -137,15 +137,23 @@ const byPlace = (a: Problem, b: Problem) => a.source.localeCompare(b.source, 'en
 
 /** Loads the configuration. Never rejects; whatever is wrong is in `problems`, in the order of the sources. */
 export async function loadConfig(input: LoadInput): Promise<LoadResult> {
+  const file = configFile(input);
+  return loadSources(
+    input,
+    [
+      ...(file === undefined ? [] : [await readFileSource(file)]),
+      readEnvironment(input.env),
+      readFlags(input.flags ?? {}),
+    ],
+    file,
+  );
+}
+
+/** Checks what sources say together, from the least to the most important one. Of `input`, only the host's facts count. */
+export function loadSources(input: LoadInput, sources: readonly Source[], file?: string): LoadResult {
   const problems: Problem[] = [];
   const checked = new Map<SettingKey, Checked>();
   const bad = new Set<SettingKey>();
-  const file = configFile(input);
-  const sources = [
-    ...(file === undefined ? [] : [await readFileSource(file)]),
-    readEnvironment(input.env),
-    readFlags(input.flags ?? {}),
-  ];
   const said = new Set(sources.flatMap(({ entries }) => [...entries.keys()]));
   for (const source of [readDefaults(input, said), ...sources]) {
     problems.push(...check(source, checked, bad).sort(byPlace));

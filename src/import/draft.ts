@@ -3,10 +3,14 @@
 import * as v from 'valibot';
 import { stringify } from 'yaml';
 import { formatDuration } from '../config/duration.ts';
+import { loadSources } from '../config/load.ts';
 import { sectionLines } from '../config/paths.ts';
+import { readYaml } from '../config/yaml-source.ts';
 import { isLoopback, isWildcard } from '../model/host.ts';
+import { defaultPoolName } from '../config/pool-setting.ts';
 import { type SettingKey, settingKeys, settingOf } from '../config/settings.ts';
-import { formatHostPort, type HostPort, parseHostPort } from '../model/endpoint.ts';
+import { formatHostPort, type HostPort, type Parsed, parseHostPort } from '../model/endpoint.ts';
+import { type AddressSet, isEvery, networkTexts } from './address-set.ts';
 
 /**
  * `covered`: Fairlead does it another way, or always; `changed`: applied, with a difference; `dropped`: there
@@ -50,41 +54,122 @@ export interface ImportOptions {
   readonly name: string;
   /** Kubeconfig to take credentials and CA from. */
   readonly kubeconfig?: string;
+  /** Apply the health checks of the file, where Fairlead's own would be used. */
+  readonly keepChecks?: boolean;
+}
+
+/** Who may connect to a listener. */
+export interface ListenerAccess {
+  readonly allowed: AddressSet;
+  /** The lines of the rules that `allowed` comes from. */
+  readonly lines: readonly number[];
+  /** Some rule cannot be expressed; its note is written already. */
+  readonly isClosed: boolean;
 }
 
 /** What a listener says beside its address. */
 export interface ListenerOptions {
   readonly acceptProxyFrom?: readonly string[];
+  readonly access?: ListenerAccess;
+}
+
+interface DraftListener extends HostPort {
+  readonly directive: string;
+  readonly pool: string | undefined;
+  lines: number[];
+  readonly acceptProxyFrom: readonly string[] | undefined;
+  allowFrom: readonly string[] | undefined;
+}
+
+/** The network of no client: an address that no connection comes from. */
+const closedTo: readonly string[] = ['0.0.0.0'];
+export const isClosedText =
+  'the listener is closed (allowFrom: 0.0.0.0) until you list in allowFrom who may connect';
+/** More networks than this are not a list that anyone maintains. */
+const maxNetworks = 128;
+
+/** As the check of listeners has it: two that cannot be bound together. */
+function overlaps(a: HostPort, b: HostPort): boolean {
+  if (a.port !== b.port || a.host.includes(':') !== b.host.includes(':')) return false;
+  return a.host === b.host || isWildcard(a.host) || isWildcard(b.host);
+}
+
+interface DraftNote {
+  kind: NoteKind;
+  readonly line: number | undefined;
+  readonly directive: string;
+  readonly texts: string[];
+}
+
+/** What the drafts of all pools of one file share. */
+interface Shared {
+  readonly options: ImportOptions;
+  /** By line and directive: one message for each. */
+  readonly notes: Map<string, DraftNote>;
+  readonly listeners: DraftListener[];
+  readonly pools: Draft[];
 }
 
 export class Draft {
-  readonly #options: ImportOptions;
+  readonly #shared: Shared;
+  /** Undefined for the API servers, which the top level describes. */
+  readonly #pool: { readonly name: string; readonly line: number; readonly root: Draft } | undefined;
   readonly #values = new Map<SettingKey, Value>();
-  readonly #notes = new Map<
-    string,
-    { kind: NoteKind; lines: Set<number>; directive: string; text: string }
-  >();
-  readonly #endpoints: { text: string; line: number }[] = [];
-  readonly #listeners: { text: string; line: number; options: ListenerOptions }[] = [];
+  readonly #endpoints: { text: string; line: number; directive: string }[] = [];
   #sendsProxy = false;
 
-  constructor(options: ImportOptions) {
-    this.#options = options;
+  constructor(options: ImportOptions, pool?: { name: string; line: number; root: Draft }) {
+    this.#pool = pool;
+    this.#shared = pool ? pool.root.#shared : { options, notes: new Map(), listeners: [], pools: [] };
     const { kubeconfig } = options;
-    if (kubeconfig !== undefined)
+    if (!pool && kubeconfig !== undefined)
       this.#values.set('credentials.kubeconfig', { raw: kubeconfig, origins: [] });
   }
 
-  /** Equal notes on several lines become one. */
+  /** A further pool of endpoints, under a name like `wanted`. */
+  pool(wanted: string, line: number): Draft {
+    const { options, pools } = this.#shared;
+    const plain = wanted
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .slice(0, 50)
+      .replace(/^-|-$/g, '');
+    const base = plain === '' || plain === defaultPoolName ? 'pool' : plain;
+    const names = new Set(pools.map((pool) => pool.#pool?.name));
+    let name = base;
+    for (let count = 2; names.has(name); count += 1) name = `${base}-${count}`;
+    const pool = new Draft(options, { name, line, root: this.#pool?.root ?? this });
+    pools.push(pool);
+    return pool;
+  }
+
+  get isPool(): boolean {
+    return this.#pool !== undefined;
+  }
+
+  get keepsChecks(): boolean {
+    return this.#shared.options.keepChecks === true;
+  }
+
+  /** One message for a directive of a line: a second note is added to the first. Equal ones on several lines become one. */
   note(kind: NoteKind, line: number | undefined, directive: string, text: string): void {
-    const key = `${kind} ${directive} ${text}`;
-    const note = this.#notes.get(key) ?? { kind, lines: new Set(), directive, text };
-    if (line !== undefined) note.lines.add(line);
-    this.#notes.set(key, note);
+    const key = `${line ?? ''} ${directive}`;
+    const { notes } = this.#shared;
+    const note = notes.get(key);
+    if (!note) notes.set(key, { kind, line, directive, texts: [text] });
+    else {
+      if (!note.texts.includes(text)) note.texts.push(text);
+      if (kindOrder.indexOf(kind) < kindOrder.indexOf(note.kind)) note.kind = kind;
+    }
   }
 
   has(key: SettingKey): boolean {
-    return this.#values.has(key);
+    return this.#home(key).#values.has(key);
+  }
+
+  /** The draft that holds a setting: what pools cannot say is the process's. */
+  #home(key: SettingKey): Draft {
+    return this.#pool && settingOf(key).scope === 'process' ? this.#pool.root : this;
   }
 
   /** Sets a value as YAML would have it; one that the setting does not take is dropped, with a note. */
@@ -94,29 +179,37 @@ export class Draft {
     line: number,
     directive: string,
     origins: readonly Origin[] = [[line]],
-  ): void {
+  ): boolean {
     const result = v.safeParse(settingOf(key).schema, raw);
-    if (result.success) this.#values.set(key, { raw, origins });
+    if (result.success) this.#home(key).#values.set(key, { raw, origins });
     else this.note('dropped', line, directive, `${key} ${result.issues[0].message}`);
+    return result.success;
+  }
+
+  raw(key: SettingKey): unknown {
+    return this.#values.get(key)?.raw;
   }
 
   /** What a duration is now: as it was set, else its default. */
   durationMs(key: SettingKey): number {
     const { schema, fallback } = settingOf(key);
-    return v.parse(schema, this.#values.get(key)?.raw ?? fallback) as number;
+    const raw = this.#values.get(key)?.raw ?? this.#pool?.root.raw(key) ?? fallback;
+    return v.parse(schema, raw) as number;
   }
 
-  setDuration(key: SettingKey, durationMs: number | undefined, line: number, directive: string): void {
-    if (durationMs === undefined) this.note('dropped', line, directive, 'is not a time that could be read');
-    else this.set(key, formatDuration(durationMs), line, directive);
+  setDuration(key: SettingKey, durationMs: number | undefined, line: number, directive: string): boolean {
+    if (durationMs !== undefined) return this.set(key, formatDuration(durationMs), line, directive);
+    this.note('dropped', line, directive, 'is not a time that could be read');
+    return false;
   }
 
   endpoint({ host, port }: HostPort, line: number, directive: string): void {
     const text = formatHostPort({ host, port });
     const parsed = parseHostPort(text);
-    if (!parsed.ok)
-      this.note('dropped', line, directive, `is no API server that could be used: ${parsed.problem}`);
-    else if (!this.#endpoints.some((known) => known.text === text)) this.#endpoints.push({ text, line });
+    if (!parsed.ok) this.note('dropped', line, directive, `is not a usable endpoint: ${parsed.problem}`);
+    else if (this.#endpoints.some((known) => known.text === text))
+      this.note('covered', line, directive, 'is listed already');
+    else this.#endpoints.push({ text, line, directive });
   }
 
   /** A listener; one that other hosts can reach has to be allowed explicitly. */
@@ -125,36 +218,84 @@ export class Draft {
     const text = formatHostPort({ host: own, port });
     const result = v.safeParse(settingOf('listeners').schema, [text]);
     if (!result.success) {
-      this.note('dropped', line, directive, `is no address to listen on: ${result.issues[0].message}`);
+      this.note('dropped', line, directive, `is not an address to listen on: ${result.issues[0].message}`);
       return;
     }
-    if (!this.#listeners.some((known) => known.text === text))
-      this.#listeners.push({
-        text,
-        line,
-        options: { ...options, ...(isVirtual(own) && { waitForAddress: true }) },
-      });
-    if (isLoopback(own)) return;
-    this.set('allowNonLoopback', true, line, directive);
-    this.note(
-      'changed',
-      line,
+    const { access, acceptProxyFrom } = options;
+    const added: DraftListener = {
+      host: own,
+      port,
       directive,
-      'other hosts can reach this address; Fairlead has to be told so (allowNonLoopback)',
-    );
-    if (!isVirtual(own)) return;
+      pool: this.#pool?.name,
+      lines: [line, ...(access?.lines ?? [])],
+      acceptProxyFrom,
+      allowFrom: access && this.#allowFrom(access, line, directive),
+    };
+    if (!this.#merge(added)) this.#shared.listeners.push(added);
+  }
+
+  #noteReach({ host, lines: [line = 0], directive }: DraftListener): void {
+    if (isLoopback(host)) return;
+    this.set('allowNonLoopback', true, line, directive);
+    const reached = 'other hosts can reach this address; Fairlead has to be told so (allowNonLoopback)';
+    this.note('changed', line, directive, reached);
+    if (!isVirtual(host)) return;
     const waits = 'should the host not have the address (a VIP), Fairlead waits for it (waitForAddress)';
     this.note('changed', line, directive, waits);
   }
 
-  /** Every connection to a server begins with a PROXY header. */
+  #allowFrom(access: ListenerAccess, line: number, directive: string): readonly string[] | undefined {
+    if (access.isClosed) return closedTo;
+    if (isEvery(access.allowed)) return undefined;
+    const networks = networkTexts(access.allowed);
+    if (networks.length <= maxNetworks) return networks.length === 0 ? closedTo : networks;
+    this.note(
+      'todo',
+      line,
+      directive,
+      `its rules allow ${networks.length} separate networks, which is too many for a list; ${isClosedText}`,
+    );
+    return closedTo;
+  }
+
+  /** Fairlead binds an address once: a wildcard stands for the other addresses of its port. */
+  #merge(added: DraftListener): boolean {
+    const { listeners } = this.#shared;
+    const others = listeners.filter((other) => overlaps(other, added));
+    if (others.length === 0) return false;
+    const keeper = others.find(({ host }) => host === added.host || isWildcard(host)) ?? added;
+    const same = ({ pool, allowFrom, acceptProxyFrom }: DraftListener) =>
+      JSON.stringify([pool, allowFrom ?? null, acceptProxyFrom ?? null]);
+    const bound = formatHostPort(keeper);
+    for (const other of keeper === added ? others : [added]) {
+      const { directive, lines } = other;
+      const [at] = lines;
+      if (same(other) === same(keeper)) {
+        this.note('covered', at, directive, `${bound} has this port for every address`);
+      } else {
+        this.note(
+          'todo',
+          at,
+          directive,
+          `${bound} has this port too, with other rules, headers or servers; Fairlead binds it once: ${isClosedText}`,
+        );
+        keeper.allowFrom = closedTo;
+      }
+      keeper.lines = [...new Set([...keeper.lines, ...lines.slice(1)])];
+      const index = listeners.indexOf(other);
+      if (index >= 0) listeners.splice(index, 1);
+    }
+    return keeper !== added;
+  }
+
+  /** Every connection to a server of this pool begins with a PROXY header. */
   sendProxy(): void {
     this.#sendsProxy = true;
   }
 
   /** Fairlead verifies API servers where the other proxy did not, and needs a CA for it. */
   needsCa(line: number | undefined, directive: string, text: string): void {
-    const hasCa = this.#options.kubeconfig !== undefined;
+    const hasCa = this.#shared.options.kubeconfig !== undefined;
     const how = hasCa
       ? 'with the CA of the kubeconfig'
       : 'give it the CA (--kubeconfig, or credentials.caFile)';
@@ -168,7 +309,17 @@ export class Draft {
       this.note('covered', line, directive, 'the admin server has one address');
       return;
     }
-    this.set('admin', formatHostPort({ host: own, port }), line, directive);
+    const isTaken = this.#shared.listeners.some((listener) => overlaps(listener, { host: own, port }));
+    if (isTaken) {
+      this.note(
+        'todo',
+        line,
+        directive,
+        `a listener has port ${port}: give the admin server another (admin)`,
+      );
+      return;
+    }
+    if (!this.set('admin', formatHostPort({ host: own, port }), line, directive)) return;
     const moved = own === host ? '' : `only on ${own}, so that a probe needs "host: ${own}"; `;
     this.note(
       'changed',
@@ -183,43 +334,90 @@ export class Draft {
   }
 
   get hasListeners(): boolean {
-    return this.#listeners.length > 0;
+    return this.#shared.listeners.some(({ pool }) => pool === this.#pool?.name);
   }
 
-  finish(): Imported {
-    const listeners = this.#listeners.map(({ text, line, options }) => {
-      const said = { ...options, ...(this.#sendsProxy && { sendProxy: true }) };
-      return { line, raw: Object.keys(said).length === 0 ? text : { address: text, ...said } };
+  #listenerItem({ host, port, pool, lines, acceptProxyFrom, allowFrom }: DraftListener) {
+    const sendsProxy = [this, ...this.#shared.pools].some(
+      (draft) => draft.#pool?.name === pool && draft.#sendsProxy,
+    );
+    const said = {
+      ...(pool !== undefined && { pool }),
+      ...(isVirtual(host) && { waitForAddress: true }),
+      ...(allowFrom && { allowFrom }),
+      ...(acceptProxyFrom && { acceptProxyFrom }),
+      ...(sendsProxy && { sendProxy: true }),
+    };
+    const text = formatHostPort({ host, port });
+    return { lines, raw: Object.keys(said).length === 0 ? text : { address: text, ...said } };
+  }
+
+  /** The configuration and its notes. One that `config check` would refuse is not printed. */
+  finish(): Parsed<Imported> {
+    this.#dropUnusedPools();
+    for (const listener of this.#shared.listeners) this.#noteReach(listener);
+    const listeners = this.#shared.listeners.map((listener) => this.#listenerItem(listener));
+    this.#values.set('listeners', {
+      raw: listeners.map(({ raw }) => raw),
+      origins: listeners.map(({ lines }) => lines),
     });
-    const endpoints = this.#endpoints.map(({ text, line }) => ({ line, raw: text }));
-    for (const [key, list] of [
-      ['listeners', listeners],
-      ['endpoints', endpoints],
-    ] as const) {
-      const origins = list.map(({ line }) => [line]);
-      if (list.length > 0) this.#values.set(key, { raw: list.map(({ raw }) => raw), origins });
+    const byText = new Map<string, { note: DraftNote; lines: number[] }>();
+    for (const note of this.#shared.notes.values()) {
+      const key = JSON.stringify([note.kind, note.directive, note.texts]);
+      const same = byText.get(key) ?? { note, lines: [] };
+      if (note.line !== undefined) same.lines.push(note.line);
+      byText.set(key, same);
     }
-    const notes = [...this.#notes.values()]
-      .map((note) => ({ ...note, lines: [...note.lines].sort((a, b) => a - b) }))
+    const notes = [...byText.values()]
+      .map(({ note: { kind, directive, texts }, lines }) => ({
+        kind,
+        directive,
+        text: texts.join('; '),
+        lines: lines.sort((a, b) => a - b),
+      }))
       .sort(
         (a, b) =>
           kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind) || (a.lines[0] ?? 0) - (b.lines[0] ?? 0),
       );
-    return { yaml: this.#yaml(), notes };
+    const yaml = `# Made by fairlead import from ${this.#shared.options.name}.\n${this.#sections('').join('\n')}\n`;
+    const loaded = loadSources({ env: {}, hostname: 'node' }, [readYaml(yaml, 'result')]);
+    if (loaded.ok) return { ok: true, value: { yaml, notes } };
+    const problems = loaded.problems.map(({ path, right }) => `${path}: ${right}`);
+    return { ok: false, problem: `the result would not be a good configuration: ${problems.join('; ')}` };
+  }
+
+  #dropUnusedPools(): void {
+    const { pools } = this.#shared;
+    for (const pool of pools.filter(({ hasListeners }) => !hasListeners)) {
+      pools.splice(pools.indexOf(pool), 1);
+      const text = 'no listener leads to its pool';
+      for (const { line, directive } of pool.#endpoints) this.note('dropped', line, directive, text);
+    }
   }
 
   /** As `config print` writes it, with the place of each value in the other file. */
-  #yaml(): string {
-    const written: string[] = [`# Made by fairlead import from ${this.#options.name}.`];
+  #sections(margin: string): string[] {
+    if (this.#endpoints.length > 0) {
+      this.#values.set('endpoints', {
+        raw: this.#endpoints.map(({ text }) => text),
+        origins: this.#endpoints.map(({ line }) => [line]),
+      });
+    }
+    const written: string[] = [];
     let previous: string | undefined;
     for (const key of settingKeys) {
+      if (key === 'pools' && this.#shared.pools.length > 0 && !this.#pool) {
+        written.push('pools:');
+        for (const pool of this.#shared.pools) written.push(...pool.#poolSection());
+        previous = key;
+      }
       const value = this.#values.get(key);
       if (!value) continue;
-      written.push(...sectionLines(previous, key));
+      written.push(...sectionLines(previous, key).map((line) => `${margin}${line}`));
       previous = key;
       const names = key.split('.');
       const leaf = names.at(-1);
-      const indent = '  '.repeat(names.length - 1);
+      const indent = `${margin}${'  '.repeat(names.length - 1)}`;
       const { raw, origins } = value;
       if (Array.isArray(raw)) {
         written.push(`${indent}${leaf}:`);
@@ -231,7 +429,12 @@ export class Draft {
         written.push(`${indent}${leaf}: ${text}${writtenOrigin(origins[0])}`);
       }
     }
-    return `${written.join('\n')}\n`;
+    return written;
+  }
+
+  #poolSection(): string[] {
+    const { name, line } = this.#pool ?? { name: '', line: 0 };
+    return [`  ${stringify(name).trimEnd()}:${writtenOrigin([line])}`, ...this.#sections('    ')];
   }
 }
 

@@ -8,6 +8,8 @@ export interface CheckFacts {
   hasCheck: boolean;
   /** The check, or the connection itself, is TLS. */
   isTls: boolean;
+  /** It is said what the check is verified by, or not. */
+  saysVerification: boolean;
 }
 
 /** Parameters that take no value. */
@@ -72,6 +74,9 @@ const covered: Readonly<Record<string, string>> = {
   'no-check-ssl': 'is the default',
 };
 
+export const ownChecks = (key: string) =>
+  `Fairlead's own health checks are used; --keep-checks applies this one (${key})`;
+
 interface Parameter {
   readonly name: string;
   readonly value?: string;
@@ -98,8 +103,14 @@ export const defaultParameters = (line: Line) => parametersOf(line, 1);
 /** Reads the servers of one backend into the draft. */
 export class Servers {
   readonly #draft: Draft;
-  readonly facts: CheckFacts = { hasCheck: false, isTls: false };
+  readonly facts: CheckFacts = { hasCheck: false, isTls: false, saysVerification: false };
   readonly #weights = new Set<string>();
+  #count = 0;
+  readonly #headers: Parameter[] = [];
+  #headerCount = 0;
+  readonly #checkPorts = new Set<string>();
+  readonly #portParameters: Parameter[] = [];
+  #portCount = 0;
   #intervalLine: number | undefined;
 
   constructor(draft: Draft) {
@@ -122,7 +133,51 @@ export class Servers {
     const address = parseHaproxyAddress(addressText);
     if (address && address.host !== '*') this.#draft.endpoint(address, server.line, directive);
     else this.#draft.note('dropped', server.line, directive, 'is no HOST:PORT');
+    this.#count += 1;
+    const header = merged.get('send-proxy-v2') ?? merged.get('send-proxy');
+    if (header) {
+      this.#headers.push(header);
+      this.#headerCount += 1;
+    }
     for (const parameter of merged.values()) this.#parameter(parameter);
+  }
+
+  /** What all servers have to say before it can be applied. */
+  finish(): void {
+    const draft = this.#draft;
+    for (const { name, line } of this.#headers) {
+      if (this.#headerCount < this.#count) {
+        draft.note(
+          'todo',
+          line,
+          name,
+          'only some servers expect a PROXY header; Fairlead sends it to all endpoints of a pool or to none ' +
+            '(sendProxy): none is sent; give these servers a pool and a listener of their own',
+        );
+        continue;
+      }
+      draft.sendProxy();
+      const text = 'every connection begins with the header, version 2, which is binary (sendProxy)';
+      draft.note('changed', line, name, text);
+    }
+    for (const { line, value = '' } of this.#portParameters) {
+      const directive = `port ${value}`;
+      const isOne = this.#checkPorts.size === 1 && this.#portCount === this.#count;
+      if (isOne) draft.set('health.port', Number(value), line, directive);
+      else
+        draft.note(
+          'dropped',
+          line,
+          directive,
+          'the servers have different check ports; Fairlead has one for a pool (health.port)',
+        );
+    }
+  }
+
+  #own(line: number, directive: string, key: string): boolean {
+    if (this.#draft.keepsChecks) return false;
+    this.#draft.note('covered', line, directive, ownChecks(key));
+    return true;
   }
 
   #parameter(parameter: Parameter): void {
@@ -148,22 +203,33 @@ export class Servers {
         );
         return;
       case 'inter': {
+        if (this.#own(line, directive, 'health.interval')) return;
         draft.setDuration('health.interval', parseHaproxyTime(value), line, directive);
         this.#intervalLine = line;
         return;
       }
       case 'fastinter':
+        if (this.#own(line, directive, 'health.fastInterval')) return;
         draft.setDuration('health.fastInterval', parseHaproxyTime(value), line, directive);
         return;
       case 'rise':
       case 'fall':
+        if (this.#own(line, directive, `health.${name}`)) return;
         draft.set(`health.${name}`, Number(value), line, directive);
         return;
+      case 'port':
+        if (this.#own(line, directive, 'health.port')) return;
+        this.#checkPorts.add(value);
+        this.#portParameters.push(parameter);
+        this.#portCount += 1;
+        return;
       case 'verify':
+        this.facts.saysVerification = true;
         if (value !== 'none') draft.note('covered', line, directive, 'certificates are always verified');
         else draft.needsCa(line, directive, 'Fairlead always verifies API servers');
         return;
       case 'ca-file':
+        this.facts.saysVerification = true;
         file('credentials.caFile');
         return;
       case 'crt':
@@ -175,16 +241,7 @@ export class Servers {
         file('credentials.serverName');
         return;
       case 'send-proxy-v2':
-        draft.sendProxy();
-        return;
       case 'send-proxy':
-        draft.sendProxy();
-        draft.note(
-          'changed',
-          line,
-          directive,
-          'version 2 of the header is sent, which is binary (sendProxy)',
-        );
         return;
       case 'weight':
         this.#weights.add(value);

@@ -2,8 +2,11 @@
 // and their like) to a Fairlead configuration. Every directive is applied or named in a note. Pure.
 import type { Parsed } from '../model/endpoint.ts';
 import { Draft, type Imported, type ImportOptions } from './draft.ts';
+import { everyAddress, intersection } from './address-set.ts';
+import { isClosedText, type ListenerAccess } from './draft.ts';
+import { type Access, readAccess } from './haproxy-access.ts';
 import { importHttpCheck, shownLine } from './haproxy-check.ts';
-import { defaultParameters, parseHaproxyAddress, Servers } from './haproxy-server.ts';
+import { defaultParameters, ownChecks, parseHaproxyAddress, Servers } from './haproxy-server.ts';
 import { type Line, parseHaproxy, parseHaproxyTime, type Section } from './haproxy-syntax.ts';
 
 /** Directives whose purpose Fairlead serves without being told, by their first words. */
@@ -28,6 +31,10 @@ const covered: readonly (readonly [start: string, text: string])[] = [
   ['nbthread', 'Fairlead is one process with one thread for its tunnels'],
   ['nbproc', 'Fairlead is one process'],
   ['daemon', 'Fairlead stays in the foreground'],
+  ['option tcp-check', 'Fairlead asks each endpoint itself (health.check)'],
+  ['option ssl-hello-chk', 'Fairlead asks each endpoint itself (health.check)'],
+  ['tcp-check ', 'Fairlead asks each endpoint itself (health.check)'],
+  ['tcp-request inspect-delay', 'the relay does not look into what clients send'],
   ['monitor-uri', 'the admin server answers /livez, /readyz and /healthz'],
 ];
 
@@ -53,6 +60,12 @@ const is = ({ words }: Line, ...start: readonly string[]) =>
 class HaproxyImport {
   readonly #draft: Draft;
   readonly #done = new Set<Line>();
+  /** Lines of defaults or sections that a later one overrides, in some section at least. */
+  readonly #overridden = new Set<Line>();
+  readonly #used = new Set<Line>();
+  #maxLine: Line | undefined;
+  /** Times that have been dealt with. */
+  readonly #timed = new Set<Line>();
 
   constructor(options: ImportOptions) {
     this.#draft = new Draft(options);
@@ -61,22 +74,43 @@ class HaproxyImport {
   run(sections: readonly Section[]): Parsed<Imported> {
     const proxies = proxiesOf(sections);
     const frontends = proxies.filter(({ section }) => /^(frontend|listen)$/.test(section.keyword));
-    const main = frontends.find((proxy) => backendOf(proxy, proxies) !== undefined);
-    const backend = main && backendOf(main, proxies);
+    const backends = new Map<Proxy, Proxy[]>();
+    for (const proxy of frontends) {
+      const backend = backendOf(proxy, proxies);
+      if (backend) backends.set(backend, [...(backends.get(backend) ?? []), proxy]);
+    }
+    // The API servers are those that are asked on their usual port; else the first ones.
+    const backend = [...backends.keys()].find(hasApiServers) ?? [...backends.keys()][0];
+    const main = backend && backends.get(backend)?.[0];
     if (!main || !backend)
       return { ok: false, problem: 'it has no frontend or listen section that leads to servers' };
 
-    const front = frontends.filter((proxy) => backendOf(proxy, proxies) === backend);
-    for (const proxy of front) this.#frontend(proxy);
-    this.#backend(backend);
-    this.#idleTimeout(main, backend);
-    for (const proxy of frontends) if (!front.includes(proxy)) this.#health(proxy);
-    this.#rest(sections, new Set([...front, backend].map(({ section }) => section)));
+    const used = new Set<Section>();
+    for (const [target, front] of [
+      [backend, backends.get(backend) ?? []] as const,
+      ...[...backends].filter(([other]) => other !== backend),
+    ]) {
+      const { name, line } = target.section;
+      const draft = target === backend ? this.#draft : this.#draft.pool(name, line);
+      for (const proxy of front) this.#frontend(proxy, target, draft);
+      this.#backend(target, draft);
+      for (const proxy of front) this.#idleTimeout(proxy, target);
+      for (const { section } of [...front, target]) used.add(section);
+      if (target !== backend && !draft.hasEndpoints) {
+        for (const { section } of [...front, target]) used.delete(section);
+      }
+    }
+    for (const proxy of frontends) if (!used.has(proxy.section)) this.#health(proxy);
+    for (const line of this.#overridden) {
+      if (!this.#used.has(line))
+        this.#draft.note('covered', line.line, shownLine(line), 'another line takes its place');
+    }
+    this.#rest(sections, used);
     if (!this.#draft.hasEndpoints)
       return { ok: false, problem: `${title(backend.section)} has no server that could be used` };
     if (!this.#draft.hasListeners)
       return { ok: false, problem: `${title(main.section)} binds no address that could be used` };
-    return { ok: true, value: this.#draft.finish() };
+    return this.#draft.finish();
   }
 
   /** The line that counts: the last one of the section, else of its defaults. Both are dealt with by that. */
@@ -87,8 +121,8 @@ class HaproxyImport {
     const found = own?.at(-1) ?? inherited?.at(-1);
     for (const line of [...(own ?? []), ...(inherited ?? [])]) {
       this.#done.add(line);
-      if (line !== found)
-        this.#draft.note('covered', line.line, shownLine(line), 'another line takes its place');
+      if (line === found) this.#used.add(line);
+      else this.#overridden.add(line);
     }
     return found && this.#isSwitchedOff(section, start) ? undefined : found;
   }
@@ -106,10 +140,14 @@ class HaproxyImport {
     return found;
   }
 
-  #frontend(proxy: Proxy): void {
+  #frontend(proxy: Proxy, backend: Proxy, draft: Draft): void {
     const { section } = proxy;
-    for (const bind of this.#all(proxy, 'bind')) this.#bind(bind);
-    for (const line of section.lines) if (is(line, 'default_backend')) this.#done.add(line);
+    const access = this.#access(proxy, backend);
+    for (const bind of this.#all(proxy, 'bind')) this.#bind(bind, access, draft);
+    for (const line of section.lines) {
+      const isDefault = is(line, 'default_backend');
+      if (isDefault) this.#done.add(line);
+    }
     const mode = this.#find(proxy, 'mode');
     if (mode && mode.words[1] !== 'tcp') {
       this.#draft.note(
@@ -122,7 +160,42 @@ class HaproxyImport {
     this.#maxConnections(this.#find(proxy, 'maxconn'));
   }
 
-  #bind(bind: Line): void {
+  /** The rules of a frontend and of where it leads: a client has to pass both. */
+  #access(front: Proxy, backend: Proxy): ListenerAccess {
+    const linesOf = ({ section, defaults }: Proxy) => [...defaults, ...section.lines];
+    const places = front.section === backend.section ? [front] : [front, backend];
+    const found = places.map((place) => readAccess(linesOf(place), backend.section.name));
+    for (const access of found) this.#noteAccess(access);
+    places.forEach((place, index) => {
+      for (const line of linesOf(place).filter((candidate) => is(candidate, 'acl'))) {
+        if (!found[index]?.acls.has(line.words[1] ?? '')) continue;
+        this.#done.add(line);
+        this.#draft.note('covered', line.line, shownLine(line), 'the rules that use it have been read');
+      }
+    });
+    return {
+      allowed: found.reduce((sum, { allowed }) => intersection(sum, allowed), everyAddress),
+      lines: found.flatMap(({ applied }) => applied.map(({ line }) => line)),
+      isClosed: found.some(({ unexpressed }) => unexpressed.length > 0),
+    };
+  }
+
+  #noteAccess({ applied, idle, unexpressed }: Access): void {
+    for (const line of [...applied, ...idle]) this.#done.add(line);
+    for (const line of idle)
+      this.#draft.note(
+        'covered',
+        line.line,
+        shownLine(line),
+        'has no effect here: nothing is rejected by it',
+      );
+    for (const { line, why } of unexpressed) {
+      this.#done.add(line);
+      this.#draft.note('todo', line.line, shownLine(line), `cannot be expressed: ${why}; ${isClosedText}`);
+    }
+  }
+
+  #bind(bind: Line, access: ListenerAccess, draft: Draft): void {
     const [, list = '', ...words] = bind.words;
     const directive = `bind ${list}`;
     const options = words.filter((word) => word !== 'accept-proxy');
@@ -135,13 +208,28 @@ class HaproxyImport {
         'from every address, as HAProxy has it (acceptProxyFrom): name the networks of the senders',
       );
     }
-    const said = takesHeaders ? { acceptProxyFrom: ['0.0.0.0/0', '::/0'] } : {};
+    // Rules about connections see the sender of the header, allowFrom the client that the header names.
+    const seesOther = takesHeaders && access.lines.length > 0;
+    // What only clients of one interface, or with a certificate of one CA, could reach.
+    const limits = options.filter((option) => /^(interface|verify|namespace|uid|gid|mode)$/.test(option));
+    if (options[options.indexOf('verify') + 1] === 'none') limits.splice(limits.indexOf('verify'), 1);
+    if (seesOther || limits.length > 0) {
+      const what = limits.length > 0 ? limits.join(', ') : 'accept-proxy with rules about addresses';
+      draft.note('todo', bind.line, directive, `${what} cannot be expressed: ${isClosedText}`);
+    }
+    const said = {
+      access: { ...access, isClosed: access.isClosed || seesOther || limits.length > 0 },
+      ...(takesHeaders && { acceptProxyFrom: ['0.0.0.0/0', '::/0'] }),
+    };
     for (const text of list.split(',')) {
       const address = parseHaproxyAddress(text);
       if (address) {
         const host = address.host === '*' ? '0.0.0.0' : address.host;
-        this.#draft.listener({ host, port: address.port }, bind.line, directive, said);
-      } else this.#draft.note('dropped', bind.line, directive, `"${text}" is no IP:PORT`);
+        draft.listener({ host, port: address.port }, bind.line, directive, said);
+        // An IPv6 wildcard that takes IPv4 clients as well.
+        if (host === '::' && options.includes('v4v6'))
+          draft.listener({ host: '0.0.0.0', port: address.port }, bind.line, directive, said);
+      } else draft.note('dropped', bind.line, directive, `"${text}" is not IP:PORT`);
     }
     if (options.includes('ssl')) {
       this.#draft.note(
@@ -155,12 +243,14 @@ class HaproxyImport {
 
   #maxConnections(line: Line | undefined): void {
     if (!line) return;
+    if (line === this.#maxLine) return;
     if (this.#draft.has('tunnels.max'))
       this.#draft.note('covered', line.line, shownLine(line), 'tunnels.max is set already');
-    else this.#draft.set('tunnels.max', Number(line.words[1]), line.line, shownLine(line));
+    else if (this.#draft.set('tunnels.max', Number(line.words[1]), line.line, shownLine(line)))
+      this.#maxLine = line;
   }
 
-  #backend(proxy: Proxy): void {
+  #backend(proxy: Proxy, draft: Draft): void {
     const mode = this.#find(proxy, 'mode');
     if (mode?.words[1] === 'tcp') this.#cover(mode);
     const balance = this.#find(proxy, 'balance');
@@ -168,7 +258,7 @@ class HaproxyImport {
     const [line, directive] = balance
       ? [balance.line, shownLine(balance)]
       : [proxy.section.line, title(proxy.section)];
-    this.#draft.set('balance.policy', policy ?? 'rendezvous', line, directive);
+    draft.set('balance.policy', policy ?? 'rendezvous', line, directive);
     if (!policy)
       this.#draft.note(
         'changed',
@@ -176,42 +266,73 @@ class HaproxyImport {
         directive,
         'every node keeps to its own API server (balance.policy: rendezvous)',
       );
-    this.#servers(proxy);
+    this.#servers(proxy, draft);
   }
 
-  #servers(proxy: Proxy): void {
-    const servers = new Servers(this.#draft);
+  #servers(proxy: Proxy, draft: Draft): void {
+    const servers = new Servers(draft);
     const defaults = this.#all(proxy, 'default-server').flatMap(defaultParameters);
     for (const server of this.#all(proxy, 'server')) servers.add(server, defaults);
-    const { hasCheck, isTls } = servers.facts;
+    servers.finish();
+    const { hasCheck, isTls, saysVerification } = servers.facts;
     const httpchk = this.#find(proxy, 'option', 'httpchk');
     const rules = this.#all(proxy, 'http-check');
     const timeout = this.#find(proxy, 'timeout', 'check');
+    if (hasCheck && !draft.keepsChecks) {
+      this.#ownChecks(draft, saysVerification, [
+        [httpchk, 'health.check, health.path'],
+        ...rules.map((rule) => [rule, 'health.expectStatus, health.steps'] as const),
+        [timeout, 'health.timeout'],
+      ]);
+      return;
+    }
     if (!hasCheck) {
-      this.#draft.needsCa(
-        undefined,
-        'health checks',
-        'there are none; Fairlead asks /readyz over verified TLS',
-      );
+      if (!draft.isPool)
+        draft.needsCa(undefined, 'health checks', 'there are none; Fairlead asks /readyz over verified TLS');
       for (const line of [httpchk, ...rules, timeout]) {
         if (line) this.#draft.note('dropped', line.line, shownLine(line), 'no server asks for a check');
       }
       return;
     }
     if (httpchk) {
-      importHttpCheck(this.#draft, httpchk, rules);
-      if (!isTls)
-        this.#draft.note('changed', httpchk.line, shownLine(httpchk), 'the check is made over verified TLS');
+      importHttpCheck(draft, httpchk, rules);
+      if (draft.isPool) draft.set('health.check', 'https', httpchk.line, shownLine(httpchk));
+      if (!isTls && draft.has('health.port'))
+        draft.set('health.check', 'http', httpchk.line, shownLine(httpchk));
+      else if (!isTls)
+        draft.note('changed', httpchk.line, shownLine(httpchk), 'the check is made over verified TLS');
     } else {
       for (const rule of rules)
         this.#draft.note('dropped', rule.line, shownLine(rule), 'HAProxy ignores it without option httpchk');
-      this.#handshakeOnly(proxy, isTls);
+      this.#handshakeOnly(proxy, isTls, draft);
     }
-    this.#timing(servers, timeout);
+    this.#timing(servers, timeout, draft);
+  }
+
+  /** The checks of the file are named; those of Fairlead notice a failure sooner. */
+  #ownChecks(
+    draft: Draft,
+    saysVerification: boolean,
+    lines: readonly (readonly [Line | undefined, string])[],
+  ): void {
+    for (const [line, key] of lines) {
+      if (line) this.#draft.note('covered', line.line, shownLine(line), ownChecks(key));
+    }
+    if (draft.isPool) return;
+    const text =
+      'Fairlead asks /readyz of each API server every 2 s, which notices a failure and a shutdown sooner; ' +
+      '--keep-checks applies those of this file';
+    this.#draft.note('changed', undefined, 'health checks', text);
+    if (!saysVerification)
+      draft.needsCa(
+        undefined,
+        'verification',
+        'the checks of this file verify nothing; Fairlead verifies API servers',
+      );
   }
 
   /** A check that asks no question: a connection, or a TLS handshake. */
-  #handshakeOnly({ section }: Proxy, isTls: boolean): void {
+  #handshakeOnly({ section }: Proxy, isTls: boolean, draft: Draft): void {
     const { line } = section;
     if (isTls) {
       this.#draft.note(
@@ -222,7 +343,7 @@ class HaproxyImport {
       );
       return;
     }
-    this.#draft.set('health.check', 'tcp', line, title(section));
+    draft.set('health.check', 'tcp', line, title(section));
     this.#draft.note(
       'changed',
       line,
@@ -232,8 +353,7 @@ class HaproxyImport {
   }
 
   /** Fairlead wants timeout and fast interval within the interval, and that within the standby interval. */
-  #timing(servers: Servers, timeout: Line | undefined): void {
-    const draft = this.#draft;
+  #timing(servers: Servers, timeout: Line | undefined, draft: Draft): void {
     if (timeout) {
       const ms = parseHaproxyTime(timeout.words[2] ?? '');
       draft.setDuration('health.timeout', ms, timeout.line, shownLine(timeout));
@@ -251,8 +371,8 @@ class HaproxyImport {
     }
     if (intervalMs > ownIntervalMs) {
       const advice =
-        "is applied; Fairlead's own interval finds a dead API server sooner and costs it less, as it keeps its " +
-        'connection: best remove health.interval and health.timeout';
+        "is applied (--keep-checks); Fairlead's own interval of 2 s finds a dead API server sooner and costs it " +
+        'less, as the connection is kept';
       draft.note('changed', line, 'inter', advice);
     }
   }
@@ -268,14 +388,34 @@ class HaproxyImport {
       const ms = line && parseHaproxyTime(line.words[2] ?? '');
       return line && ms !== undefined ? [{ line, ms }] : [];
     });
-    const shortest = timed.sort((a, b) => a.ms - b.ms)[0];
-    if (shortest) {
+    if (this.#draft.has('tunnels.idleTimeout')) {
+      for (const line of [client, server, tunnel]) {
+        if (!line || this.#timed.has(line)) continue;
+        this.#timed.add(line);
+        const text = 'tunnels.idleTimeout is one time for all pools, and is set already';
+        this.#draft.note('dropped', line.line, shownLine(line), text);
+      }
+    }
+    const shortest = timed.sort((a, b) => a.ms - b.ms).find(({ line }) => !this.#timed.has(line));
+    const isFirst = !this.#draft.has('tunnels.idleTimeout');
+    for (const line of [client, server, tunnel]) {
+      if (!line || this.#timed.has(line)) continue;
+      this.#timed.add(line);
+      if (line === shortest?.line) continue;
+      const isTime = parseHaproxyTime(line.words[2] ?? '') !== undefined;
+      const why = isTime ? 'the shorter one (or timeout tunnel) counts' : 'is not a time that could be read';
+      this.#draft.note(isTime ? 'covered' : 'dropped', line.line, shownLine(line), why);
+    }
+    if (
+      isFirst &&
+      shortest &&
       this.#draft.setDuration(
         'tunnels.idleTimeout',
         shortest.ms,
         shortest.line.line,
         shownLine(shortest.line),
-      );
+      )
+    ) {
       this.#draft.note(
         'changed',
         shortest.line.line,
@@ -283,13 +423,14 @@ class HaproxyImport {
         'applied as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
       );
     }
-    for (const line of [client, server]) {
-      if (line && line !== shortest?.line)
-        this.#draft.note('covered', line.line, shownLine(line), 'the shorter one (or timeout tunnel) counts');
-    }
     const half = [this.#find(front, 'timeout', 'client-fin'), this.#find(backend, 'timeout', 'server-fin')];
     for (const line of half) {
-      if (line)
+      if (!line || this.#timed.has(line)) continue;
+      this.#timed.add(line);
+      if (this.#draft.has('tunnels.halfCloseTimeout')) {
+        const text = 'tunnels.halfCloseTimeout is one time for all pools, and is set already';
+        this.#draft.note('covered', line.line, shownLine(line), text);
+      } else
         this.#draft.setDuration(
           'tunnels.halfCloseTimeout',
           parseHaproxyTime(line.words[2] ?? ''),
@@ -321,6 +462,8 @@ class HaproxyImport {
     const text = shownLine(line);
     const known = covered.find(([start]) => `${text} `.startsWith(start.endsWith(' ') ? start : `${start} `));
     if (known) this.#draft.note('covered', line.line, text, known[1]);
+    else if (is(line, 'acl'))
+      this.#draft.note('dropped', line.line, text, `${noCounterpart}: no rule about clients uses it`);
     else this.#draft.note('dropped', line.line, text, noCounterpart);
   }
 
@@ -337,7 +480,7 @@ class HaproxyImport {
           'dropped',
           section.line,
           title(section),
-          'Fairlead relays to one set of API servers; what else it does has no counterpart',
+          'leads to no servers, so it has no counterpart',
         );
       }
       for (const line of section.lines) {
@@ -357,6 +500,10 @@ class HaproxyImport {
     }
   }
 }
+
+/** The port of kube-apiserver. */
+const hasApiServers = ({ section }: Proxy) =>
+  section.lines.some((line) => is(line, 'server') && parseHaproxyAddress(line.words[2] ?? '')?.port === 6443);
 
 const title = ({ keyword, name }: Section) => (name === '' ? keyword : `${keyword} ${name}`);
 
@@ -382,7 +529,9 @@ function backendOf({ section, defaults }: Proxy, proxies: readonly Proxy[]): Pro
   const hasServers = (candidate: Proxy | undefined) =>
     candidate?.section.lines.some((line) => is(line, 'server')) ? candidate : undefined;
   if (section.keyword === 'listen') return hasServers(proxies.find((proxy) => proxy.section === section));
-  const wanted = [...defaults, ...section.lines].findLast((line) => is(line, 'default_backend'))?.words[1];
+  const lines = [...defaults, ...section.lines];
+  const always = lines.find((line) => is(line, 'use_backend') && line.words.length === 2);
+  const wanted = (always ?? lines.findLast((line) => is(line, 'default_backend')))?.words[1];
   return hasServers(
     proxies.find((proxy) => proxy.section.keyword !== 'frontend' && proxy.section.name === wanted),
   );

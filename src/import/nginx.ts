@@ -1,7 +1,8 @@
 // From an nginx stream proxy in front of API servers (Kubespray's nginx-proxy and its like) to a Fairlead
 // configuration. Every directive is applied or named in a note. Pure.
 import type { Parsed } from '../model/endpoint.ts';
-import { Draft, type Imported, type ImportOptions } from './draft.ts';
+import { allowedBy, everyAddress, networkSet, noAddress } from './address-set.ts';
+import { Draft, type Imported, type ImportOptions, isClosedText, type ListenerAccess } from './draft.ts';
 import { type Directive, parseNginx, parseNginxTime } from './nginx-syntax.ts';
 import { withoutBrackets } from '../model/host.ts';
 
@@ -41,6 +42,25 @@ const logLevels: Readonly<Record<string, string>> = {
   emerg: 'error',
 };
 
+/** Servers that lead to the same place in the same way. */
+interface Group {
+  readonly target: string;
+  readonly sendsProxy: boolean;
+  readonly servers: Directive[];
+}
+
+const isAccess = ({ name }: Directive) => name === 'allow' || name === 'deny';
+
+const argOf = (block: readonly Directive[], wanted: string) =>
+  block.find(({ name }) => name === wanted)?.args[0];
+
+/** The port of kube-apiserver. */
+const hasApiServers = (target: string, upstream: Directive | undefined) =>
+  [
+    target,
+    ...(upstream?.block ?? []).filter(({ name }) => name === 'server').map(({ args }) => args[0] ?? ''),
+  ].some((text) => parseListen(text)?.port === 6443);
+
 class NginxImport {
   readonly #draft: Draft;
 
@@ -59,7 +79,7 @@ class NginxImport {
       'health checks',
       'there are none; Fairlead asks /readyz over verified TLS',
     );
-    return { ok: true, value: this.#draft.finish() };
+    return this.#draft.finish();
   }
 
   #drop(directive: Directive, text = noCounterpart): void {
@@ -133,39 +153,93 @@ class NginxImport {
       else if (directive.name === 'server') servers.push(directive);
       else shared.push(directive);
     }
-    const passOf = (server: Directive) => server.block?.find(({ name }) => name === 'proxy_pass')?.args[0];
-    const main = servers.find((server) => passOf(server) !== undefined);
-    const target = main && passOf(main);
-    if (!main || target === undefined) return 'it has no stream server with a proxy_pass';
-
-    for (const directive of shared) this.#proxyDirective(directive);
+    const groups = new Map<string, Group>();
     for (const server of servers) {
-      if (passOf(server) === target) for (const child of server.block ?? []) this.#serverDirective(child);
-      else
-        this.#drop(
-          server,
-          'goes elsewhere: Fairlead relays to one set of API servers; run another one for it',
-        );
+      const target = argOf(server.block ?? [], 'proxy_pass');
+      if (target === undefined) continue;
+      const sendsProxy =
+        (argOf(server.block ?? [], 'proxy_protocol') ?? argOf(shared, 'proxy_protocol')) === 'on';
+      const key = `${target} ${sendsProxy}`;
+      const group = groups.get(key) ?? { target, sendsProxy, servers: [] };
+      group.servers.push(server);
+      groups.set(key, group);
     }
-    const upstream = upstreams.get(target);
-    for (const other of upstreams.values()) {
-      if (other !== upstream) this.#drop(other, 'is not used by what is imported');
+    const all = [...groups.values()];
+    // The API servers are those that are asked on their usual port; else the first ones.
+    const main = all.find(({ target }) => hasApiServers(target, upstreams.get(target))) ?? all[0];
+    if (!main) return 'it has no stream server with a proxy_pass';
+
+    for (const directive of shared) if (!isAccess(directive)) this.#proxyDirective(directive);
+    const ofAll = shared.filter(isAccess);
+    let isInherited = false;
+    for (const group of [main, ...all.filter((other) => other !== main)]) {
+      const [first] = group.servers;
+      const draft = group === main ? this.#draft : this.#draft.pool(group.target, first?.line ?? 0);
+      if (group.sendsProxy) draft.sendProxy();
+      for (const server of group.servers) {
+        const block = server.block ?? [];
+        const own = block.filter(isAccess);
+        isInherited ||= own.length === 0;
+        const access = this.#access(own.length > 0 ? own : ofAll, [...block, ...shared]);
+        for (const child of block) this.#serverDirective(child, draft, access);
+      }
+      this.#target(group, upstreams.get(group.target), draft);
     }
-    if (upstream) this.#upstream(upstream);
-    else {
-      const pass = main.block?.find(({ name }) => name === 'proxy_pass') as Directive;
-      const address = parseListen(target);
-      if (address) this.#draft.endpoint(address, pass.line, shown(pass));
+    for (const directive of isInherited ? [] : ofAll)
+      this.#drop(directive, 'every server has rules of its own, which take its place');
+    for (const server of servers) {
+      if (argOf(server.block ?? [], 'proxy_pass') === undefined)
+        this.#drop(server, 'it has no proxy_pass, so it leads nowhere');
     }
-    if (!this.#draft.hasEndpoints) return `proxy_pass ${target} leads to no API server that could be used`;
+    for (const [name, upstream] of upstreams) {
+      if (!all.some(({ target }) => target === name)) this.#drop(upstream, 'no server leads to it');
+    }
+    if (!this.#draft.hasEndpoints)
+      return `proxy_pass ${main.target} leads to no API server that could be used`;
     return this.#draft.hasListeners
       ? undefined
       : 'its stream server listens on no address that could be used';
   }
 
-  #serverDirective(directive: Directive): void {
+  #target({ target, servers }: Group, upstream: Directive | undefined, draft: Draft): void {
+    if (upstream) this.#upstream(upstream, draft);
+    else {
+      const address = parseListen(target);
+      for (const pass of servers.flatMap(({ block }) => block ?? [])) {
+        if (pass.name !== 'proxy_pass') continue;
+        if (address) draft.endpoint(address, pass.line, shown(pass));
+        else this.#drop(pass, 'leads to no address that is known here');
+      }
+    }
+  }
+
+  /** `allow` and `deny` in their order. An include may hold more of them. */
+  #access(rules: readonly Directive[], around: readonly Directive[]): ListenerAccess {
+    const read = rules.map(({ name, args: [text = ''] }) => ({
+      allows: name === 'allow',
+      set: text === 'all' ? everyAddress : text === 'unix:' ? noAddress : networkSet(text),
+    }));
+    const unread = rules.filter((_, index) => read[index]?.set === undefined);
+    const hidden = around.filter(({ name }) => /^(include|js_access|ssl_verify_client)$/.test(name));
+    const closing = [...unread, ...hidden.filter(({ args }) => args[0] !== 'off')];
+    for (const rule of closing)
+      this.#draft.note(
+        'todo',
+        rule.line,
+        shown(rule),
+        `who may connect is not known from it: ${isClosedText}`,
+      );
+    const known = read.flatMap(({ allows, set }) => (set ? [{ allows, set }] : []));
+    return {
+      allowed: allowedBy(known),
+      lines: rules.flatMap(({ line }, index) => (read[index]?.set ? [line] : [])),
+      isClosed: closing.length > 0,
+    };
+  }
+
+  #serverDirective(directive: Directive, draft: Draft, access: ListenerAccess): void {
     const { name, args, line } = directive;
-    if (name === 'proxy_pass') return;
+    if (name === 'proxy_pass' || isAccess(directive)) return;
     if (name !== 'listen') {
       this.#proxyDirective(directive);
       return;
@@ -173,7 +247,7 @@ class NginxImport {
     const [first = '', ...options] = args;
     const address = parseListen(first);
     if (options.includes('udp') || !address) {
-      this.#drop(directive, 'is no TCP address');
+      this.#drop(directive, 'is not a TCP address');
       return;
     }
     if (options.includes('ssl')) {
@@ -184,32 +258,64 @@ class NginxImport {
         'nginx terminates TLS here; Fairlead passes it through to the API server',
       );
     }
-    const rest = options.filter((option) => option !== 'ssl');
-    this.#draft.listener(address, line, shown(directive));
+    const takesHeaders = options.includes('proxy_protocol');
+    // The rules see the sender of the header, allowFrom the client that the header names.
+    const seesOther = takesHeaders && access.lines.length > 0;
+    if (takesHeaders) {
+      const text = 'from every address (acceptProxyFrom): name the networks of the senders';
+      this.#draft.note('changed', line, 'listen ... proxy_protocol', text);
+    }
+    if (seesOther)
+      this.#draft.note(
+        'todo',
+        line,
+        'listen ... proxy_protocol',
+        `its allow and deny are about the sender of the header: ${isClosedText}`,
+      );
+    const rest = options.filter((option) => option !== 'ssl' && option !== 'proxy_protocol');
+    draft.listener(address, line, shown(directive), {
+      access: { ...access, isClosed: access.isClosed || seesOther },
+      ...(takesHeaders && { acceptProxyFrom: ['0.0.0.0/0', '::/0'] }),
+    });
     for (const option of rest) this.#draft.note('dropped', line, `listen ... ${option}`, noCounterpart);
   }
 
   #proxyDirective(directive: Directive): void {
     const { name, args, line } = directive;
     if (name === 'proxy_timeout') {
-      this.#draft.setDuration('tunnels.idleTimeout', parseNginxTime(args[0] ?? ''), line, shown(directive));
+      if (this.#draft.has('tunnels.idleTimeout')) {
+        this.#drop(directive, 'tunnels.idleTimeout is one time for all pools, and is set already');
+        return;
+      }
+      const ms = parseNginxTime(args[0] ?? '');
+      if (!this.#draft.setDuration('tunnels.idleTimeout', ms, line, shown(directive))) return;
       this.#draft.note(
         'changed',
         line,
         shown(directive),
         'applied as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
       );
-    } else if (name === 'include')
-      this.#drop(directive, 'is not followed: import the whole file (nginx -T prints it)');
-    else if (name === 'error_log') this.#errorLog(directive);
+    } else if (name === 'proxy_protocol') {
+      const text =
+        args[0] === 'on'
+          ? 'every connection begins with the header, version 2, which is binary (sendProxy)'
+          : 'is the default';
+      this.#draft.note(args[0] === 'on' ? 'changed' : 'covered', line, shown(directive), text);
+    } else if (name === 'proxy_ssl' && args[0] === 'on') {
+      const text = 'nginx speaks TLS to the API server itself; Fairlead passes the TLS of the client through';
+      this.#draft.note('todo', line, shown(directive), text);
+    } else if (name === 'include') {
+      const text = 'is not followed: import the whole file (nginx -T prints it)';
+      this.#draft.note('todo', line, shown(directive), text);
+    } else if (name === 'error_log') this.#errorLog(directive);
     else this.#drop(directive);
   }
 
-  #upstream({ block = [], line: upstreamLine }: Directive): void {
+  #upstream({ block = [], line: upstreamLine }: Directive, draft: Draft): void {
     let policy: { value: string; line: number; directive: string } | undefined;
     for (const directive of block) {
       const { name, line } = directive;
-      if (name === 'server') this.#upstreamServer(directive);
+      if (name === 'server') this.#upstreamServer(directive, draft);
       else if (name === 'least_conn')
         policy = { value: 'least-connections', line, directive: shown(directive) };
       else if (['hash', 'random', 'least_time', 'ip_hash'].includes(name)) {
@@ -228,10 +334,10 @@ class NginxImport {
       line: upstreamLine,
       directive: 'upstream',
     };
-    this.#draft.set('balance.policy', value, line, directive);
+    draft.set('balance.policy', value, line, directive);
   }
 
-  #upstreamServer(directive: Directive): void {
+  #upstreamServer(directive: Directive, draft: Draft): void {
     const { args, line } = directive;
     const [first = '', ...options] = args;
     const text = `server ${first}`;
@@ -240,8 +346,8 @@ class NginxImport {
       this.#draft.note('changed', line, shown(directive), 'is marked down and left out');
       return;
     }
-    if (address && !first.startsWith('unix:')) this.#draft.endpoint(address, line, text);
-    else this.#drop(directive, 'is no HOST:PORT');
+    if (address && !first.startsWith('unix:')) draft.endpoint(address, line, text);
+    else this.#drop(directive, 'is not HOST:PORT');
     for (const option of options) {
       const [name = ''] = option.split('=');
       const isHealth = ['max_fails', 'fail_timeout', 'slow_start'].includes(name);

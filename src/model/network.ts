@@ -1,6 +1,7 @@
 // Networks of clients, `10.0.0.0/8` or a single address, and whether an address belongs to one of them.
 import { BlockList, isIP } from 'node:net';
 import { canonicalHost, type Parsed } from './endpoint.ts';
+import { plainAddress } from './host.ts';
 
 const right = 'a network such as 10.0.0.0/8 or fd00::/8, or an IP address';
 
@@ -19,17 +20,20 @@ export function parseNetwork(text: string): Parsed<string> {
 
 /** Says of an address whether one of `networks` (as `parseNetwork` gives them) has it. */
 export function networkCheck(networks: readonly string[]): (address: string) => boolean {
-  const list = new BlockList();
+  // A list for each family: a BlockList finds every IPv4 address in ::/0, where IPv4-mapped addresses are.
+  const [four, six] = [new BlockList(), new BlockList()];
   for (const network of networks) {
     const [host = '', prefix] = network.split('/');
     const family = isIP(host) === 4 ? 'ipv4' : 'ipv6';
+    const isMapped = host.startsWith('::ffff:') && Number(prefix ?? 128) >= 96;
+    const list = family === 'ipv4' || isMapped ? four : six;
     if (prefix === undefined) list.addAddress(host, family);
     else list.addSubnet(host, Number(prefix), family);
   }
-  // An IPv4 client of an IPv6 listener is shown as ::ffff:a.b.c.d; BlockList looks through that by itself.
   return (address) => {
-    const plain = address.split('%')[0] ?? '';
-    const family = isIP(plain);
-    return family !== 0 && list.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+    if (isIP(address.split('%')[0] ?? '') === 0) return false;
+    // An IPv4 client of an IPv6 listener is shown as ::ffff:a.b.c.d.
+    const plain = plainAddress(address);
+    return isIP(plain) === 4 ? four.check(plain, 'ipv4') : six.check(plain, 'ipv6');
   };
 }

@@ -88,7 +88,7 @@ whenHaproxy.each(checks.map((lines) => [lines.join('; '), lines] as const))(
       ` server a 127.0.0.1:${port} check inter 100`,
       '',
     ].join('\n');
-    const imported = importHaproxy(text, { name: 'haproxy.cfg' });
+    const imported = importHaproxy(text, { name: 'haproxy.cfg', keepChecks: true });
     if (!imported.ok) throw new Error(imported.problem);
     const yaml = join(directory, 'fairlead.yaml');
     writeFileSync(yaml, imported.value.yaml);

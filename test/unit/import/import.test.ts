@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { loadConfig } from '../../../src/config/load.ts';
 import { type Config, healthStepsOf } from '../../../src/config/config.ts';
 import { detectProxy } from '../../../src/cli/import-config.ts';
-import type { Imported, Note } from '../../../src/import/draft.ts';
+import type { Imported, ImportOptions, Note } from '../../../src/import/draft.ts';
 import { importHaproxy } from '../../../src/import/haproxy.ts';
 import { importNginx } from '../../../src/import/nginx.ts';
 import { tempDir } from '../../support/jest/temp-dir.ts';
@@ -13,8 +13,8 @@ import { tempDir } from '../../support/jest/temp-dir.ts';
 const directory = tempDir();
 const importers = { nginx: importNginx, haproxy: importHaproxy } as const;
 
-function imported(text: string, kubeconfig?: string): Imported {
-  const result = importers[detectProxy(text)](text, { name: 'proxy', ...(kubeconfig && { kubeconfig }) });
+function imported(text: string, options: Partial<ImportOptions> = {}): Imported {
+  const result = importers[detectProxy(text)](text, { name: 'proxy', ...options });
   if (!result.ok) throw new Error(result.problem);
   return result.value;
 }
@@ -54,8 +54,23 @@ test("an nginx shaped as Kubespray's becomes an equivalent configuration", async
   expect(notes[0]).toMatchObject({ kind: 'todo', text: expect.stringContaining('give it the CA') });
 });
 
-test("an HAProxy shaped as Kubespray's becomes an equivalent configuration", async () => {
+test("an HAProxy shaped as Kubespray's keeps Fairlead's own checks, and says so", async () => {
   const { yaml, notes } = imported(fixture('haproxy-proxy.cfg'));
+  const { health } = await configOf(yaml);
+  expect(health).toMatchObject({ path: '/readyz', intervalMs: 2_000, fall: 3 });
+  expect(yaml).not.toContain('health');
+  expect(noteOn(notes, 'health checks')).toMatchObject({
+    kind: 'changed',
+    text: expect.stringContaining('--keep-checks'),
+  });
+  expect(noteOn(notes, 'inter 15s')).toMatchObject({
+    kind: 'covered',
+    text: expect.stringContaining('(health.interval)'),
+  });
+});
+
+test("an HAProxy shaped as Kubespray's becomes an equivalent configuration, checks kept", async () => {
+  const { yaml, notes } = imported(fixture('haproxy-proxy.cfg'), { keepChecks: true });
   expect(await configOf(yaml)).toMatchObject({
     listeners: [
       { host: '127.0.0.1', port: 6443 },
@@ -80,7 +95,7 @@ test("an HAProxy shaped as Kubespray's becomes an equivalent configuration", asy
 });
 
 test("the HA document's external HAProxy becomes a listener that other hosts can reach", async () => {
-  const { yaml } = imported(fixture('haproxy-external.cfg'));
+  const { yaml } = imported(fixture('haproxy-external.cfg'), { keepChecks: true });
   expect(await configOf(yaml)).toMatchObject({
     listeners: [{ host: '192.0.2.10', port: 8383 }],
     allowNonLoopback: true,
@@ -123,7 +138,7 @@ test.each(['nginx-proxy.conf', 'haproxy-proxy.cfg', 'haproxy-external.cfg'])(
     const { yaml, notes } = imported(text);
     const named = new Set([
       ...notes.flatMap(({ lines }) => lines),
-      ...[...yaml.matchAll(/# line (\d+)$/gm)].map(([, line]) => Number(line)),
+      ...[...yaml.matchAll(/# line ([\d, ]+)$/gm)].flatMap(([, lines = '']) => lines.split(',').map(Number)),
     ]);
     const missing = text
       .split('\n')
@@ -137,7 +152,7 @@ test.each(['nginx-proxy.conf', 'haproxy-proxy.cfg', 'haproxy-external.cfg'])(
 test('with a kubeconfig nothing about the CA is left to do', async () => {
   const kubeconfig = '/etc/kubernetes/kubelet.conf';
   for (const name of ['nginx-proxy.conf', 'haproxy-proxy.cfg']) {
-    const { yaml, notes } = imported(fixture(name), kubeconfig);
+    const { yaml, notes } = imported(fixture(name), { kubeconfig });
     expect(await configOf(yaml)).toMatchObject({ credentials: { kubeconfig } });
     expect(notes.filter(({ kind }) => kind === 'todo')).toEqual([]);
   }
@@ -188,14 +203,14 @@ describe('nginx', () => {
     expect(await configOf(imported(text).yaml)).toMatchObject(expected);
   });
 
-  test('a second server that goes elsewhere is left out and named', () => {
+  test('a second server that goes elsewhere is a pool', async () => {
     const text = stream('listen 127.0.0.1:1;').replace(
       /\}$/,
       '\nserver { listen 127.0.0.1:2379;\nproxy_pass etcd; } upstream etcd { server 10.0.0.9:2379; } }',
     );
-    const { yaml, notes } = imported(text);
-    expect(yaml).not.toContain('2379');
-    expect(noteOn(notes, 'listen 127.0.0.1:2379')).toMatchObject({ kind: 'dropped', lines: [2] });
+    const { listeners, pools } = await configOf(imported(text).yaml);
+    expect(listeners[1]).toMatchObject({ port: 2379, pool: 'etcd' });
+    expect(pools).toMatchObject([{ name: 'etcd', endpoints: [{ host: '10.0.0.9', port: 2379 }] }]);
   });
 
   test('terminated TLS has to be dealt with by hand', () => {
@@ -310,7 +325,7 @@ describe('HAProxy', () => {
       { balance: { policy: 'least-connections' } },
     ],
   ])('%s', async (_, text, expected) => {
-    expect(await configOf(imported(text).yaml)).toMatchObject(expected);
+    expect(await configOf(imported(text, { keepChecks: true }).yaml)).toMatchObject(expected);
   });
 
   test.each<[string, readonly string[], readonly [path: string, statuses: string][]]>([
@@ -354,7 +369,7 @@ describe('HAProxy', () => {
       ],
     ],
   ])('the check %s', async (_, lines, expected) => {
-    const { health } = await configOf(imported(listen(lines)).yaml);
+    const { health } = await configOf(imported(listen(lines), { keepChecks: true }).yaml);
     const shown = healthStepsOf(health).map(({ path, expectStatus }) => [
       path,
       expectStatus.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(','),
@@ -365,12 +380,6 @@ describe('HAProxy', () => {
   test.each([
     [listen(['option httpchk HEAD /healthz']), 'httpchk HEAD', 'changed', 'not HEAD'],
     [listen(['acl local src 10.0.0.0/8']), 'acl', 'dropped', 'no counterpart'],
-    [
-      listen(['tcp-request connection reject if { src 10.0.0.9 }']),
-      'tcp-request',
-      'dropped',
-      'no counterpart',
-    ],
     [
       listen(['option httpchk', 'http-check expect string ok']),
       'expect string',
@@ -387,7 +396,7 @@ describe('HAProxy', () => {
     [`${listen([])}peers p\n peer a 10.0.0.1:1\n`, 'peers p', 'dropped', 'no counterpart'],
     [listen(['timeout client 5s']), 'timeout client 5s', 'dropped', 'tunnels.idleTimeout must be'],
   ])('%j: "%s" is %s: %s', async (text, directive, kind, words) => {
-    const { yaml, notes } = imported(text);
+    const { yaml, notes } = imported(text, { keepChecks: true });
     await configOf(yaml);
     expect(notes.filter((note) => note.directive.includes(directive))).toContainEqual(
       expect.objectContaining({ kind, text: expect.stringContaining(words) }),

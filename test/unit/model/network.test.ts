@@ -45,3 +45,11 @@ test('IPv4 written as IPv6, zones and what is no address', () => {
   expect(isIn('')).toBe(false);
   expect(networkCheck([])('10.0.0.1')).toBe(false);
 });
+
+test('every IPv6 address is not every IPv4 address', () => {
+  const isIn = networkCheck(['::/0']);
+  expect(isIn('2001:db8::1')).toBe(true);
+  expect(isIn('10.0.0.1')).toBe(false);
+  expect(isIn('::ffff:10.0.0.1')).toBe(false);
+  expect(networkCheck(['::ffff:10.0.0.0/104'])('10.0.0.1')).toBe(true);
+});
