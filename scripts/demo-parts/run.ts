@@ -148,7 +148,7 @@ class Run {
     const teller = 'fairlead';
     const nameOf = (id: unknown) => servers.find(({ address }) => address === id)?.name;
     const server = nameOf(endpoint);
-    if (msg === 'the endpoint set has changed') {
+    if (msg === 'endpoints changed') {
       const { added, removed, remembered, listedAgain } = sets;
       const tell = (ids: unknown, what: string, verdict: string): void => {
         for (const name of Array.isArray(ids) ? ids.map(nameOf) : []) {

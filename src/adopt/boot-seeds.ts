@@ -17,6 +17,6 @@ export function hasBootSeeds(
   );
 }
 
-export const bootSeedsMend =
-  'Name API servers with --endpoints (endpoints in the file), and keep the list on disk: ' +
+export const bootSeedsFix =
+  'List API servers with --endpoints (endpoints in the file), and keep the list on disk: ' +
   '--cache-file /var/lib/fairlead/endpoints.json (discovery.cacheFile).';

@@ -42,8 +42,8 @@ export async function refuseDaemonSet(
   if (kubelets.length === 0 || !(await isDaemonSetListener(address, { agent }))) return;
   throw new FairleadError(
     'KUBELET_UNSAFE',
-    `${kubelets.join(', ')} is kubelet's, and ${formatHostPort(address)} is served by a DaemonSet: after a reboot ` +
-      'kubelet could not learn of that pod, and the node would stay away. Serve kubelet by a static pod or the ' +
-      'systemd unit (docs/manifests.md); --allow-daemonset does it all the same',
+    `${kubelets.join(', ')} is kubelet's, but the agent at ${formatHostPort(address)} is run by a DaemonSet: after a reboot ` +
+      'kubelet could not learn of that pod, and the node would not come back. For kubelet, run the agent as a static pod or a ' +
+      'systemd unit (docs/manifests.md), or skip this check with --allow-daemonset',
   );
 }

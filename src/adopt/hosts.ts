@@ -42,7 +42,7 @@ export async function planHosts({ root, name, addresses }: HostsOptions): Promis
     const attributes = await stat(target);
     if (!attributes.isFile()) throw new Error('is not a regular file');
     // A mounted file of which the node has another one by now: what is written here would go nowhere.
-    if (attributes.nlink === 0) throw new Error('was replaced since it was mounted: start this pod again');
+    if (attributes.nlink === 0) throw new Error('was replaced after it was mounted; restart this pod');
     if (attributes.size > maxHostsBytes) throw new Error(`is larger than ${maxHostsBytes} bytes`);
     const before = await readFile(target);
     // One character for one byte: whatever somebody has written in there stays.
@@ -72,7 +72,7 @@ export async function applyHosts(
 ): Promise<'replaced' | 'in place'> {
   try {
     if (!(await readFile(target)).equals(before))
-      throw new Error('it was changed by somebody else meanwhile');
+      throw new Error('it was changed by another process in the meantime');
     try {
       await removeLeftovers(target, nowMs);
       await replaceFile(target, after, attributes, onStep);

@@ -104,13 +104,13 @@ export function readKubeconfigText(text: string): Parsed<KubeconfigText> {
   const values = valuesOf(documents.value);
   if (!values.ok) return values;
   const [root] = values.value;
-  if (!isRecord(root)) return { ok: false, problem: 'is no kubeconfig, as it is no mapping' };
+  if (!isRecord(root)) return { ok: false, problem: 'is not a kubeconfig: expected a YAML mapping' };
   try {
     const clusters = [...named(root, 'clusters')].map(([name, { cluster }]) => readCluster(name, cluster));
     const current = currentCluster(root, clusters);
     const warnings =
       documents.value.length > 1
-        ? ['has several YAML documents; clients read the first one only, and only that one is changed']
+        ? ['has several YAML documents; clients read only the first one, and only that one is changed']
         : [];
     const secrets = documents.value.flatMap((document) => secretRanges(document));
     return {

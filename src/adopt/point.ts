@@ -131,7 +131,7 @@ async function openBackup(
     const reading = readKubeconfigText(decode(bytes));
     if (reading.ok) return { bytes, reading: reading.value };
     if (!isNeeded) return undefined;
-    throw new Error(`${reading.problem}, so that there is nothing to go back to`);
+    throw new Error(`${reading.problem}, so the original cannot be restored`);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw kubeconfigError(`${path} ${fileErrorText(error) ?? messageOf(error)}`, error);
@@ -229,8 +229,8 @@ async function changeOf(
   if (cluster.server === '') throw kubeconfigError(`${file}: cluster "${cluster.name}" has no server`);
   if (cluster.skipsVerification) {
     throw kubeconfigError(
-      `${file}: cluster "${cluster.name}" has insecure-skip-tls-verify, so that nothing could be checked; ` +
-        'give it the CA (certificate-authority-data) first',
+      `${file}: cluster "${cluster.name}" sets insecure-skip-tls-verify, so nothing could be verified; ` +
+        'set its CA (certificate-authority-data) first',
     );
   }
   const ca = await caOf(root, file, cluster);
@@ -323,7 +323,7 @@ async function planRestore(file: string, root: string): Promise<FilePlan> {
     clusters,
     action: 'restore',
     diff: formatDiff(file, reading.text, edited.value.edits, reading.secrets),
-    warnings: ['has been changed since it was pointed; only the addresses are put back'],
+    warnings: ['has changed since it was pointed; only the addresses are restored'],
     write: { ...write, after: Buffer.from(edited.value.text), backup: 'drop' },
   };
 }
@@ -341,7 +341,7 @@ export async function applyPlan(plan: FilePlan, { nowMs, onStep = noStep }: Appl
   try {
     await removeLeftovers(target, nowMs);
     if (!(await readFile(target)).equals(write.before))
-      throw new Error('it was changed by somebody else meanwhile');
+      throw new Error('it was changed by another process in the meantime');
     if (write.backup === 'make') await replaceFile(backupPath, write.before, write.attributes, onStep);
     if (write.backup === 'return') {
       await moveFile(backupPath, target, onStep);

@@ -55,7 +55,7 @@ export async function chooseName(input: NameChoiceInput): Promise<NameChoice> {
     const bad: string[] = [];
     for (const { endpoint, shown: other } of others) {
       const where = formatHostPort(endpoint);
-      if (!other.ok) warnings.push(`${where} could not be looked at: ${other.problem}`);
+      if (!other.ok) warnings.push(`${where} could not be checked: ${other.problem}`);
       else {
         const wrong = nameProblem(other.certificate, name);
         if (wrong !== undefined) bad.push(`${where}: ${wrong}`);

@@ -264,14 +264,14 @@ class RunningAgent implements Agent {
     const node = process.version;
     if (found.ok) {
       for (const { table } of this.#pools.values()) table.useHandles(found.value);
-      this.#log[failures > 0 ? 'info' : 'debug']({ node }, 'bare TCP handles are used');
+      this.#log[failures > 0 ? 'info' : 'debug']({ node }, 'using bare TCP handles');
       return;
     }
     const { problem, isTransient = false } = found;
     if (failures === 0)
       this.#log.info(
         { node, problem, isTransient },
-        'bare TCP handles are not used: connections cost more CPU time',
+        'not using bare TCP handles: connections cost more CPU time',
       );
     if (!isTransient) return;
     const timer = clock.schedule(

@@ -141,7 +141,7 @@ export class PoolCertificates {
     this.#missingEverywhere = missingEverywhere;
     if (isSame) return;
     if (missingEverywhere.length === 0)
-      this.#deps.log.info('every name that clients verify is in a certificate');
+      this.#deps.log.info('the certificates contain every name that clients verify');
     else
       this.#deps.log.warn(
         { names: missingEverywhere },
@@ -158,9 +158,13 @@ export class PoolCertificates {
     if (isSuspect)
       this.#deps.log.warn(
         { now },
-        'every serving certificate looks expired or not yet valid: is the clock of this node right?',
+        'every serving certificate looks expired or not yet valid: check the clock of this node',
       );
-    else this.#deps.log.info({ now }, 'a serving certificate is valid again by the clock of this node');
+    else
+      this.#deps.log.info(
+        { now },
+        'a serving certificate is valid again according to the clock of this node',
+      );
   }
 }
 

@@ -53,7 +53,7 @@ export function problemsOfPool(facts: ProblemFacts): Problem[] {
   // Without credentials, or with nothing to verify by, the reason is above.
   const mayWatch = credentials.kind !== 'none' && canVerify(credentials);
   if (watch && mayWatch && watch.syncedAtMs === undefined) {
-    const message = `the watch of the EndpointSlices has never worked: ${watch.message ?? watch.state}`;
+    const message = `the EndpointSlice watch has never worked: ${watch.message ?? watch.state}`;
     found.push({ code: 'WATCH_NOT_SYNCED', message, isSinceStart: true });
   }
   if (facts.asksForVerification && !facts.hasVerified) {

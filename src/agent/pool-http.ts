@@ -222,7 +222,7 @@ export async function startPoolHttpListener(
     if (!(error instanceof FairleadError) || error.code !== 'CERTIFICATE_INVALID') throw error;
     const address = formatHostPort({ host, port });
     const fields = { address, code: error.code, error: error.message, fix: error.fix };
-    log.error(fields, 'http listener waits for its certificate');
+    log.error(fields, 'http listener is waiting for its certificate');
     const retryLater = (): void => {
       timer = systemClock.schedule(retryMs, () => {
         readPair(tls)
@@ -233,7 +233,7 @@ export async function startPoolHttpListener(
             if (reason instanceof FairleadError && reason.code !== 'CERTIFICATE_INVALID')
               log.error(
                 { address, code: reason.code, error: reason.message },
-                'http listener cannot be started yet',
+                'http listener cannot start yet',
               );
             if (!isStopped) retryLater();
           });

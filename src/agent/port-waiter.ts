@@ -95,7 +95,7 @@ export class PortWaiter {
         this.#heldBack.add(where);
         log.info(
           { address: where },
-          'another agent serves the address: not shared before an endpoint has passed a check',
+          'another agent uses the address: it is not shared until an endpoint has passed a check',
         );
       } else if (mayLackAddress && isAbsent(error)) {
         this.#absent.add(where);

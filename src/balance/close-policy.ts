@@ -14,7 +14,7 @@ export interface ClosePolicyOptions {
   readonly betterReadyForMs: number;
   /** Tunnels that do not fall quiet are closed at jittered moments within this time. */
   readonly windowMs: number;
-  /** How long an endpoint that is stopping may keep its tunnels, which it ends itself. */
+  /** How long a stopping endpoint may keep its tunnels, because it ends them itself. */
   readonly shutdownWindowMs: number;
   /** Bad probes in a row before a drain. */
   readonly fall: number;

@@ -177,26 +177,26 @@ export class TunnelCloser {
     switch (closing.action) {
       case 'reset': {
         const tunnels = table.resetEndpoint(id, 'dead');
-        if (tunnels > 0) log.warn({ endpoint: id, tunnels }, 'tunnels of a dead endpoint are reset');
+        if (tunnels > 0) log.warn({ endpoint: id, tunnels }, 'endpoint is dead: tunnels reset');
         return;
       }
       case 'reset-unanswered': {
         const tunnels = table.resetUnanswered(id, closing.olderThanMs, closing.sinceMs);
         if (tunnels > 0)
-          log.warn({ endpoint: id, tunnels }, 'unanswered tunnels of a refusing endpoint are reset');
+          log.warn({ endpoint: id, tunnels }, 'endpoint refuses connections: unanswered tunnels reset');
         return;
       }
       case 'drain':
         if (table.isDraining(id)) return;
         log.info(
           { endpoint: id, tunnels: table.traffic(id).activeTunnels, windowMs: closing.windowMs },
-          'endpoint drains',
+          'draining endpoint',
         );
         table.drain(id, { windowMs: closing.windowMs });
         return;
       case 'keep':
         if (!table.isDraining(id)) return;
-        log.info({ endpoint: id }, 'endpoint drains no more');
+        log.info({ endpoint: id }, 'endpoint drain cancelled');
         table.cancelDrain(id);
     }
   }
@@ -244,7 +244,7 @@ export class TunnelCloser {
       return;
     }
     this.#busySinceMs = undefined;
-    log.info({ endpoint: move.from, misplaced: move.misplaced }, 'a tunnel is closed to rebalance');
+    log.info({ endpoint: move.from, misplaced: move.misplaced }, 'tunnel closed to rebalance');
     this.#nextMoveMs = nowMs + jittered(rebalance.overMs / move.misplaced, 0.5, random);
   }
 }

@@ -33,8 +33,8 @@ export async function cert(options: CertOptions, { print }: CommandContext): Pro
       : [`--days: "${days}" is not a number from 1 to 9999`]),
     ...((caCert === undefined) === (caKey === undefined)
       ? []
-      : ['--ca-cert and --ca-key: one needs the other']),
-    ...(certFile === keyFile ? ['--cert-file and --key-file must be two files'] : []),
+      : ['--ca-cert and --ca-key must be given together']),
+    ...(certFile === keyFile ? ['--cert-file and --key-file must be different files'] : []),
   ];
   if (problems.length > 0) throw new FairleadError('CONFIG_INVALID', problems.join('\n  '));
   if (!force) await refuseExisting([certFile, keyFile]);
@@ -50,7 +50,7 @@ export async function cert(options: CertOptions, { print }: CommandContext): Pro
   print(
     `${certFile}: certificate for ${names.join(', ')}, valid until ${made.notAfter.toISOString().slice(0, 10)}\n` +
       `${keyFile}: its key\n` +
-      (ca ? '' : `It signs itself: clients need ${certFile} as their certificate-authority.\n`),
+      (ca ? '' : `It is self-signed: clients need ${certFile} as their certificate-authority.\n`),
   );
   return exitCodes.ok.code;
 }
@@ -61,7 +61,7 @@ async function refuseExisting(files: readonly string[]): Promise<void> {
       () => true,
       () => false,
     );
-    if (isThere) throw new FairleadError('FILE_EXISTS', `${file} exists already`);
+    if (isThere) throw new FairleadError('FILE_EXISTS', `${file} already exists`);
   }
 }
 

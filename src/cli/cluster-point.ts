@@ -45,17 +45,18 @@ const usage = (message: string) => new FairleadError('CONFIG_INVALID', message);
 export async function clusterPoint(options: ClusterPointOptions, context: CommandContext): Promise<number> {
   const { apply = false, undo = false, print = false, arguments: [what] = [''] } = options;
   const target = targets[what];
-  if (!target) throw usage(`there is nothing called "${what}" to point`);
+  if (!target) throw usage(`"${what}" is not a component that can be pointed`);
   if (apply && (undo || print)) throw usage('--apply excludes --undo and --print');
-  if (undo && options.server !== undefined) throw usage('--undo needs no --server: the annotation has it');
+  if (undo && options.server !== undefined)
+    throw usage('--undo excludes --server: the annotation contains the previous value');
   if (options.tlsServerName !== undefined && what !== 'kube-proxy')
     throw usage(`--tls-server-name is for kube-proxy: ${what} has no such setting`);
   if (options.namespace !== undefined && what !== 'cilium' && what !== 'calico')
-    throw usage(`--namespace is for cilium and calico: that of ${what} is always the same`);
+    throw usage(`--namespace is for cilium and calico only: the namespace of ${what} is fixed`);
   const isMade = apply || (undo && !print);
-  if (options.restart && !isMade) throw usage('--restart needs --apply or --undo, and no --print');
+  if (options.restart && !isMade) throw usage('--restart requires --apply or --undo, without --print');
   const connection = await connectApi(options, context);
-  if (!connection) throw usage('no API is known: give --kubeconfig');
+  if (!connection) throw usage('no API server is known; set --kubeconfig');
   const { api } = connection;
 
   const changes = undo
@@ -96,8 +97,8 @@ async function planPointing(
   for (const doubt of doubts) printError(`warning: ${doubt}\n`);
   if (missing.length > 0) {
     const problem =
-      `this is one setting for all nodes, and on these nobody answers on ${formatHostPort(address)}:` +
-      `${listed(missing)}\n  --unchecked applies it all the same, for listeners that the API does not show`;
+      `this setting applies to all nodes, but on these no process listens on ${formatHostPort(address)}:` +
+      `${listed(missing)}\n  --unchecked skips this check, for listeners that the API does not show`;
     if (!isForced) throw new FairleadError('CLUSTER_REFUSED', problem);
     printError(`warning: ${problem}\n`);
   }
@@ -112,7 +113,7 @@ async function planPointing(
     });
     if (choice.ok) return choice;
     const problem =
-      `clients would verify ${candidates.join(' or ')}, for which not every certificate is good:\n  ${choice.problem}\n` +
+      `clients would verify ${candidates.join(' or ')}, but not every certificate is valid for that:\n  ${choice.problem}\n` +
       '  docs/adopt.md says how to add a name to the certificates (certSANs)';
     if (!isForced) throw new FairleadError('SERVER_UNVERIFIED', problem);
     return { name: first, warnings: [problem] };
@@ -139,9 +140,10 @@ function describe(
 ): string {
   const label = labelOf(change.ref);
   if (change.action === 'nothing') return `${label} ${change.why}: nothing to do\n`;
-  const done = isUndone ? 'is as it was before it was pointed' : 'is pointed at Fairlead';
+  const done = isUndone ? 'is restored' : 'now points at Fairlead';
   if (isMade) return `${change.diff}${label} ${done}\n`;
-  const kubectl = kubectlFor(change) ?? '(the patch is not shown: the kubeconfig holds credentials)';
+  const kubectl =
+    kubectlFor(change) ?? '(the patch is not shown because the kubeconfig contains credentials)';
   return `${change.diff}\n${kubectl}\n\n`;
 }
 
@@ -156,14 +158,14 @@ async function restartReaders(
   for (const ref of target.readers(changes)) {
     if (!isAsked || !isMade) {
       const isChanged = changes.some(({ action }) => action !== 'nothing');
-      const when = isMade ? 'Its pods read it at their start' : 'Afterwards its pods need a restart';
+      const when = isMade ? 'Its pods read it only at start; restart them' : 'Then restart its pods';
       if (isChanged) print(`${when}: kubectl -n ${ref.namespace} rollout restart ${ref.kind} ${ref.name}\n`);
       continue;
     }
     const outcome = await restart(api, ref, { fingerprint, nowMs: Date.now() });
     if (outcome !== 'absent')
       print(
-        `${labelOf(ref)} ${outcome === 'restarted' ? 'restarts its pods' : 'has restarted for this already'}\n`,
+        `${labelOf(ref)} ${outcome === 'restarted' ? 'is restarting its pods' : 'was already restarted for this change'}\n`,
       );
   }
 }

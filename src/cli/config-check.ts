@@ -10,8 +10,8 @@ export async function configCheck(options: ConfigOptions, context: CommandContex
   const loaded = await loadOrFail(loadInput(options, context));
   const problems = await namedFileProblems(loaded);
   for (const problem of problems) context.printError(`warning: ${problem}\n`);
-  const but = problems.length === 0 ? '' : `, but for ${count(problems.length)} that it names`;
-  context.print(`${loaded.file ?? 'The configuration'} is good${but}.\n`);
+  const but = problems.length === 0 ? '' : `, except for ${count(problems.length)} that it names`;
+  context.print(`${loaded.file ?? 'The configuration'} is valid${but}.\n`);
   return exitCodes.ok.code;
 }
 

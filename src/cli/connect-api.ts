@@ -60,7 +60,7 @@ export async function connectApi(
   if (servers.length === 0) {
     throw new FairleadError(
       'CONFIG_INVALID',
-      'no API server is named: neither by --kubeconfig nor by the pod',
+      'no API server is known; set --kubeconfig, or run this in a pod with a service account',
     );
   }
   const { ca } = credentials;

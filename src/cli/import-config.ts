@@ -35,7 +35,10 @@ export async function importConfig(options: ImportOptions, context: CommandConte
     ...(options.keepChecks && { keepChecks: true }),
   });
   if (!result.ok) {
-    throw new FairleadError('CONFIG_INVALID', `${file} cannot be imported as ${kind}'s: ${result.problem}`);
+    throw new FairleadError(
+      'CONFIG_INVALID',
+      `${file} cannot be imported as ${kind} configuration: ${result.problem}`,
+    );
   }
   const { yaml, notes } = result.value;
   context.print(yaml);

@@ -50,17 +50,17 @@ export async function install(options: InstallOptions, context: CommandContext):
     ...(options.config !== undefined && { configFile: options.config }),
   });
   if (options.report) {
-    if (!connection) throw usage('--report needs an API: give --kubeconfig');
+    if (!connection) throw usage('--report requires access to the API; set --kubeconfig');
     const { reports, foreign } = await readReports(connection.api, Date.now());
     context.print(options.json ? `${JSON.stringify(reports, null, 2)}\n` : formatReports(reports));
     if (foreign > 0) {
-      const what = `${foreign} of the reports are not as an installer writes them, and are left out`;
+      const what = `${foreign} of the reports are invalid and are omitted`;
       context.printError(`warning: ${what} (kubectl -n ${reportsNamespace} get configmaps)\n`);
     }
     return reports.every(saysServing) ? exitCodes.ok.code : exitCodes.notReady.code;
   }
   const { config } = options;
-  if (config === undefined) throw usage('--config must name the configuration that the agent is to have');
+  if (config === undefined) throw usage('--config must name the configuration for the agent');
   const node = options.node ?? env.NODE_NAME ?? hostname.toLowerCase();
   const { logger, close } = await createLog({ level: 'info', format: 'auto', node, isTerminal });
   const stop = new AbortController();
@@ -139,8 +139,8 @@ async function pointingAfterwards(
 ): Promise<() => Promise<string>> {
   const count = Number(pointKubelets);
   if (!(Number.isInteger(count) && count > 0 && count <= 100))
-    throw usage(`--point-kubelets must be how many nodes at a time, 1 to 100; found ${pointKubelets}`);
-  if (!api) throw usage('--point-kubelets needs an API: give --kubeconfig');
+    throw usage(`--point-kubelets must be a number of nodes from 1 to 100; found ${pointKubelets}`);
+  if (!api) throw usage('--point-kubelets requires access to the API; set --kubeconfig');
   const nowMs = () => Date.now();
   const confirmWithinMs = seconds('--confirm-within', confirmWithin ?? '90');
   const semaphore = new RolloutSemaphore(api, node, nowMs, Math.ceil(confirmWithinMs / 1000) + 120);

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { reachableAt } from '../model/host.ts';
 import { loadConfig } from '../config/load.ts';
-import { bootSeedsMend, hasBootSeeds } from '../adopt/boot-seeds.ts';
+import { bootSeedsFix, hasBootSeeds } from '../adopt/boot-seeds.ts';
 import { refuseDaemonSet } from '../adopt/daemonset-listener.ts';
 import { nodePaths, nodeRole } from '../adopt/node-paths.ts';
 import { applyPlan, backupSuffix, type FilePlan, planPointing, planRestoring } from '../adopt/point.ts';
@@ -41,8 +41,8 @@ export async function kubeconfigPoint(
   );
   if (!options.undo && !options.controlPlane && (await nodeRole(root)) === 'control-plane') {
     context.print(
-      `This is a control-plane node (${nodePaths.apiServerManifest} is there): its kubeconfigs are left alone, ` +
-        'as they use the API server beside them. --control-plane points them all the same.\n',
+      `This is a control-plane node (${nodePaths.apiServerManifest} exists). Its kubeconfigs are not changed, ` +
+        'because they use the local API server. Use --control-plane to point them anyway.\n',
     );
     return exitCodes.ok.code;
   }
@@ -107,14 +107,14 @@ async function runningAgent(
     const sources = status.endpoints.flatMap((endpoint) => endpoint.sources);
     if (loaded.ok && !hasBootSeeds(loaded.config, sources)) {
       context.printError(
-        `warning: after a restart the agent might know no API server, as a pointed kubeconfig names none. ${bootSeedsMend}\n`,
+        `warning: after a restart the agent may not know an API server, because a pointed kubeconfig does not name one. ${bootSeedsFix}\n`,
       );
     }
     return status;
   } catch (error) {
     if (!(error instanceof FairleadError)) throw error;
     context.printError(
-      `warning: ${error.message}; so only the certificate of one API server is looked at, the one that answers now\n`,
+      `warning: ${error.message}; only the certificate of one API server was checked, the one that answers now\n`,
     );
     return undefined;
   }
@@ -136,7 +136,7 @@ function describe(plan: FilePlan, isDryRun: boolean): string {
     const name = tlsServerName === undefined ? '' : ` (tls-server-name: ${tlsServerName})`;
     return `${file}: cluster ${cluster}: ${from} -> ${to}${name}`;
   });
-  if (clusters.length === 0) lines.push(`${file} is as it was before it was pointed`);
+  if (clusters.length === 0) lines.push(`${file} is restored`);
   if (action === 'point' && write?.backup === 'make')
     lines.push(`  the original is ${target}${backupSuffix}`);
   return `${lines.join('\n')}\n`;

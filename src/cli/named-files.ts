@@ -78,12 +78,12 @@ async function ofCacheFile(path: string, file: string | undefined): Promise<File
   } catch (error) {
     const isMissing = codeOf(error) === 'ENOENT';
     const why = isMissing ? 'does not exist' : `cannot be written by this user (${codeOrMessage(error)})`;
-    const fix = `Make it (mkdir -p ${directory}), or name another file with --cache-file.`;
+    const fix = `Create it (mkdir -p ${directory}), or name another file with --cache-file.`;
     return [{ path, message: `${file}: the directory ${directory} ${why}`, fix }];
   }
 }
 
-const tlsFix = 'Restore the file, or make a pair with `fairlead cert`; the listener waits for it.';
+const tlsFix = 'Restore the file, or create a pair with `fairlead cert`; the listener waits for it.';
 
 async function ofListeners({ listeners }: Pick<Config, 'listeners'>): Promise<FileProblem[]> {
   const found: FileProblem[] = [];

@@ -25,7 +25,7 @@ export async function startReadiness(
       `--ready-address must be HOST:PORT such as 127.0.0.1:6438: ${listen.problem}`,
     );
   }
-  let state = { isReady: false, why: 'at it' };
+  let state = { isReady: false, why: 'in progress' };
   const answer = (path: string) => {
     if (path !== '/readyz') return { status: 404, body: 'known paths: /readyz\n' };
     return state.isReady ? { status: 200, body: 'ok\n' } : { status: 503, body: `${state.why}\n` };

@@ -27,16 +27,16 @@ export function createReload({ agent, logger, load }: ReloadOptions): Reload {
       const { applied, needsRestart } = await agent.reload(config);
       logger.info({ trigger, applied }, 'configuration reloaded');
       if (needsRestart.length > 0) {
-        logger.warn({ trigger, needsRestart }, 'some changed settings take effect at the next start only');
+        logger.warn({ trigger, needsRestart }, 'some changed settings take effect only after a restart');
       }
     } catch (error) {
       if (error instanceof FairleadError) {
         logger.error(
           { trigger, code: error.code, problems: error.message.split('\n').map((line) => line.trim()) },
-          'the new configuration is bad; going on with the old one',
+          'the new configuration is invalid; the previous one stays in use',
         );
       } else {
-        logger.error({ trigger, err: error }, 'reload failed; going on');
+        logger.error({ trigger, err: error }, 'reload failed; the previous configuration stays in use');
       }
     }
   };

@@ -27,7 +27,7 @@ export async function run(options: ConfigOptions, context: CommandContext): Prom
     if (isStopping) {
       // A third one finds no handler and ends the process as the system does.
       removeHandlers();
-      logger.warn({ signal }, 'asked again: stopping at once');
+      logger.warn({ signal }, 'second signal: stopping immediately');
       void stop(0);
       return;
     }
@@ -46,7 +46,7 @@ export async function run(options: ConfigOptions, context: CommandContext): Prom
     const inherited = inheritedSockets({ env, pid: process.pid });
     if (inherited.length > 0) {
       const addresses = inherited.map(({ address }) => formatHostPort(address));
-      logger.info({ addresses }, 'sockets were handed over');
+      logger.info({ addresses }, 'using inherited sockets');
     }
     agent = await startAgent({
       ...{ config, log: logger, version, inherited },

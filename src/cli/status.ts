@@ -50,14 +50,14 @@ export function formatStatus(status: ShownStatus): string {
   } = status;
   const nowMs = Date.parse(status.startedAt) + status.uptimeSeconds * 1000;
   const synced =
-    discovery.ageSeconds === undefined ? '' : `, last word ${age(discovery.ageSeconds * 1000)} ago`;
+    discovery.ageSeconds === undefined ? '' : `, last update ${age(discovery.ageSeconds * 1000)} ago`;
   const lines = [
     `${node}: ${readiness(status)}${shownGone(endpoints)}, fairlead ${version}, up ${age(status.uptimeSeconds * 1000)}`,
     ...(status.deployment === 'daemonset'
       ? ["run by a DaemonSet: must not be kubelet's only address (docs/manifests.md)"]
       : []),
     status.stopping
-      ? 'takes no new clients; open tunnels may finish'
+      ? 'accepts no new clients; open tunnels may finish'
       : `listening on ${listeners.map(shownListener).join(', ') || 'nothing'}`,
     ...(absentAddresses ? [`waiting for the addresses ${absentAddresses.join(', ')}`] : []),
     `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
@@ -85,7 +85,7 @@ export function formatStatus(status: ShownStatus): string {
 const keptCaLines = (kept: ShownStatus['keptCa']) =>
   kept
     ? [
-        `CA: the one kept in ${kept.file} on ${kept.writtenAt}, since ${kept.since}: the configured one cannot be read`,
+        `CA: in use since ${kept.since} is the copy of ${kept.writtenAt} in ${kept.file}, because the configured CA cannot be read`,
       ]
     : [];
 

@@ -80,12 +80,12 @@ async function takeOffAndForget(options: UninstallOptions, context: CommandConte
     },
   );
   if (!result.isDone) throw new FairleadError('INSTALL_REFUSED', result.why);
-  print('Fairlead is off this node\n');
+  print('Fairlead was removed from this node\n');
   try {
     const connection = await connectApi(options, context, { nodeRoot: root });
     if (connection)
       await removeReport(connection.api, options.node ?? env.NODE_NAME ?? hostname.toLowerCase());
   } catch (error) {
-    printError(`warning: the report of this node stays: ${messageOf(error)}\n`);
+    printError(`warning: the report of this node was not deleted: ${messageOf(error)}\n`);
   }
 }

@@ -47,7 +47,7 @@ export function unusedSettings(values: Values): ReadonlyMap<SettingKey, string> 
     ]);
   }
   if (!values['health.steps']) return new Map();
-  const why = 'health.steps takes its place';
+  const why = 'health.steps replaces it';
   return new Map([
     ['health.path', why],
     ['health.expectStatus', why],
@@ -122,7 +122,7 @@ export const poolableChecks: readonly CrossCheck[] = [
     reads: ['health.check', 'health.steps', 'health.path', 'health.expectStatus', 'health.expectBody'],
     *check(values, { isGiven }) {
       for (const [key, why] of unusedSettings(values)) {
-        if (isGiven(key)) yield { keys: [key], right: `has no effect, as ${why}; remove one of the two` };
+        if (isGiven(key)) yield { keys: [key], right: `has no effect, because ${why}; remove one of them` };
       }
     },
   },
@@ -231,7 +231,7 @@ export const crossChecks: readonly CrossCheck[] = [
       yield {
         keys: ['credentials.inCluster', 'credentials.kubeconfig'],
         right:
-          'credentials.inCluster: true and credentials.kubeconfig exclude one another; remove one of the two',
+          'credentials.inCluster: true and credentials.kubeconfig exclude each other; remove one of them',
       };
     },
   },

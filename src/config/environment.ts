@@ -35,7 +35,7 @@ export function readEnvironment(env: Environment): Source {
       problems.push({
         source: name,
         path: '',
-        right: 'is not a variable of Fairlead',
+        right: 'is not a Fairlead variable',
         ...(suggestion && { suggestion }),
       });
       continue;

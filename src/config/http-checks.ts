@@ -18,15 +18,12 @@ export const httpChecks: readonly CrossCheck[] = [
         const at = (member: string, right: string) =>
           ({ keys: ['listeners'], within: [index, member], right }) as const;
         if (type === 'http' && !tls)
-          yield at(
-            'tls',
-            'must be there with type http: a map with certFile and keyFile (see fairlead cert)',
-          );
+          yield at('tls', 'is required with type http: a map with certFile and keyFile (see fairlead cert)');
         if (type === 'passthrough' && tls)
-          yield at('tls', 'has no effect with type passthrough; remove one of the two');
+          yield at('tls', 'has no effect with type passthrough; remove one of them');
         if (type !== 'http') continue;
         if (pool !== defaultPoolName)
-          yield at('pool', `must be ${defaultPoolName} with type http, which speaks to API servers only`);
+          yield at('pool', `must be ${defaultPoolName} with type http, which connects to API servers only`);
         for (const member of passthroughOnly) {
           if (listener[member]) yield at(member, 'is for listeners of type passthrough; remove it');
         }

@@ -40,13 +40,13 @@ export interface ListenerTls extends Readonly<v.InferOutput<typeof tlsFiles>> {}
 export const listenerSettings = {
   address: address({
     ...perListener,
-    description: 'An IP address and a port. Port 0 takes any free port.',
+    description: 'IP address and port. Port 0 selects a free port.',
     defaultNote: 'required',
   }),
   type: choice({
     ...perListener,
     description:
-      'What the listener does: relay TCP, or `http`: end TLS and balance requests; see [http.md](http.md).',
+      'Type of the listener. `passthrough` relays TCP; `http` terminates TLS and balances requests ([http.md](http.md)).',
     default: 'passthrough',
     of: ['passthrough', 'http'],
   }),
@@ -61,7 +61,7 @@ export const listenerSettings = {
   }),
   pool: text({
     ...perListener,
-    description: 'The pool of endpoints that its clients go to.',
+    description: 'Pool of endpoints for its clients.',
     type: 'name of a pool',
     default: defaultPoolName,
     right: `the name of a pool: ${defaultPoolName}, or one of pools`,
@@ -69,41 +69,41 @@ export const listenerSettings = {
   replayNonTls: boolean({
     ...perListener,
     description:
-      'A first flight that is not TLS may be sent to a second endpoint too. Only for protocols where that does no harm.',
+      'Allow a first flight that is not TLS to be sent to a second endpoint as well. Use this only for protocols where that is harmless.',
     default: false,
   }),
   optional: boolean({
     ...perListener,
-    description: 'Left out, with a log line, while the host has no such address; bound when it has.',
+    description: 'Skip this listener, with a log message, while the host does not have the address.',
     default: false,
   }),
   waitForAddress: boolean({
     ...perListener,
     description:
-      'Waits for an address that the host does not have yet, such as a VIP; see [external-lb.md](external-lb.md).',
+      'Wait for an address that the host does not have yet, such as a VIP; see [external-lb.md](external-lb.md).',
     default: false,
   }),
   maxTunnels: optional(
     integer({
       ...perListener,
-      description: 'Most clients of this listener at a time; further ones are reset.',
+      description: 'Maximum concurrent clients of this listener. Further clients are reset.',
       min: 1,
       max: 1_000_000,
     }),
   ),
   allowFrom: networkList({
     ...perListener,
-    description: 'Networks whose clients are accepted.',
+    description: 'Networks that clients may connect from.',
     defaultNote: 'all',
   }),
   sendProxy: boolean({
     ...perListener,
-    description: 'A PROXY protocol header, version 2, in front of each connection to an endpoint.',
+    description: 'Send a PROXY protocol header (version 2) on each connection to an endpoint.',
     default: false,
   }),
   acceptProxyFrom: networkList({
     ...perListener,
-    description: 'Networks whose clients must begin with such a header.',
+    description: 'Networks from which clients must send such a header first.',
     defaultNote: 'none',
   }),
 } satisfies Record<string, Setting<unknown>>;

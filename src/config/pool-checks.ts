@@ -69,7 +69,7 @@ export const poolChecks: readonly CrossCheck[] = [
         yield {
           keys: ['listeners'],
           within: [index, 'waitForAddress'],
-          right: 'has no effect, as optional leaves the listener out; remove one of the two',
+          right: 'has no effect, because optional skips the listener; remove one of them',
         };
       }
     },
@@ -84,7 +84,7 @@ export const poolChecks: readonly CrossCheck[] = [
         yield {
           keys: ['listeners'],
           within: [index, 'sendProxy'],
-          right: `must be as in listeners[${first}], which leads to the same endpoints`,
+          right: `must be the same as in listeners[${first}], which uses the same endpoints`,
           found: String(sendProxy),
         };
       }

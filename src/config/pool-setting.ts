@@ -25,23 +25,23 @@ export const poolSettings = {
   type: choice({
     ...perPool,
     description:
-      'What the endpoints are. `tcp`: a TCP connect is the check. `etcd`: `GET /health` over TLS, and its answer must say that it is well.',
+      'Type of the endpoints. `tcp`: checked by a TCP connect. `etcd`: checked by `GET /health` over TLS, which must report that etcd is healthy.',
     default: 'tcp',
     of: ['etcd', 'tcp'],
   }),
   follow: optional(
     text({
       ...perPool,
-      description: 'In place of endpoints: the hosts of the API servers, as discovered, with `port`.',
+      description: 'Instead of endpoints: the discovered hosts of the API servers, with `port`.',
       type: defaultPoolName,
-      right: `${defaultPoolName}, whose hosts are taken`,
+      right: `${defaultPoolName}, the only pool that can be followed`,
       check: (value) => value === defaultPoolName,
     }),
   ),
   port: optional(
     integer({
       ...perPool,
-      description: 'The port on which the hosts of `follow` are dialled.',
+      description: 'Port to dial on the hosts of `follow`.',
       min: 1,
       max: 65_535,
     }),
@@ -93,11 +93,19 @@ class PoolReader {
     const own: Record<string, unknown> = {};
     this.#walk(rest, [], type === 'etcd' ? 2379 : undefined, own);
     if (follow === undefined && port !== undefined)
-      this.#complain(['port'], 'must come with follow; other endpoints are written with their ports', port);
+      this.#complain(
+        ['port'],
+        'must not be set without follow; write the ports of other endpoints after their hosts',
+        port,
+      );
     if (follow !== undefined && port === undefined)
-      this.#complain(['port'], 'must say on which port the followed hosts are dialled', undefined);
+      this.#complain(['port'], 'must be the port to dial on the followed hosts', undefined);
     if (follow !== undefined && 'endpoints' in own)
-      this.#complain(['endpoints'], 'must not be given with follow: one of the two', rest.endpoints);
+      this.#complain(
+        ['endpoints'],
+        'must not be set together with follow; remove one of them',
+        rest.endpoints,
+      );
     const hasEndpoints = Array.isArray(rest.endpoints) && rest.endpoints.length > 0;
     if (follow === undefined && !hasEndpoints && !('endpoints' in rest))
       this.#complain(
@@ -131,7 +139,7 @@ class PoolReader {
         const more = at.length === 0 ? Object.keys(poolSettings) : [];
         const near = suggest(name, [...more, ...siblings]);
         const hint = near === undefined ? '' : `; did you mean ${near}?`;
-        this.#complain(path, `must be left out: it is no setting of a pool${hint}`, value);
+        this.#complain(path, `must be removed: it is not a setting of a pool${hint}`, value);
       }
     }
   }
@@ -185,7 +193,7 @@ export function poolMap(notes: Notes & { settings: object }): Setting<PoolValues
           const isName = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) && name !== defaultPoolName;
           const right =
             name === defaultPoolName
-              ? `must have another name: ${defaultPoolName} are the endpoints of the top level`
+              ? `must have another name: ${defaultPoolName} is the pool of the top-level endpoints`
               : nameRight;
           const nameProblem = isName ? [] : [{ path: [name], message: right, input: name }];
           for (const { path, message, input } of [...nameProblem, ...reader.found]) {

@@ -106,7 +106,7 @@ const same = (text: string): unknown => text;
 export function text(
   notes: Notes & { default?: string; type?: string; right?: string; check?: (text: string) => boolean },
 ): Setting<string> {
-  const { default: fallback, type = 'text', right = 'a text without line breaks', check, ...rest } = notes;
+  const { default: fallback, type = 'text', right = 'text without line breaks', check, ...rest } = notes;
   const message = `must be ${right}`;
   return {
     placeholder: 'NAME',
@@ -234,7 +234,7 @@ export function bindAddress(input: unknown): Parsed<HostPort> {
   if (isIP(result.value.host) === 0) {
     return {
       ok: false,
-      problem: `${right} (a name such as ${result.value.host} can mean several addresses)`,
+      problem: `${right} (a name such as ${result.value.host} can resolve to several addresses)`,
     };
   }
   return result;
@@ -320,7 +320,7 @@ export function networkList(notes: Notes): Optional<readonly string[]> {
     fallback: undefined,
     schema: v.pipe(
       v.array(v.pipe(v.string(message), parsed(parseNetwork)), message),
-      v.minLength(1, 'must name at least one network; leave it out if it is not wanted'),
+      v.minLength(1, 'must name at least one network; omit it to have the default'),
     ),
     fromText: splitList,
     isList: true,
@@ -420,7 +420,7 @@ export function healthSteps(notes: Notes): Optional<readonly HealthStep[]> {
         ),
         'must be a list of maps with path and expectStatus',
       ),
-      v.minLength(1, 'must have at least one step; leave it out to check health.path alone'),
+      v.minLength(1, 'must have at least one step; omit it to check only health.path'),
       v.maxLength(16, 'must have at most 16 steps'),
       v.transform((steps) => steps.map(({ path, expectStatus }) => ({ path, expectStatus }))),
     ),

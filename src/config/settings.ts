@@ -43,7 +43,8 @@ const offInPools = { poolDefault: { etcd: false, tcp: false } } as const;
 const plainSettings = {
   nodeName: text({
     ...restart,
-    description: 'Name of this node: decides, with the endpoints, which API server it prefers.',
+    description:
+      'Name of this node. Together with the endpoints it determines which API server this node prefers.',
     flag: '--node-name',
     hostDefault: ({ env, hostname }) =>
       env.NODE_NAME === undefined
@@ -66,14 +67,14 @@ const plainSettings = {
   listeners: listenerList({
     ...restart,
     description:
-      'Local addresses that accept clients. A map gives [options](#listeners). Port 0 takes any free port.',
+      'Local addresses that accept clients. A map sets [options](#listeners). Port 0 selects a free port.',
     flag: '--listen',
     default: ['127.0.0.1:6443', { address: '[::1]:6443', optional: true }],
   }),
   reusePort: boolean({
     ...restart,
     description:
-      'Share the ports of listeners and `admin` with other processes of the same user (SO_REUSEPORT), so that a new agent serves before the old one goes. A port that another agent serves is not shared before an endpoint has passed a check. Every process that shares a port must say so.',
+      'Share the ports of listeners and `admin` with other processes of the same user (SO_REUSEPORT), so that a new agent is serving before the old one stops. A port that another agent is using is not shared until an endpoint has passed a check. Every process that shares a port must have this setting.',
     flag: '--reuse-port',
     flagAlone: 'true',
     default: false,
@@ -81,7 +82,7 @@ const plainSettings = {
   waitForPort: duration({
     ...restart,
     description:
-      'How long to wait for a port that another process holds, instead of failing at once: for taking over from another load balancer. The flag alone means `forever`.',
+      'How long to wait for a port that another process holds, instead of failing immediately. Use it to replace another load balancer. The flag without a value means `forever`.',
     flag: '--wait-for-port',
     flagAlone: 'forever',
     default: 'off',
@@ -92,7 +93,7 @@ const plainSettings = {
   'requestHeader.certFile': file({
     ...restart,
     description:
-      'Certificate (PEM) of a front proxy: http listeners then hand the names in verified client certificates on in headers. Whoever has its key can be anybody; see docs/http.md before using it.',
+      'Certificate (PEM) of a front proxy. With it, http listeners pass on the names in verified client certificates as headers. Its key allows impersonating any user; read docs/http.md first.',
     flag: '--requestheader-cert-file',
   }),
   'requestHeader.keyFile': file({
@@ -102,7 +103,8 @@ const plainSettings = {
   }),
   'requestHeader.usernameHeader': text({
     ...restart,
-    description: "Header for the user; one of the API servers' --requestheader-username-headers.",
+    description:
+      "Header for the user name. It must be one of the API servers' --requestheader-username-headers.",
     flag: '--requestheader-username-header',
     default: 'X-Remote-User',
     right: headerRight,
@@ -110,7 +112,7 @@ const plainSettings = {
   }),
   'requestHeader.groupHeader': text({
     ...restart,
-    description: "Header for the groups; one of the API servers' --requestheader-group-headers.",
+    description: "Header for the groups. It must be one of the API servers' --requestheader-group-headers.",
     flag: '--requestheader-group-header',
     default: 'X-Remote-Group',
     right: headerRight,
@@ -125,7 +127,7 @@ const plainSettings = {
     ...perPool,
     poolDefault: { etcd: [], tcp: [] },
     description:
-      'API servers known beforehand: IP addresses or DNS names, port 6443 where none is written. Never forgotten; a last resort once discovery knows better ones.',
+      'API servers known in advance, as IP addresses or DNS names. The default port is 6443. They are never forgotten, but are only a last resort once discovery has found better ones.',
     flag: '--endpoints',
   }),
   'credentials.kubeconfig': file({
@@ -137,13 +139,13 @@ const plainSettings = {
   'credentials.caFile': file({
     ...perPool,
     ...unsetInPools,
-    description: 'CA certificates (PEM) that the API servers must be signed by.',
+    description: 'CA certificates (PEM) to verify the API servers with.',
     flag: '--ca-file',
   }),
   'credentials.clientCertFile': file({
     ...perPool,
     ...unsetInPools,
-    description: 'Client certificate (PEM); needs `credentials.clientKeyFile`.',
+    description: 'Client certificate (PEM); requires `credentials.clientKeyFile`.',
     flag: '--client-cert',
   }),
   'credentials.clientKeyFile': file({
@@ -155,16 +157,16 @@ const plainSettings = {
   'credentials.tokenFile': file({
     ...perPool,
     ...unsetInPools,
-    description: 'File with a bearer token; read again as it rotates.',
+    description: 'File with a bearer token; reread after rotation.',
     flag: '--token-file',
   }),
   'credentials.serverName': optional(
     text({
       ...perPool,
       ...unsetInPools,
-      description: 'Name that the API servers must have in their certificates.',
+      description: "Name that the API servers' certificates must contain.",
       flag: '--server-name',
-      defaultNote: "as the kubeconfig says, else the endpoint's address",
+      defaultNote: "from the kubeconfig, else the endpoint's address",
       right: 'a DNS name or an IP address',
       check: (value) => /^[A-Za-z0-9_.:-]{1,253}$/.test(value),
     }),
@@ -173,7 +175,7 @@ const plainSettings = {
     ...perPool,
     ...offInPools,
     description:
-      "Use the pod's service account: `auto` takes it when it is there and no other credentials are configured.",
+      "Use the pod's service account. `auto` uses it if it exists and no other credentials are configured.",
   }),
   'discovery.watch': boolean({
     ...reload,
@@ -197,27 +199,27 @@ const plainSettings = {
   }),
   'discovery.portName': text({
     ...reload,
-    description: 'Name of the port to take where a slice has several.',
+    description: 'Name of the port to use if a slice has several.',
     default: 'https',
     right: nameRight,
     check: dnsLabel,
   }),
   'discovery.dnsInterval': duration({
     ...perPool,
-    description: 'How often DNS names among the endpoints are resolved again.',
+    description: 'Interval for resolving the DNS names among the endpoints.',
     default: '30s',
     min: '1s',
   }),
   'discovery.cacheFile': file({
     ...perPool,
     ...unsetInPools,
-    description: 'Where the last good set of endpoints is kept for the next start.',
+    description: 'File that keeps the last good set of endpoints for the next start.',
     flag: '--cache-file',
   }),
   'discovery.rememberFor': duration({
     ...reload,
     description:
-      'How long an API server that was verified once is remembered after the watch has stopped listing it: time of a working watch, over all restarts.',
+      'How long an API server that was verified once is remembered after the watch has stopped listing it. Only time with a working watch counts, across restarts.',
     default: '7d',
     min: '1m',
     max: '365d',
@@ -226,7 +228,7 @@ const plainSettings = {
   'health.check': choice({
     ...perPool,
     poolDefault: { etcd: 'https', tcp: 'tcp' },
-    description: 'How an endpoint is asked: HTTPS requests, plain HTTP requests, or a TCP connect only.',
+    description: 'How endpoints are checked: by HTTPS requests, plain HTTP requests, or a TCP connect only.',
     default: 'https',
     of: ['https', 'http', 'tcp'],
   }),
@@ -234,7 +236,7 @@ const plainSettings = {
     integer({
       ...perPool,
       ...unsetInPools,
-      description: 'Port that is asked, where health has one of its own.',
+      description: 'Port for the checks.',
       defaultNote: "the endpoint's port",
       min: 1,
       max: 65_535,
@@ -243,19 +245,19 @@ const plainSettings = {
   'health.path': httpPath({
     ...perPool,
     poolDefault: { etcd: '/health' },
-    description: 'Path of the request.',
+    description: 'Path of the check request.',
     default: '/readyz',
   }),
   'health.expectStatus': statuses({
     ...perPool,
     poolDefault: { etcd: 200 },
-    description: 'Statuses that mean ready: numbers, ranges, or a list of them.',
+    description: 'Statuses that mean ready, as numbers, ranges, or a list of them.',
     default: 200,
   }),
   'health.expectBody': choice({
     ...perPool,
     poolDefault: { etcd: 'etcd', tcp: 'any' },
-    description: 'What the answer must say: anything, or what etcd says on /health when it is well.',
+    description: 'Expected content of the answer: any, or what a healthy etcd answers on /health.',
     default: 'any',
     of: ['any', 'etcd'],
   }),
@@ -263,42 +265,42 @@ const plainSettings = {
     ...perPool,
     ...unsetInPools,
     description:
-      'Several requests, all of which must be answered as expected, in place of `health.path` and `health.expectStatus`.',
+      'Several requests that must all get the expected status. They replace `health.path` and `health.expectStatus`.',
   }),
   'health.interval': duration({
     ...perPool,
-    description: 'Between two checks of an endpoint in use.',
+    description: 'Time between two checks of an endpoint in use.',
     default: '2s',
     min: '100ms',
   }),
   'health.standbyInterval': duration({
     ...perPool,
-    description: 'Between two checks of an endpoint that this node does not use (jittered).',
+    description: 'Time between two checks of an endpoint that this node does not use (jittered).',
     default: '1m',
     min: '100ms',
   }),
   'health.timeout': duration({
     ...perPool,
-    description: 'Longest wait for the answer to a check.',
+    description: 'Time limit for the answer to a check.',
     default: '1s',
     min: '10ms',
   }),
   'health.fastInterval': duration({
     ...perPool,
-    description: 'Between the confirming checks of a suspect endpoint.',
+    description: 'Time between the confirming checks of a suspect endpoint.',
     default: '500ms',
     min: '10ms',
   }),
   'health.rise': integer({
     ...perPool,
-    description: 'Good checks in a row until an endpoint is ready again.',
+    description: 'Successful checks in a row before an endpoint is ready again.',
     default: 2,
     min: 1,
     max: 100,
   }),
   'health.fall': integer({
     ...perPool,
-    description: 'Bad checks in a row until existing tunnels begin to drain.',
+    description: 'Failed checks in a row before existing tunnels start to drain.',
     default: 3,
     min: 1,
     max: 100,
@@ -306,7 +308,7 @@ const plainSettings = {
   'health.reconnect': duration({
     ...perPool,
     description:
-      'Age at which the connection of the checks is opened afresh (jittered). Certificates do not wait for it: see docs/health.md.',
+      'Age at which the connection for checks is replaced (jittered). Changed certificates are detected earlier (docs/health.md).',
     default: '2h',
     min: '1s',
   }),
@@ -314,17 +316,17 @@ const plainSettings = {
     ...perPool,
     poolDefault: { etcd: [], tcp: [] },
     description:
-      "Names that this node's clients verify in the certificates, beside those that Fairlead finds out. An endpoint without them is used last.",
+      "Names that this node's clients verify in the certificates, in addition to those that Fairlead detects. An endpoint that lacks one is used last.",
   }),
   'health.startupGrace': duration({
     ...perPool,
-    description: 'How long an endpoint must have been up before its 401 or 403 counts as an answer.',
+    description: 'How long an endpoint must have been answering before a 401 or 403 is accepted.',
     default: '5s',
     min: '0s',
   }),
   'health.logChecks': boolean({
     ...perPool,
-    description: 'Log each check at level info, not only what changes.',
+    description: 'Log every check at level info, not only changes.',
     default: false,
   }),
   'balance.policy': choice({
@@ -336,69 +338,70 @@ const plainSettings = {
   'balance.prefer': choice({
     ...perPool,
     description:
-      "Endpoints that go before all others while they are ready: those on this host, or those in this node's zone.",
+      "Endpoints that are preferred while they are ready: those on this host, or those in this node's zone.",
     default: 'none',
     of: ['none', 'local', 'zone'],
   }),
   'balance.returnAfter': duration({
     ...perPool,
     description:
-      'How long such an endpoint must have been ready without a break before it takes clients back.',
+      'How long a preferred endpoint must have been ready without interruption before clients return to it.',
     default: '15s',
     min: '0s',
   }),
   'balance.rebalance.enabled': boolean({
     ...perPool,
-    description: 'Move old tunnels back, slowly, to an endpoint that has recovered.',
+    description: 'Slowly move existing tunnels back to an endpoint that has recovered.',
     default: true,
   }),
   'balance.rebalance.over': duration({
     ...perPool,
-    description: 'The time over which they are moved.',
+    description: 'Time over which tunnels are moved back.',
     default: '10m',
     min: '1s',
   }),
   'dial.raceDelay': duration({
     ...reload,
-    description: 'After this long without a connection the next endpoint is dialled beside the first.',
+    description: 'How long to wait for a connection before also dialling the next endpoint.',
     default: '250ms',
     min: '10ms',
   }),
   'dial.firstFlightTimeout': duration({
     ...reload,
-    description: "Silence after the client's first flight until it is tried on the next endpoint too.",
+    description:
+      "How long an endpoint may be silent after a client's first flight before the next endpoint is tried as well.",
     default: '1s',
     min: '50ms',
   }),
   'dial.lastCandidateTimeout': duration({
     ...reload,
-    description: 'How long the last endpoint that is left to try may take to its first byte.',
+    description: 'How long the last endpoint to be tried may take to send its first byte.',
     default: '10s',
     min: '100ms',
   }),
   'dial.replayBudgetPercent': integer({
     ...reload,
-    description: 'Share of the new tunnels, in percent, whose first flight may be sent again.',
+    description: 'Share of new tunnels, in percent, that may send their first flight to a second endpoint.',
     default: 20,
     min: 0,
     max: 100,
   }),
   'dial.replayMinPerSecond': integer({
     ...reload,
-    description: 'Replays per second that are allowed whatever the share is.',
+    description: 'Replays per second that are always allowed.',
     default: 5,
     min: 0,
     max: 10_000,
   }),
   'dial.allDownDeadline': duration({
     ...reload,
-    description: 'When no endpoint accepts: how long a client waits before it is reset.',
+    description: 'How long a client waits before it is reset if no endpoint accepts.',
     default: '2s',
     min: '100ms',
   }),
   'dial.maxHalfOpenDials': integer({
     ...reload,
-    description: 'Half-open attempts at a time, over all clients.',
+    description: 'Maximum concurrent half-open dials, across all clients.',
     default: 256,
     min: 1,
     max: 65_536,
@@ -408,41 +411,41 @@ const plainSettings = {
       ...reload,
       description:
         'Maximum concurrent tunnels. At the limit the oldest without an answer ends for a new client.',
-      defaultNote: 'derived from the limit of open files',
+      defaultNote: 'derived from the open file limit',
       min: 1,
       max: 1_000_000,
     }),
   ),
   'tunnels.keepAliveDelay': duration({
     ...reload,
-    description: 'Quiet time until TCP keepalive begins, on both connections.',
+    description: 'Idle time before TCP keepalive starts, on both connections.',
     default: '15s',
     min: '1s',
     max: '9h',
   }),
   'tunnels.keepAliveInterval': duration({
     ...reload,
-    description: 'Between two keepalive probes.',
+    description: 'Time between two keepalive probes.',
     default: '5s',
     min: '1s',
     max: '9h',
   }),
   'tunnels.keepAliveCount': integer({
     ...reload,
-    description: 'Unanswered keepalive probes that end a tunnel.',
+    description: 'Number of unanswered keepalive probes that end a tunnel.',
     default: 3,
     min: 1,
     max: 100,
   }),
   'tunnels.halfCloseTimeout': duration({
     ...reload,
-    description: 'How long a tunnel of which one side has ended may stay without a byte.',
+    description: 'How long a half-closed tunnel may be idle.',
     default: '5m',
     min: '1s',
   }),
   'tunnels.idleTimeout': duration({
     ...perPool,
-    description: 'Ends a tunnel without bytes for this long. Watches can be quiet for minutes.',
+    description: 'Close tunnels that have been idle for this long. Watches can be idle for minutes.',
     default: 'off',
     min: '1m',
     off: true,
@@ -450,47 +453,47 @@ const plainSettings = {
   'drain.unreadyAfter': duration({
     ...perPool,
     description:
-      'How long an endpoint must be unready before its tunnels drain, where docs/health.md does not say at once.',
+      'How long an endpoint must be unready before its tunnels drain, unless they drain immediately (docs/health.md).',
     default: '5s',
     min: '0s',
   }),
   'drain.betterReadyFor': duration({
     ...perPool,
     description:
-      'How long another endpoint must have been ready without a break before they do; for a sick one: before its trouble.',
+      'How long another endpoint must have been ready without interruption before tunnels drain. For a sick endpoint, the time before its trouble started counts.',
     default: '20s',
     min: '0s',
   }),
   'drain.window': duration({
     ...perPool,
-    description: 'The time over which they are closed (jittered, quiet ones first).',
+    description: 'Time over which draining tunnels are closed (jittered, quiet ones first).',
     default: '10s',
     min: '0s',
   }),
   'drain.shutdownWindow': duration({
     ...perPool,
-    description: 'How long an endpoint that is stopping may keep its tunnels, which it ends itself.',
+    description: 'How long a stopping endpoint may keep its tunnels, because it ends them itself.',
     default: '5m',
     min: '0s',
   }),
   admin: bindAddressOrOff({
     ...restart,
     description:
-      'Address of /livez, /readyz, /metrics and /status; false for none. Port 0 takes any free port.',
+      'Address of /livez, /readyz, /metrics and /status; false for none. Port 0 selects a free port.',
     flag: '--admin',
     default: '127.0.0.1:6442',
   }),
   ownAdmin: bindAddressOrOff({
     ...restart,
     description:
-      "A second address of the admin server that is never shared: with `reusePort`, kubelet's probes ask the right process there.",
+      "Second address of the admin server, which is never shared. With `reusePort`, kubelet's probes reach the right process there.",
     flag: '--own-admin',
     default: false,
   }),
   metrics: bindAddressOrOff({
     ...restart,
     description:
-      'A second address that has /metrics and nothing else, for Prometheus; false for none. Other hosts may reach it without `allowNonLoopback`.',
+      'Second address with /metrics only, for Prometheus; false for none. Other hosts may reach it even without `allowNonLoopback`.',
     flag: '--metrics',
     default: false,
   }),
@@ -502,13 +505,13 @@ const plainSettings = {
   deployment: choice({
     ...restart,
     description:
-      'What starts this agent: the host itself (static pod, systemd), or a DaemonSet, which a node without an API server cannot start; `fairlead kubeconfig point` keeps kubelet away from that one.',
+      'What starts this agent: the host itself (static pod, systemd) or a DaemonSet. A node without an API server cannot start the pod of a DaemonSet, so `fairlead kubeconfig point` refuses to point kubelet at it.',
     default: 'host',
     of: ['host', 'daemonset'],
   }),
   'log.level': choice({
     ...reload,
-    description: 'Least severity that is logged.',
+    description: 'Minimum log level.',
     flag: '--log-level',
     placeholder: 'LEVEL',
     default: 'info',
@@ -516,13 +519,14 @@ const plainSettings = {
   }),
   'log.format': choice({
     ...restart,
-    description: 'JSON lines, or pretty for people; `auto` is pretty on a terminal only.',
+    description:
+      'Log format: JSON lines, or `pretty` for people; `auto` is `pretty` on a terminal and JSON otherwise.',
     default: 'auto',
     of: ['auto', 'json', 'pretty'],
   }),
   'shutdown.grace': duration({
     ...reload,
-    description: 'How long tunnels may finish after SIGTERM before they are reset.',
+    description: 'How long tunnels may stay open after SIGTERM before they are reset.',
     default: '30s',
     min: '0s',
   }),
@@ -532,7 +536,7 @@ export const settings = {
   ...plainSettings,
   pools: poolMap({
     ...reload,
-    description: 'Further [pools of endpoints](#pools) for listeners to lead to, by name.',
+    description: 'Additional [pools of endpoints](#pools) for listeners, by name.',
     settings: plainSettings,
   }),
 } satisfies Record<string, Setting<unknown>>;

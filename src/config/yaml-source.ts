@@ -45,7 +45,7 @@ export function readYaml(text: string, name: string): Source {
     }
   }
   if (!document || (document.contents === null && problems.length === 0)) {
-    const right = 'is empty; write {} if every default is wanted';
+    const right = 'is empty; write {} to use the defaults';
     return source([{ source: name, path: '', right, isUnreadable: true }]);
   }
   if (second) {
@@ -125,7 +125,7 @@ export function readYaml(text: string, name: string): Source {
         const valueNode = isNode(child) ? child : undefined;
         checkItems(path, resolve(valueNode));
         if (raw === null || raw === undefined) {
-          const right = 'must have a value; remove the key if the default is wanted';
+          const right = 'must have a value; remove the key to use the default';
           problems.push({ source: position, path, right, found: 'nothing' });
           continue;
         }

@@ -45,11 +45,11 @@ export function readStateFile<T>(
     problem = `it ${error.reason}`;
   }
   const aside = `${file}.corrupt`;
-  log.warn({ file, problem, aside }, `${what} is not used and set aside`);
+  log.warn({ file, problem, aside }, `${what} is invalid: moved aside, not used`);
   try {
     renameSync(file, aside);
   } catch (error) {
-    log.warn({ file, reason: codeOrMessage(error) }, `${what} cannot be set aside`);
+    log.warn({ file, reason: codeOrMessage(error) }, `${what} cannot be moved aside`);
   }
   return undefined;
 }
@@ -147,7 +147,7 @@ export class CacheWriter {
     try {
       await write(file, text);
       this.#written = text;
-      if (this.#isFailing) log.info({ file }, 'the endpoint cache is written again');
+      if (this.#isFailing) log.info({ file }, 'the endpoint cache can be written again');
       this.#isFailing = false;
     } catch (error) {
       const reason = codeOrMessage(error);

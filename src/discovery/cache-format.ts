@@ -67,7 +67,8 @@ export function decodeCache(text: string): Parsed<CacheContent> {
   const root = readVersioned(text, cacheVersion);
   if (!root.ok) return root;
   const { endpoints: list, syncedAt, lastPick } = root.value;
-  if (!Array.isArray(list) || list.length > maxEntries) return { ok: false, problem: 'endpoints is no list' };
+  if (!Array.isArray(list) || list.length > maxEntries)
+    return { ok: false, problem: 'endpoints is not a list' };
   const endpoints: CachedEndpoint[] = [];
   for (const [index, entry] of list.entries()) {
     const cached = readEntry(entry);

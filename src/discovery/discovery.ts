@@ -132,7 +132,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
         const { id, name } = endpoint;
         log[level](
           { endpoint: id, name, source: proposal.source },
-          'an endpoint is our own listener and left out',
+          "ignoring an endpoint that is this agent's own listener",
         );
       }
       return false;
@@ -212,7 +212,7 @@ export function startDiscovery(options: DiscoveryOptions): Discovery {
       return current;
     },
     get watchState() {
-      return watch?.state ?? { state: 'off', message: 'switched off by configuration', failures: 0 };
+      return watch?.state ?? { state: 'off', message: 'disabled by configuration', failures: 0 };
     },
     get isCacheFailing() {
       return writer?.isFailing ?? false;

@@ -119,7 +119,7 @@ export function dnsSource(options: DnsSourceOptions): NameSource {
       const reason = codeOf(error) ?? messageOf(error);
       // Said once per outage: a resolver that is down stays down for a while.
       if (!failing.has(name))
-        log.warn({ name: name.host, reason }, 'a name does not resolve, its last addresses stay');
+        log.warn({ name: name.host, reason }, 'a name does not resolve; its last addresses stay in use');
       failing.add(name);
     } finally {
       hanging.get(name)?.cancel();

@@ -52,7 +52,7 @@ export function followEndpoints({ leader, port, isOwnListener, log }: FollowOpti
       if (!isOwnListener(endpoint)) return true;
       if (!refused.has(endpoint.id)) {
         refused.add(endpoint.id);
-        log.warn({ endpoint: endpoint.id }, 'an endpoint is our own listener and left out');
+        log.warn({ endpoint: endpoint.id }, "ignoring an endpoint that is this agent's own listener");
       }
       return false;
     });

@@ -44,7 +44,7 @@ export class KeptCaFile {
       const ca = readCa({ text: await readFileText(file), where: file });
       return { ca, file, writtenMs: (await stat(file)).mtimeMs };
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT') this.#warn('the CA that was kept cannot be read', messageOf(error));
+      if (codeOf(error) !== 'ENOENT') this.#warn('the kept copy of the CA cannot be read', messageOf(error));
       return undefined;
     }
   }
@@ -71,13 +71,13 @@ export class KeptCaFile {
       const before = this.#written === undefined ? await this.read() : undefined;
       if (before?.ca !== ca) {
         await write(this.#file, ca);
-        log.info({ file: this.#file }, 'the CA that verifies the API servers is kept');
+        log.info({ file: this.#file }, 'saved a copy of the CA that verifies the API servers');
       }
       this.#written = ca;
       this.#warned = '';
     } catch (error) {
       this.#failedMs = clock.nowMs();
-      this.#warn('the CA cannot be kept', codeOrMessage(error));
+      this.#warn('cannot save a copy of the CA', codeOrMessage(error));
     }
   }
 

@@ -135,7 +135,7 @@ export class Remembering {
     if (next.entries.length < counted.entries.length) {
       const kept = new Set(next.entries);
       const gone = counted.entries.filter((entry) => !kept.has(entry)).map(({ endpoint }) => endpoint.id);
-      log.info({ endpoints: gone }, 'endpoints that the cluster has not listed for long are forgotten');
+      log.info({ endpoints: gone }, 'forgetting endpoints that the cluster has not listed for a long time');
       this.#options.onChange(next.entries);
       this.#save(true);
     } else if (next.entries !== before.entries && nowMs - this.#savedMs >= saveEveryMs) this.#save(false);

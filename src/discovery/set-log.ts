@@ -33,10 +33,7 @@ export class SetLog {
     if (!fields) return;
     const isTold = this.#limit.write((leftOut) => {
       const more = leftOut > 0 ? { changesLeftOut: leftOut } : {};
-      this.#log.info(
-        { ...fields, ...more, endpoints: next.endpoints.length },
-        'the endpoint set has changed',
-      );
+      this.#log.info({ ...fields, ...more, endpoints: next.endpoints.length }, 'endpoints changed');
     });
     if (isTold) this.#told = next;
     else

@@ -33,7 +33,7 @@ export function watchSource({ portName, ...options }: WatchSourceOptions): Watch
     if (text !== warned && text !== '') {
       limit.write((leftOut) => {
         const fields = { problems: all, ...(leftOut > 0 && { linesLeftOut: leftOut }) };
-        log.warn(fields, 'EndpointSlices are not as they should be');
+        log.warn(fields, 'EndpointSlices have problems');
       });
     }
     warned = text;

@@ -49,7 +49,7 @@ export function judgeCredentialCertificates({ ca, cert }: Credentials, nowMs: nu
     judge(
       pem,
       'a CA certificate',
-      'Renew the CA of the cluster: every certificate and kubeconfig that it signed goes with it.',
+      'Renew the CA of the cluster: every certificate and kubeconfig that it signed must be renewed too.',
     );
   }
   const [leaf] = cert?.match(blocks) ?? [];
@@ -57,7 +57,7 @@ export function judgeCredentialCertificates({ ca, cert }: Credentials, nowMs: nu
     judge(
       leaf,
       'the client certificate',
-      'kubelet renews its own while it reaches an API server (rotateCertificates); others: kubeadm certs renew, or issue a new one.',
+      'kubelet renews its own while it reaches an API server (rotateCertificates). Renew others with kubeadm certs renew, or issue a new one.',
     );
   }
   if (findings.length === 0 && (ca !== undefined || cert !== undefined)) {

@@ -152,24 +152,24 @@ async function examineCredentials({ root, credentials: options, nowMs }: DoctorI
   const inUse = await useParts(reading, {}, { serverName: options.serverName, kept: async () => undefined });
   const { credentials, server, problems } = inUse;
   const fix =
-    'Fix the file, run the doctor as a user that may read it, or name another one with --kubeconfig.';
+    'Fix the file, run the doctor as a user that may read it, or name another kubeconfig with --kubeconfig.';
   const findings: Finding[] = problems.map(({ message }) => finding('credentials', 'error', message, fix));
   // What follows from a part that cannot be read is no finding of its own.
   const isGone = problems.length > 0;
   if (credentials.ca === undefined && !isGone) {
     const fix =
       'Name a kubeconfig with a CA (--kubeconfig /etc/kubernetes/kubelet.conf), or --ca-file /etc/kubernetes/pki/ca.crt.';
-    findings.push(finding('credentials', 'error', 'there is no CA to verify API servers with', fix));
+    findings.push(finding('credentials', 'error', 'no CA is configured to verify API servers', fix));
   }
   if (credentials.kind === 'none' && isGone) return { credentials, findings, ...(server && { server }) };
   if (credentials.kind === 'none') {
     const fix =
-      'Name a kubeconfig (--kubeconfig /etc/kubernetes/kubelet.conf); docs/credentials.md has the ways.';
+      'Name a kubeconfig (--kubeconfig /etc/kubernetes/kubelet.conf); docs/credentials.md lists all ways.';
     findings.push(
       finding(
         'credentials',
         'warning',
-        'there are no credentials: no watch, and anonymous health checks',
+        'there are no credentials, so there is no watch and health checks are anonymous',
         fix,
       ),
     );

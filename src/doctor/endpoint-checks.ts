@@ -61,14 +61,14 @@ function* judgeReach(facts: readonly EndpointFacts[], { hasCa, nowMs }: Endpoint
     const isTrust = /certificate/.test(presented.problem);
     if (isTrust && !hasCa) continue; // there is a finding about the CA itself
     const fix = isTrust
-      ? 'See that the CA of the credentials is that of this cluster (/etc/kubernetes/pki/ca.crt), and the clock right.'
-      : `Let this node reach it: routes, firewalls, security groups; try curl -k https://${where}/livez.`;
+      ? 'Check that the CA of the credentials is the CA of this cluster (/etc/kubernetes/pki/ca.crt) and that the clock is right.'
+      : `Check routes, firewalls and security groups between this node and it: curl -k https://${where}/livez.`;
     yield finding('endpoint', 'error', `${where}: ${presented.problem}`, fix);
   }
 }
 
 const certSansMend =
-  'Either let clients verify another name (fairlead kubeconfig point writes tls-server-name), or add it to the ' +
+  'Either let clients verify another name (fairlead kubeconfig point sets tls-server-name), or add it to the ' +
   'certificates: apiServer.certSANs in the ClusterConfiguration, then on every control-plane node move ' +
   '/etc/kubernetes/pki/apiserver.crt and .key away, kubeadm init phase certs apiserver --config FILE, and restart kube-apiserver.';
 
@@ -83,13 +83,8 @@ function* judgeNames(facts: readonly EndpointFacts[], context: EndpointContext):
   );
   if (unverified.length > 0) {
     const name = serverName ?? 'its address or kubernetes';
-    const what = `the certificate of ${list(unverified)} is not for ${name}, so that its health cannot be checked`;
-    yield finding(
-      'server-name',
-      'error',
-      what,
-      'Set --server-name to a name that all of the certificates have.',
-    );
+    const what = `the certificate of ${list(unverified)} is not valid for ${name}, so its health cannot be checked`;
+    yield finding('server-name', 'error', what, 'Set --server-name to a name that all certificates contain.');
   }
   // One fault is one finding.
   const shown = all.filter((one) => !unverified.includes(one));
@@ -103,40 +98,40 @@ function* judgeNames(facts: readonly EndpointFacts[], context: EndpointContext):
       yield finding(
         'server-name',
         'error',
-        `${file} verifies ${name}, for which the certificate of ${list(bad)} is not good`,
+        `${file} verifies ${name}, but the certificate of ${list(bad)} is not valid for it`,
         certSansMend,
       );
     } else
-      yield finding('server-name', 'ok', `${file} verifies ${name}, for which every certificate is good`);
+      yield finding('server-name', 'ok', `${file} verifies ${name}, and every certificate is valid for it`);
   }
   if (clientNames.length > 0) return;
 
   // Nobody points here yet: what will pointing need?
   const common = [listenerHost, 'localhost'].find((name) => lacking(name).length === 0);
   const service = serviceNames.find((name) => lacking(name).length === 0);
-  if (common !== undefined) yield finding('server-name', 'ok', `every certificate is good for ${common}`);
+  if (common !== undefined) yield finding('server-name', 'ok', `every certificate is valid for ${common}`);
   else if (service !== undefined) {
-    const what = `the certificate of ${list(lacking(listenerHost))} is not for ${listenerHost}, as kubeadm makes them; all are for ${service}`;
+    const what = `the certificate of ${list(lacking(listenerHost))} is not valid for ${listenerHost} (kubeadm's default); all are valid for ${service}`;
     yield finding(
       'server-name',
       'info',
       what,
-      `Nothing by hand: fairlead kubeconfig point writes tls-server-name: ${service}. For other clients set it too, or add ${isIP(listenerHost) ? `${listenerHost} and localhost` : listenerHost} to certSANs.`,
+      `No manual step: fairlead kubeconfig point sets tls-server-name: ${service}. Set it for other clients too, or add ${isIP(listenerHost) ? `${listenerHost} and localhost` : listenerHost} to certSANs.`,
     );
   } else {
     yield finding(
       'server-name',
       'error',
-      `no name that a client could verify is in every certificate (${listenerHost}, localhost, ${serviceNames.join(', ')})`,
+      `no name that clients could verify is in all certificates (${listenerHost}, localhost, ${serviceNames.join(', ')})`,
       certSansMend,
     );
   }
 }
 
 const credentialsMend =
-  'Give Fairlead credentials: any client certificate of the cluster CA or any service-account token will do, without ' +
-  'RBAC (--kubeconfig /etc/kubernetes/kubelet.conf); or allow anonymous requests for the health paths alone ' +
-  '(AuthenticationConfiguration, Kubernetes 1.34 or newer). docs/credentials.md has both.';
+  'Configure credentials: any client certificate of the cluster CA or any service account token is enough, without ' +
+  'RBAC (--kubeconfig /etc/kubernetes/kubelet.conf). Or allow anonymous requests for the health paths only ' +
+  '(AuthenticationConfiguration, Kubernetes 1.34 or newer). docs/credentials.md describes both.';
 
 function* judgeHealth(facts: readonly EndpointFacts[], context: EndpointContext): Generator<Finding> {
   const { healthPath, expectStatus, hasCredentials } = context;
@@ -148,7 +143,7 @@ function* judgeHealth(facts: readonly EndpointFacts[], context: EndpointContext)
         'health',
         'error',
         `${where} does not answer ${healthPath}: ${health.problem}`,
-        `Look at it on its node: kubectl --server https://${where} get --raw '${healthPath}?verbose'`,
+        `Check it on its node: kubectl --server https://${where} get --raw '${healthPath}?verbose'`,
       );
     } else if (includesStatus(expectStatus, health.status)) {
       yield finding('health', 'ok', `${where} answers ${healthPath} with ${health.status}`);
@@ -157,7 +152,7 @@ function* judgeHealth(facts: readonly EndpointFacts[], context: EndpointContext)
         'health',
         'error',
         `${where} refuses the credentials (401)`,
-        'They are expired, or of another cluster: renew them, or give others.',
+        'They have expired or belong to another cluster: renew them, or configure others.',
       );
     } else if (health.status === 401 || health.status === 403) {
       yield finding(
@@ -172,7 +167,7 @@ function* judgeHealth(facts: readonly EndpointFacts[], context: EndpointContext)
         'health',
         'warning',
         `${where} answers ${healthPath} with ${health.status}${failing && `: ${failing} failed`}`,
-        'The API server says that it is not ready: fix that first.',
+        'The API server reports that it is not ready. Fix that first.',
       );
     }
   }
@@ -200,8 +195,8 @@ function* judgeClock(facts: readonly EndpointFacts[]): Generator<Finding> {
     const severity = Math.abs(skewMs) > harmfulMs ? 'error' : 'warning';
     const fix =
       bad.length === skews.length
-        ? "Let this node's clock be set: timedatectl set-ntp true, then chronyc tracking or timedatectl timesync-status."
-        : 'The other API servers agree with this node: let that one set its clock (timedatectl set-ntp true).';
+        ? "Synchronize this node's clock: timedatectl set-ntp true, then check with chronyc tracking or timedatectl timesync-status."
+        : 'The other API servers agree with this node. Synchronize the clock of that one (timedatectl set-ntp true).';
     yield finding('clock', severity, `the clock of this node is ${seconds} s ${side} that of ${where}`, fix);
   }
 }

@@ -16,19 +16,19 @@ interface Check {
 export const checks = {
   role: {
     looksAt: 'whether this is a control-plane node',
-    why: 'The clients of a control-plane node use the API server beside them; Fairlead is for the others.',
+    why: 'Clients on a control-plane node use the local API server. Fairlead is for the other nodes.',
   },
   'local-api-server': {
-    looksAt: 'whether an API server of this node holds a listener of Fairlead',
-    why: 'Two programs cannot listen on one address.',
+    looksAt: 'whether an API server on this node uses the address of a Fairlead listener',
+    why: 'Two programs cannot listen on the same address.',
   },
   port: {
-    looksAt: "Fairlead's listeners and its admin address: free, or held by whom",
+    looksAt: "Fairlead's listeners and its admin address: free, or held by which process",
     why: 'Fairlead does not start while another program holds one of its addresses.',
   },
   'other-load-balancer': {
     looksAt: 'static pods of other local load balancers, and port 8081',
-    why: 'Two local load balancers on one node compete for the port, and one of them goes unused unnoticed.',
+    why: 'Two local load balancers on one node compete for the port, and one of them silently stays unused.',
   },
   agent: {
     looksAt: 'the running agent, if there is one',
@@ -36,43 +36,44 @@ export const checks = {
   },
   boot: {
     looksAt: 'whether the agent will know an API server at its next start',
-    why: 'A kubeconfig that points at Fairlead names no API server any more; after a reboot the agent needs another source.',
+    why: 'A kubeconfig that points at Fairlead no longer names an API server, so the agent needs another source after a reboot.',
   },
   kubeconfig: {
-    looksAt: 'the kubeconfigs on disk: pointing at Fairlead, past it, or where nobody listens',
-    why: 'A client whose kubeconfig names one API server goes down with it.',
+    looksAt:
+      'the kubeconfigs on disk: pointing at Fairlead, past it, or at an address where no process listens',
+    why: 'A client that uses a single API server fails when that API server fails.',
   },
   hosts: {
     looksAt: "the load balancer's name in /etc/hosts, where Fairlead manages it",
-    why: 'Where two lines name it, some clients take one address, others the other.',
+    why: 'If two lines contain the name, clients may use either address.',
   },
   credentials: {
     looksAt: 'the credentials and the CA for health checks and the watch',
-    why: 'Without a CA no API server can be verified; without credentials the list of endpoints stays as configured.',
+    why: 'Without a CA no API server can be verified. Without credentials the list of endpoints is never updated.',
   },
   certificate: {
     looksAt: 'the expiry of client, CA and server certificates',
-    why: 'An expired certificate ends every connection at once.',
+    why: 'An expired certificate makes every new connection fail.',
   },
   endpoint: {
     looksAt: 'every API server: reachable from here, certificate signed by the CA',
-    why: 'An API server that this node cannot reach is none to fail over to.',
+    why: 'This node cannot fail over to an API server that it cannot reach.',
   },
   'server-name': {
     looksAt: 'the names in the certificate of every API server',
-    why: 'Clients verify the name that their kubeconfig gives; one that an API server lacks fails at the first failover.',
+    why: 'Clients verify the name from their kubeconfig. A name that an API server lacks fails at the first failover.',
   },
   health: {
     looksAt: 'whether these credentials may read the health endpoint of every API server',
-    why: 'Without it Fairlead sees that an API server is alive, but not that it lost etcd or is shutting down.',
+    why: 'Without it Fairlead sees that an API server is alive, but not that it has lost etcd or is shutting down.',
   },
   rbac: {
     looksAt: 'the right to list and watch EndpointSlices (SelfSubjectAccessReview)',
-    why: 'Without the watch, API servers that come and go are not noticed.',
+    why: 'Without the watch, Fairlead does not notice added and removed API servers.',
   },
   clock: {
-    looksAt: "this node's clock beside that of the API servers",
-    why: 'Certificates and tokens are valid for a time; a clock that is wrong makes good ones bad.',
+    looksAt: "this node's clock compared with that of the API servers",
+    why: 'Certificates and tokens have a validity period. With a wrong clock valid ones are rejected.',
   },
 } as const satisfies Record<string, Check>;
 

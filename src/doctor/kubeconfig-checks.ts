@@ -21,7 +21,7 @@ interface KnownFile {
 /** Where kubeadm, Kubespray and CNI plugins put kubeconfigs. */
 export const knownKubeconfigs: readonly KnownFile[] = [
   { file: '/etc/kubernetes/kubelet.conf', client: 'kubelet' },
-  { file: '/etc/kubernetes/bootstrap-kubelet.conf', client: 'a kubelet that joins' },
+  { file: '/etc/kubernetes/bootstrap-kubelet.conf', client: 'a joining kubelet' },
   {
     file: '/etc/kubernetes/controller-manager.conf',
     client: 'kube-controller-manager',
@@ -124,7 +124,7 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
       'kubeconfig',
       'warning',
       `${file} ${problem}`,
-      `Run the doctor as root, or look at it: kubectl config view --kubeconfig ${file}`,
+      `Run the doctor as root, or check the file: kubectl config view --kubeconfig ${file}`,
     );
     return;
   }
@@ -136,23 +136,23 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
         yield finding(
           'kubeconfig',
           'error',
-          `${file} (${client}) leads to ${where}, which a DaemonSet serves: after a reboot kubelet could not learn of that pod`,
-          `Serve kubelet by the static pod or the systemd unit (docs/manifests.md), or: fairlead kubeconfig point --undo ${file}`,
+          `${file} (${client}) points at ${where}, where a DaemonSet runs the agent: after a reboot kubelet could not learn of that pod`,
+          `Run the agent for kubelet as a static pod or a systemd unit (docs/manifests.md), or revert: fairlead kubeconfig point --undo ${file}`,
         );
       else if (isAgentRunning || role === 'control-plane')
-        yield finding('kubeconfig', 'ok', `${file} (${client}) leads to ${where}`);
+        yield finding('kubeconfig', 'ok', `${file} (${client}) points at ${where}`);
       else if (isPortHeld)
         yield finding(
           'kubeconfig',
           'info',
-          `${file} (${client}) leads to ${where}, where something else answers now`,
+          `${file} (${client}) points at ${where}, where another program answers now`,
         );
       else
         yield finding(
           'kubeconfig',
           'error',
-          `${file} (${client}) leads to ${where}, where nobody listens`,
-          `Start Fairlead, or put the original back: fairlead kubeconfig point --undo ${file}`,
+          `${file} (${client}) points at ${where}, where no process listens`,
+          `Start Fairlead, or restore the original: fairlead kubeconfig point --undo ${file}`,
         );
       return;
     }
@@ -162,14 +162,18 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
       yield finding(
         'kubeconfig',
         severity,
-        `${file} (${client}) leads to ${where}, which is no listener of Fairlead`,
+        `${file} (${client}) points at ${where}, which is not a Fairlead listener`,
         severity === 'ok' ? undefined : `fairlead kubeconfig point ${file}`,
       );
       return;
     }
     case 'past Fairlead': {
       if (role === 'control-plane') {
-        yield finding('kubeconfig', 'ok', `${file} (${client}) leads to ${where}, as on control-plane nodes`);
+        yield finding(
+          'kubeconfig',
+          'ok',
+          `${file} (${client}) points at ${where}, as it should on a control-plane node`,
+        );
         return;
       }
       // Before Fairlead serves this is as it must be.
@@ -178,7 +182,7 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
       yield finding(
         'kubeconfig',
         severity,
-        `${file} (${client}) leads past Fairlead to ${where}`,
+        `${file} (${client}) points past Fairlead at ${where}`,
         `fairlead kubeconfig point ${file}${restart}`,
       );
       return;
@@ -187,7 +191,7 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
       yield finding(
         'kubeconfig',
         'info',
-        `${file} (${client}) has the server ${JSON.stringify(url)}, which is no https address`,
+        `${file} (${client}) has the server ${JSON.stringify(url)}, which is not an https URL`,
       );
   }
 }
@@ -196,8 +200,8 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
 export function judgeHosts(hosts: string): Finding[] {
   return [...managedHosts(hosts)].map(([name, addresses]) => {
     const others = addressesOf(hosts, name).filter((address) => !addresses.includes(address));
-    if (others.length === 0) return finding('hosts', 'ok', `${name} means ${addresses.join(' and ')}`);
-    const what = `/etc/hosts gives ${name} to ${addresses.join(' and ')}, and to ${others.join(' and ')} as well`;
+    if (others.length === 0) return finding('hosts', 'ok', `${name} resolves to ${addresses.join(' and ')}`);
+    const what = `/etc/hosts maps ${name} to ${addresses.join(' and ')}, and also to ${others.join(' and ')}`;
     const again = addresses.map((address) => `--address ${address}`).join(' ');
     return finding('hosts', 'warning', what, `fairlead hosts --name ${name} ${again}`);
   });

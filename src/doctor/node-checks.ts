@@ -2,7 +2,7 @@
 // handed in.
 import { isWildcard } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
-import { bootSeedsMend } from '../adopt/boot-seeds.ts';
+import { bootSeedsFix } from '../adopt/boot-seeds.ts';
 import type { NodeRole } from '../adopt/node-paths.ts';
 import { type Finding, finding } from './finding.ts';
 import type { PortState } from '../lib/bind.ts';
@@ -57,9 +57,9 @@ function* judgeRole({ role, pods, addresses, agent }: NodeFacts): Generator<Find
   for (const { address } of addresses) {
     if (!collides(api, address)) continue;
     const fix =
-      'Do not run Fairlead here: the clients of a control-plane node use their own API server. If it is wanted all ' +
-      `the same, give it another port: --listen ${formatHostPort({ ...address, port: address.port + 1000 })}`;
-    const what = `the API server of this node listens on ${formatHostPort(api)}, where Fairlead is to listen (${formatHostPort(address)})`;
+      'Do not run Fairlead here: clients on a control-plane node use the local API server. To run it ' +
+      `anyway, choose another port: --listen ${formatHostPort({ ...address, port: address.port + 1000 })}`;
+    const what = `the API server of this node listens on ${formatHostPort(api)}, the address of a Fairlead listener (${formatHostPort(address)})`;
     yield finding('local-api-server', agent ? 'error' : 'warning', what, fix);
   }
 }
@@ -80,15 +80,15 @@ function* judgeAddresses({ addresses, agent, pods }: NodeFacts): Generator<Findi
           'port',
           'error',
           `${what}, and the agent does not listen there`,
-          'Restart the agent: listeners change at the next start only.',
+          'Restart the agent: changed listeners take effect only at its next start.',
         );
     } else if (port.state === 'no such address') {
-      if (isOptional) yield finding('port', 'ok', `${where} does not exist here and is left out`);
+      if (isOptional) yield finding('port', 'ok', `${where} does not exist here and is skipped`);
       else
         yield finding(
           'port',
           'error',
-          `${where} is no address of this node`,
+          `${where} is not an address of this node`,
           'Choose another one with --listen.',
         );
     } else if (port.state === 'refused') {
@@ -117,8 +117,8 @@ function* judgeAddresses({ addresses, agent, pods }: NodeFacts): Generator<Findi
 /** How Fairlead takes the place of a proxy that runs as a static pod. */
 function takeOver({ file }: StaticPod): string {
   return (
-    `Have Fairlead ready to start, then move the static pod away: mv ${file} /root/ (kubelet ends it within ` +
-    'seconds); its settings can be imported with fairlead import.'
+    `Have Fairlead ready to start, then remove the static pod: mv ${file} /root/ (kubelet ends it within ` +
+    'seconds). fairlead import converts its settings.'
   );
 }
 
@@ -130,7 +130,7 @@ function* judgeOthers({ pods, healthPort, agent }: NodeFacts): Generator<Finding
       'other-load-balancer',
       'warning',
       what,
-      agent ? `Move it away: mv ${pod.file} /root/` : takeOver(pod),
+      agent ? `Remove it: mv ${pod.file} /root/` : takeOver(pod),
     );
   }
   if (others.length === 0)
@@ -142,22 +142,27 @@ function* judgeOthers({ pods, healthPort, agent }: NodeFacts): Generator<Finding
     'other-load-balancer',
     'info',
     what,
-    'Probes that ask it do not ask Fairlead; its admin address is another one.',
+    'Probes of this port do not check Fairlead, which has another admin address.',
   );
 }
 
 function* judgeAgent({ agent, hasBootSeeds }: NodeFacts): Generator<Finding> {
   if (hasBootSeeds)
-    yield finding('boot', 'ok', 'there is a list of API servers, or a cache, beside the kubeconfig');
+    yield finding(
+      'boot',
+      'ok',
+      'the agent has a list of API servers or a cache in addition to the kubeconfig',
+    );
   else {
-    const what = 'no API server is configured and no cache file: only the kubeconfig names one';
-    yield finding('boot', agent ? 'warning' : 'info', what, bootSeedsMend);
+    const what =
+      'neither API servers nor a cache file are configured: only the kubeconfig names an API server';
+    yield finding('boot', agent ? 'warning' : 'info', what, bootSeedsFix);
   }
   if (!agent) {
     yield finding(
       'agent',
       'info',
-      'no agent answers on the admin address: this is the node before Fairlead',
+      'no agent answers on the admin address (expected before Fairlead is started)',
       'Start it: fairlead run --config /etc/fairlead/fairlead.yaml',
     );
   } else if (agent.isReady) yield finding('agent', 'ok', `the agent is ready (${agent.admin})`);
@@ -166,13 +171,13 @@ function* judgeAgent({ agent, hasBootSeeds }: NodeFacts): Generator<Finding> {
       'agent',
       'error',
       'the agent is stopping and takes no new clients',
-      'Run the doctor again once it has been started again; systemctl status fairlead or crictl pods says who stopped it.',
+      'Run the doctor again after the agent has restarted. systemctl status fairlead or crictl pods shows why it stopped.',
     );
   else
     yield finding(
       'agent',
       'error',
-      'the agent runs and no API server is usable',
-      'fairlead status shows the reason for each.',
+      'the agent is running, but no API server is usable',
+      'fairlead status shows the reason for each API server.',
     );
 }

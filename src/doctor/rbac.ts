@@ -36,8 +36,8 @@ export async function reviewRights({ ask, namespace, credentials }: RbacInput): 
       },
     });
     if (!answer.ok || answer.status === 401 || answer.status >= 500) {
-      const what = `the rights could not be asked for: ${answer.ok ? `status ${answer.status}` : answer.problem}`;
-      const fix = 'Fix what the findings on endpoints and credentials say, then ask again.';
+      const what = `the permissions could not be checked: ${answer.ok ? `status ${answer.status}` : answer.problem}`;
+      const fix = 'Fix the findings on endpoints and credentials, then run the doctor again.';
       return { mayWatch: false, findings: [finding('rbac', 'warning', what, fix)] };
     }
     const review = v.safeParse(reviewSchema, parseJson(answer.body));

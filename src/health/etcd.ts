@@ -8,10 +8,10 @@ const maxReasonLength = 120;
 /** What is wrong by the words of the answer; undefined when etcd says that it is well. */
 export function etcdProblem(body: string): string | undefined {
   const answer = fieldsOf(parseJson(body));
-  if (!('health' in answer)) return 'not the answer of an etcd';
+  if (!('health' in answer)) return 'not an answer from etcd';
   const { health, reason } = answer;
   if (health === 'true' || health === true) return undefined;
   const why =
     typeof reason === 'string' ? reason.replaceAll(/[^\x20-\x7e]/g, '').slice(0, maxReasonLength) : '';
-  return why === '' ? 'etcd says that it is not healthy' : why;
+  return why === '' ? 'etcd reports that it is not healthy' : why;
 }

@@ -228,7 +228,7 @@ export class Health implements OutcomeReporter {
       clock,
       random,
       onExpired: () => {
-        this.#deps.log.warn({ endpoint: id }, 'the serving certificate that was seen last has expired');
+        this.#deps.log.warn({ endpoint: id }, 'the serving certificate that was last seen has expired');
         this.#deps.observer.onCertificate(id);
       },
       onProofDue: () => prover.want({ cause: 'expiry' }),
@@ -263,14 +263,14 @@ export class Health implements OutcomeReporter {
     const isGood = fault === undefined;
     // The usual handshake follows, and decides.
     if (!isGood && serverName !== undefined) {
-      this.#deps.log.info({ endpoint, serverName, reason: text }, 'the certificate for a name is bad');
+      this.#deps.log.info({ endpoint, serverName, reason: text }, 'certificate is bad for a name');
       return;
     }
     if (serverName === undefined && certificates.usual) watched.expiry.follow(certificates.usual);
     prover.ended({ isGood, isNew });
     watched.isCertificateTold = false;
     if (isGood && running?.cause === 'sign') {
-      this.#deps.log.info({ endpoint, serverName }, 'a client refuses a certificate that verifies');
+      this.#deps.log.info({ endpoint, serverName }, 'client refused a certificate that passes verification');
     }
   }
 
@@ -365,7 +365,7 @@ export class Health implements OutcomeReporter {
     };
     if (verdict === previous.verdict) this.#deps.log.info(fields, 'endpoint reason changed');
     else if (verdict === 'ready' && watched.state.isUnverified)
-      this.#deps.log.warn(fields, 'endpoint is ready, and could not be verified');
+      this.#deps.log.warn(fields, 'endpoint is ready, but could not be verified');
     else if (verdict === 'ready') this.#deps.log.info(fields, 'endpoint is ready');
     else this.#deps.log.warn(fields, `endpoint is ${verdict}`);
   }

@@ -307,7 +307,7 @@ export class ProbeConnection {
       response.on('data', (chunk: Buffer) => {
         if (body.append(chunk)) return;
         response.destroy();
-        done({ kind: 'broken', layer: 7, text: `answer is longer than ${maxAnswerBytes} bytes` });
+        done({ kind: 'broken', layer: 7, text: `answer exceeds ${maxAnswerBytes} bytes` });
       });
       response.on('error', (error) => done(classify(error, 'requesting', false)));
       response.on('end', () => {

@@ -250,7 +250,7 @@ function good(
   }
   if (!isReturning) return moveTo(counted, 'ready', reason, nowMs);
   if (counted.goodInRow < rise) {
-    return { ...counted, reason: { ...reason, text: `${counted.goodInRow} of ${rise} good checks` } };
+    return { ...counted, reason: { ...reason, text: `${counted.goodInRow} of ${rise} successful checks` } };
   }
   return { ...moveTo(counted, 'ready', reason, nowMs), heldUntilMs: nowMs + holdMs(state.flipsMs, nowMs) };
 }

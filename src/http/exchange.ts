@@ -115,7 +115,7 @@ export class Exchange {
       if (this.#body.bytes.length > 0 || mayStreamWithoutLength(method) || 'content-length' in headers)
         headers['content-length'] = String(this.#body.bytes.length);
     } else if (headers['content-length'] === undefined && !mayStreamWithoutLength(method)) {
-      const message = `a ${method} body without Content-Length may have ${options.maxReplayBodyBytes} bytes`;
+      const message = `a ${method} body without Content-Length must not exceed ${options.maxReplayBodyBytes} bytes`;
       this.#refuse({ code: 413, reason: 'RequestEntityTooLarge', message, isLast: true });
       return;
     }
@@ -314,7 +314,7 @@ export class Exchange {
     }
     // Over HTTP/2 those that were set stay set.
     for (const name of this.#response.getHeaderNames()) this.#response.removeHeader(name);
-    const message = `the API server ${attempt.endpoint.id} gave an answer that cannot be passed on: ${error.message}`;
+    const message = `the API server ${attempt.endpoint.id} sent an invalid answer: ${error.message}`;
     this.#refuse({ code: 502, reason: 'InternalError', message });
   }
 

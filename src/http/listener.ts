@@ -231,7 +231,7 @@ class RunningListener implements HttpListener {
     const protocol = upgradeOf(request.headers);
     const checked: Checked =
       protocol === undefined || hasBody(request.headers)
-        ? { ok: false, refusal: badRequest('a request for an upgrade cannot have a body') }
+        ? { ok: false, refusal: badRequest('an upgrade request cannot have a body') }
         : this.#check(request);
     if (checked.ok && protocol !== undefined) {
       const { headers, isFronted } = checked;
@@ -245,7 +245,7 @@ class RunningListener implements HttpListener {
 
   /** CONNECT: a socket with HTTP/1.1, a response with HTTP/2. */
   #connectAsked(request: IncomingMessage | Http2ServerRequest, second: unknown): void {
-    const refusal = checkRequest('CONNECT', '/') ?? badRequest('CONNECT is not carried');
+    const refusal = checkRequest('CONNECT', '/') ?? badRequest('CONNECT is not supported');
     this.#deps.core.refused(request as IncomingMessage, refusal.code);
     const response =
       'stream' in request
@@ -272,7 +272,7 @@ function http1Options(keepAliveTimeout: number): object {
 }
 
 const codesOfParser: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'the header lines are longer than this listener takes'],
+  HPE_HEADER_OVERFLOW: [431, 'the headers are too long for this listener'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not arrive in time'],
 };
 

@@ -120,7 +120,7 @@ export class ProxyCore implements ExchangeContext {
   #broke(exchange: Exchange | undefined, error: unknown): void {
     this.log.error(
       { error: error instanceof Error ? error.stack : String(error) },
-      'a request broke the http listener',
+      'internal error of the http listener while it handled a request',
     );
     exchange?.broken();
   }

@@ -21,7 +21,7 @@ export function mayStreamWithoutLength(method: string): boolean {
 
 export function checkRequest(method: string, target: string): Refusal | undefined {
   if (!methods.has(method)) {
-    const message = `the method ${/^[A-Z]{1,16}$/.test(method) ? method : 'of this request'} is not carried`;
+    const message = `the method ${/^[A-Z]{1,16}$/.test(method) ? method : 'of this request'} is not supported`;
     return { code: 405, reason: 'MethodNotAllowed', message, isLast: true };
   }
   if (!originForm.test(target))

@@ -65,7 +65,7 @@ export function cleanRequestHeaders(
       continue;
     const before = headers[name];
     if (before === undefined) headers[name] = value;
-    else if (single.has(name)) return { ok: false, problem: `the header ${name} is there more than once` };
+    else if (single.has(name)) return { ok: false, problem: `the header ${name} occurs more than once` };
     // RFC 9113 8.2.3: HTTP/2 may send cookies in pieces.
     else if (name === 'cookie') headers[name] = `${String(before)}; ${value}`;
     else headers[name] = Array.isArray(before) ? [...before, value] : [before, value];

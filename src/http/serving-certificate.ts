@@ -80,7 +80,10 @@ export function watchPair(
     } catch (error) {
       const { message, fix } = error as FairleadError;
       if (!isStopped)
-        log.error({ error: message, fix }, 'serving certificate not taken, the one before stays');
+        log.error(
+          { error: message, fix },
+          'new serving certificate is invalid; the previous one stays in use',
+        );
     }
   };
   const paths = [files.certFile, files.keyFile, files.clientCaFile].filter((path) => path !== undefined);

@@ -79,7 +79,7 @@ export class Upgrade {
       return;
     }
     this.#timer = clock.schedule(options.upgradeTimeoutMs, () => {
-      this.#answer(504, 'Timeout', 'the API server did not answer the request for an upgrade in time');
+      this.#answer(504, 'Timeout', 'the API server did not answer the upgrade request in time');
     });
     this.#next();
   }

@@ -39,7 +39,7 @@ export function importHttpCheck(draft: Draft, option: Line, rules: readonly Line
       'dropped',
       option.line,
       args.slice(2).join(' '),
-      'the check speaks HTTP/1.1, and its Host is the endpoint',
+      'the check uses HTTP/1.1, with the endpoint as its Host',
     );
 
   const steps: Step[] = [];
@@ -75,7 +75,7 @@ function readSend(draft: Draft, rule: Line, words: readonly string[], step: Step
     const [word, value = ''] = [words[at], words[at + 1]];
     if (word === 'meth') step.method = value;
     else if (word === 'uri') step.path = value;
-    else if (word === 'ver') draft.note('covered', rule.line, `ver ${value}`, 'the check speaks HTTP/1.1');
+    else if (word === 'ver') draft.note('covered', rule.line, `ver ${value}`, 'the check uses HTTP/1.1');
     else draft.note('dropped', rule.line, shownLine(rule), `"${word}": the check is a plain GET`);
     at += word === 'hdr' ? 2 : 1;
   }
@@ -98,7 +98,7 @@ function readExpect(draft: Draft, rule: Line, words: readonly string[], step: St
   const matches =
     kind === 'status' ? matchStatuses(pattern) : kind === 'rstatus' ? matchExpression(pattern) : undefined;
   if (!matches) {
-    draft.note('dropped', rule.line, shownLine(rule), 'only the status of an answer is looked at');
+    draft.note('dropped', rule.line, shownLine(rule), 'only the status of the answer is checked');
     return;
   }
   step.expectLines.push(rule.line);
@@ -148,7 +148,7 @@ function writeSteps(draft: Draft, steps: readonly Step[]): void {
   const expected = ({ accepted }: Step) => formatStatuses(rangesOf(accepted));
   for (const step of steps) {
     if (step.accepted.size > 0) continue;
-    draft.note('dropped', step.line, step.directive, 'no status could ever be as expected');
+    draft.note('dropped', step.line, step.directive, 'no status could match');
     return;
   }
   if (steps.length === 1 && first) {

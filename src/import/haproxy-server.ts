@@ -58,17 +58,17 @@ const flags: ReadonlySet<string> = new Set([
 
 const covered: Readonly<Record<string, string>> = {
   slowstart:
-    'a returned API server takes new tunnels after health.rise checks, old ones return slowly (balance.rebalance.over)',
-  'on-marked-down': 'tunnels to a dead API server are reset at once',
-  downinter: 'how often an API server that is down is asked follows from its verdict',
-  resolvers: 'names are resolved by the system, again every discovery.dnsInterval',
-  'init-addr': 'a name that does not resolve yet is asked for again',
+    'a recovered API server gets new tunnels after health.rise checks; existing ones return slowly (balance.rebalance.over)',
+  'on-marked-down': 'tunnels to a dead API server are reset immediately',
+  downinter: 'the interval for an API server that is down depends on its verdict',
+  resolvers: 'names are resolved by the system every discovery.dnsInterval',
+  'init-addr': 'a name that does not resolve yet is retried',
   'resolve-prefer': 'every address of a name is an endpoint',
-  observe: 'refused and unanswered connections of clients are signs for the health checks',
-  'on-error': 'a first bad sign is confirmed at once',
-  'error-limit': 'a first bad sign is confirmed at once',
-  'tcp-ut': 'an endpoint that acknowledges nothing is found by its checks and by keepalive',
-  'check-send-proxy': "health checks send the header that clients' connections have (sendProxy)",
+  observe: 'refused and unanswered client connections trigger health checks',
+  'on-error': 'the first bad sign is confirmed immediately',
+  'error-limit': 'the first bad sign is confirmed immediately',
+  'tcp-ut': 'checks and keepalive detect an endpoint that acknowledges nothing',
+  'check-send-proxy': 'health checks send the same header as client connections (sendProxy)',
   enabled: 'is the default',
   'no-ssl': 'is the default',
   'no-check-ssl': 'is the default',
@@ -127,12 +127,12 @@ export class Servers {
     }
     const directive = server.words.slice(0, 3).join(' ');
     if (merged.has('disabled')) {
-      this.#draft.note('changed', server.line, directive, 'is disabled and left out');
+      this.#draft.note('changed', server.line, directive, 'is disabled and omitted');
       return;
     }
     const address = parseHaproxyAddress(addressText);
     if (address && address.host !== '*') this.#draft.endpoint(address, server.line, directive);
-    else this.#draft.note('dropped', server.line, directive, 'is no HOST:PORT');
+    else this.#draft.note('dropped', server.line, directive, 'is not HOST:PORT');
     this.#count += 1;
     const header = merged.get('send-proxy-v2') ?? merged.get('send-proxy');
     if (header) {
@@ -199,7 +199,7 @@ export class Servers {
           'todo',
           line,
           directive,
-          'HAProxy speaks TLS to the API server itself; Fairlead passes the TLS of the client through',
+          "HAProxy opens its own TLS to the API server; Fairlead passes the client's TLS through",
         );
         return;
       case 'inter': {
@@ -246,7 +246,7 @@ export class Servers {
       case 'weight':
         this.#weights.add(value);
         if (this.#weights.size > 1) draft.note('dropped', line, directive, 'API servers have no weights');
-        else draft.note('covered', line, directive, 'all have the same');
+        else draft.note('covered', line, directive, 'all weights are equal');
         return;
       default: {
         const known = covered[name];

@@ -98,7 +98,7 @@ export function parseHaproxy(text: string): Parsed<readonly Section[]> {
       continue;
     }
     const section = sections.at(-1);
-    if (!section) return { ok: false, problem: `line ${line}: "${keyword}" stands before any section` };
+    if (!section) return { ok: false, problem: `line ${line}: "${keyword}" appears before any section` };
     section.lines.push({ words, line, hasVariables });
   }
   if (sections.length === 0) return { ok: false, problem: 'it has no sections' };

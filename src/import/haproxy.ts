@@ -16,10 +16,10 @@ const covered: readonly (readonly [start: string, text: string])[] = [
     'option log-health-checks',
     'every change of a verdict is logged, with its reason; each check with health.logChecks',
   ],
-  ['option redispatch', 'a refused or failed dial goes on to the next API server'],
+  ['option redispatch', 'after a refused or failed dial the next API server is tried'],
   ['retries', 'every API server is tried within dial.allDownDeadline'],
-  ['timeout connect', 'the next API server is dialled beside a slow one after dial.raceDelay (250ms)'],
-  ['timeout queue', 'there is no queue: a client is dialled through, or reset'],
+  ['timeout connect', 'after dial.raceDelay (250ms) the next API server is dialled in parallel'],
+  ['timeout queue', 'there is no queue: a client is connected or reset'],
   ['option tcpka', 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)'],
   ['option clitcpka', 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)'],
   ['option srvtcpka', 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)'],
@@ -27,7 +27,7 @@ const covered: readonly (readonly [start: string, text: string])[] = [
   ['option tcplog', 'tunnels are counted in the metrics and logged at debug level'],
   ['option httplog', 'tunnels are counted in the metrics and logged at debug level'],
   ['log ', 'logs go to standard output, as JSON lines'],
-  ['stats ', '/metrics and /status of the admin server show it'],
+  ['stats ', 'see /metrics and /status of the admin server'],
   ['nbthread', 'Fairlead is one process with one thread for its tunnels'],
   ['nbproc', 'Fairlead is one process'],
   ['daemon', 'Fairlead stays in the foreground'],
@@ -82,8 +82,7 @@ class HaproxyImport {
     // The API servers are those that are asked on their usual port; else the first ones.
     const backend = [...backends.keys()].find(hasApiServers) ?? [...backends.keys()][0];
     const main = backend && backends.get(backend)?.[0];
-    if (!main || !backend)
-      return { ok: false, problem: 'it has no frontend or listen section that leads to servers' };
+    if (!main || !backend) return { ok: false, problem: 'it has no frontend or listen section with servers' };
 
     const used = new Set<Section>();
     for (const [target, front] of [
@@ -103,13 +102,13 @@ class HaproxyImport {
     for (const proxy of frontends) if (!used.has(proxy.section)) this.#health(proxy);
     for (const line of this.#overridden) {
       if (!this.#used.has(line))
-        this.#draft.note('covered', line.line, shownLine(line), 'another line takes its place');
+        this.#draft.note('covered', line.line, shownLine(line), 'another line overrides it');
     }
     this.#rest(sections, used);
     if (!this.#draft.hasEndpoints)
-      return { ok: false, problem: `${title(backend.section)} has no server that could be used` };
+      return { ok: false, problem: `${title(backend.section)} has no usable server` };
     if (!this.#draft.hasListeners)
-      return { ok: false, problem: `${title(main.section)} binds no address that could be used` };
+      return { ok: false, problem: `${title(main.section)} binds no usable address` };
     return this.#draft.finish();
   }
 
@@ -154,7 +153,7 @@ class HaproxyImport {
         'changed',
         mode.line,
         shownLine(mode),
-        'Fairlead relays TCP and leaves what is in it alone',
+        'Fairlead relays TCP and does not change its content',
       );
     } else if (mode) this.#cover(mode);
     this.#maxConnections(this.#find(proxy, 'maxconn'));
@@ -205,7 +204,7 @@ class HaproxyImport {
         'changed',
         bind.line,
         'accept-proxy',
-        'from every address, as HAProxy has it (acceptProxyFrom): name the networks of the senders',
+        'accepted from every address, as in HAProxy (acceptProxyFrom); restrict it to the networks of the senders',
       );
     }
     // Rules about connections see the sender of the header, allowFrom the client that the header names.
@@ -264,7 +263,7 @@ class HaproxyImport {
         'changed',
         line,
         directive,
-        'every node keeps to its own API server (balance.policy: rendezvous)',
+        'every node has its own preferred API server (balance.policy: rendezvous)',
       );
     this.#servers(proxy, draft);
   }
@@ -288,9 +287,13 @@ class HaproxyImport {
     }
     if (!hasCheck) {
       if (!draft.isPool)
-        draft.needsCa(undefined, 'health checks', 'there are none; Fairlead asks /readyz over verified TLS');
+        draft.needsCa(
+          undefined,
+          'health checks',
+          'none are configured; Fairlead requests /readyz over verified TLS',
+        );
       for (const line of [httpchk, ...rules, timeout]) {
-        if (line) this.#draft.note('dropped', line.line, shownLine(line), 'no server asks for a check');
+        if (line) this.#draft.note('dropped', line.line, shownLine(line), 'no server has check enabled');
       }
       return;
     }
@@ -299,8 +302,7 @@ class HaproxyImport {
       if (draft.isPool) draft.set('health.check', 'https', httpchk.line, shownLine(httpchk));
       if (!isTls && draft.has('health.port'))
         draft.set('health.check', 'http', httpchk.line, shownLine(httpchk));
-      else if (!isTls)
-        draft.note('changed', httpchk.line, shownLine(httpchk), 'the check is made over verified TLS');
+      else if (!isTls) draft.note('changed', httpchk.line, shownLine(httpchk), 'the check uses verified TLS');
     } else {
       for (const rule of rules)
         this.#draft.note('dropped', rule.line, shownLine(rule), 'HAProxy ignores it without option httpchk');
@@ -339,7 +341,7 @@ class HaproxyImport {
         'changed',
         line,
         title(section),
-        'only a TLS handshake was asked for; Fairlead asks /readyz',
+        'HAProxy checks only a TLS handshake; Fairlead requests /readyz',
       );
       return;
     }
@@ -348,7 +350,7 @@ class HaproxyImport {
       'changed',
       line,
       title(section),
-      'only a connection is asked for, which a frozen API server accepts as well; remove health.check to ask /readyz',
+      'HAProxy checks only a connection, which a frozen API server also accepts; remove health.check to request /readyz',
     );
   }
 
@@ -364,7 +366,7 @@ class HaproxyImport {
       if (draft.durationMs(key) <= intervalMs) continue;
       const own = key === 'health.timeout' ? (timeout?.line ?? line) : line;
       draft.setDuration(key, intervalMs, own, key);
-      draft.note('changed', own, key, 'may be at most as long as the interval, and becomes that');
+      draft.note('changed', own, key, 'cannot exceed the interval, and is set to it');
     }
     if (draft.durationMs('health.standbyInterval') < intervalMs) {
       draft.setDuration('health.standbyInterval', intervalMs, line, 'inter');
@@ -403,7 +405,7 @@ class HaproxyImport {
       this.#timed.add(line);
       if (line === shortest?.line) continue;
       const isTime = parseHaproxyTime(line.words[2] ?? '') !== undefined;
-      const why = isTime ? 'the shorter one (or timeout tunnel) counts' : 'is not a time that could be read';
+      const why = isTime ? 'the shorter timeout (or timeout tunnel) applies' : 'is not a valid time';
       this.#draft.note(isTime ? 'covered' : 'dropped', line.line, shownLine(line), why);
     }
     if (
@@ -420,7 +422,7 @@ class HaproxyImport {
         'changed',
         shortest.line.line,
         shownLine(shortest.line),
-        'applied as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
+        'applied as tunnels.idleTimeout; it is off by default, because keepalive detects vanished hosts and a quiet watch is normal',
       );
     }
     const half = [this.#find(front, 'timeout', 'client-fin'), this.#find(backend, 'timeout', 'server-fin')];
@@ -453,7 +455,7 @@ class HaproxyImport {
         this.#draft.admin({ host, port: address.port }, line.line, shownLine(line));
       } else if (is(line, 'mode')) {
         this.#done.add(line);
-        this.#draft.note('covered', line.line, shownLine(line), 'the admin server speaks HTTP');
+        this.#draft.note('covered', line.line, shownLine(line), 'the admin server uses HTTP');
       }
     }
   }
@@ -489,7 +491,7 @@ class HaproxyImport {
             'todo',
             line.line,
             shownLine(line),
-            'environment variables are not filled in: write their values',
+            'environment variables are not expanded: write their values',
           );
         if (this.#done.has(line)) continue;
         if (section.keyword === 'global' && is(line, 'maxconn')) this.#maxConnections(line);

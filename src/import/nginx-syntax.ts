@@ -68,7 +68,7 @@ export function parseNginx(text: string): Parsed<readonly Directive[]> {
       if (!name) throw new Error(`line ${word.line}: "${word.text}" without a directive`);
       const directive = { name: name.text, args: args.map((arg) => arg.text), line: name.line };
       if (word.kind === 'end') directives.push(directive);
-      else if (depth >= maxDepth) throw new Error(`line ${word.line}: blocks are nested too deep`);
+      else if (depth >= maxDepth) throw new Error(`line ${word.line}: blocks are nested too deeply`);
       else directives.push({ ...directive, block: block(depth + 1) });
     }
     if (pending[0]) throw new Error(`line ${pending[0].line}: "${pending[0].text}" does not end with ";"`);

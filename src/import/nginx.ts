@@ -11,20 +11,20 @@ const shown = ({ name, args }: Directive) => [name, ...args].join(' ');
 /** Directives whose purpose Fairlead serves without being told. */
 const covered: Readonly<Record<string, string>> = {
   worker_processes: 'Fairlead is one process',
-  worker_rlimit_nofile: 'the limit of tunnels follows from the limit of open files of the process',
-  worker_connections: 'the limit of tunnels follows from the limit of open files; tunnels.max sets another',
-  multi_accept: 'the runtime accepts as many as there are',
+  worker_rlimit_nofile: 'the tunnel limit is derived from the open file limit of the process',
+  worker_connections: 'the tunnel limit is derived from the open file limit; tunnels.max overrides it',
+  multi_accept: 'the runtime accepts all pending connections',
   use: 'the runtime chooses',
   accept_mutex: 'there is one process',
-  proxy_connect_timeout: 'the next API server is dialled beside a slow one after dial.raceDelay (250ms)',
-  proxy_next_upstream: 'the next API server is tried before the client notices',
+  proxy_connect_timeout: 'after dial.raceDelay (250ms) the next API server is dialled in parallel',
+  proxy_next_upstream: 'the next API server is tried without the client noticing',
   proxy_next_upstream_tries: 'every API server is tried',
   proxy_next_upstream_timeout: 'dial.allDownDeadline bounds all attempts together',
   proxy_socket_keepalive: 'both sides of a tunnel have TCP keepalive (tunnels.keepAliveDelay)',
   tcp_nodelay: 'always on',
   access_log: 'tunnels are counted in the metrics and logged at debug level',
-  resolver: 'names are resolved by the system, again every discovery.dnsInterval',
-  stub_status: '/metrics and /status of the admin server show it',
+  resolver: 'names are resolved by the system every discovery.dnsInterval',
+  stub_status: 'see /metrics and /status of the admin server',
   zone: 'there is one process',
 };
 
@@ -77,7 +77,7 @@ class NginxImport {
     this.#draft.needsCa(
       undefined,
       'health checks',
-      'there are none; Fairlead asks /readyz over verified TLS',
+      'none are configured; Fairlead requests /readyz over verified TLS',
     );
     return this.#draft.finish();
   }
@@ -104,7 +104,7 @@ class NginxImport {
       this.#draft.setDuration('shutdown.grace', parseNginxTime(args[0] ?? ''), line, shown(directive));
     } else if (name === 'error_log') this.#errorLog(directive);
     else if (name === 'include')
-      this.#drop(directive, 'is not followed: import the whole file (nginx -T prints it)');
+      this.#drop(directive, 'is not followed: import the complete configuration (nginx -T prints it)');
     else this.#drop(directive);
   }
 
@@ -194,11 +194,8 @@ class NginxImport {
     for (const [name, upstream] of upstreams) {
       if (!all.some(({ target }) => target === name)) this.#drop(upstream, 'no server leads to it');
     }
-    if (!this.#draft.hasEndpoints)
-      return `proxy_pass ${main.target} leads to no API server that could be used`;
-    return this.#draft.hasListeners
-      ? undefined
-      : 'its stream server listens on no address that could be used';
+    if (!this.#draft.hasEndpoints) return `proxy_pass ${main.target} has no usable API server`;
+    return this.#draft.hasListeners ? undefined : 'its stream server has no usable listen address';
   }
 
   #target({ target, servers }: Group, upstream: Directive | undefined, draft: Draft): void {
@@ -293,7 +290,7 @@ class NginxImport {
         'changed',
         line,
         shown(directive),
-        'applied as tunnels.idleTimeout; it is off by default, as keepalive finds vanished hosts and a quiet watch is no fault',
+        'applied as tunnels.idleTimeout; it is off by default, because keepalive detects vanished hosts and a quiet watch is normal',
       );
     } else if (name === 'proxy_protocol') {
       const text =
@@ -305,7 +302,7 @@ class NginxImport {
       const text = 'nginx speaks TLS to the API server itself; Fairlead passes the TLS of the client through';
       this.#draft.note('todo', line, shown(directive), text);
     } else if (name === 'include') {
-      const text = 'is not followed: import the whole file (nginx -T prints it)';
+      const text = 'is not followed: import the complete configuration (nginx -T prints it)';
       this.#draft.note('todo', line, shown(directive), text);
     } else if (name === 'error_log') this.#errorLog(directive);
     else this.#drop(directive);
@@ -324,7 +321,7 @@ class NginxImport {
           'changed',
           line,
           shown(directive),
-          'every node keeps to its own API server (balance.policy: rendezvous)',
+          'every node has its own preferred API server (balance.policy: rendezvous)',
         );
       } else this.#drop(directive);
     }
@@ -343,7 +340,7 @@ class NginxImport {
     const text = `server ${first}`;
     const address = parseListen(first);
     if (options.includes('down')) {
-      this.#draft.note('changed', line, shown(directive), 'is marked down and left out');
+      this.#draft.note('changed', line, shown(directive), 'is marked down and omitted');
       return;
     }
     if (address && !first.startsWith('unix:')) draft.endpoint(address, line, text);

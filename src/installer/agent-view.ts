@@ -118,10 +118,10 @@ export function shortfallOf(view: AgentView): string | undefined {
   const lacks = lackingOf(view);
   if (view.isReady && lacks.length === 0) return undefined;
   const named = inWords(lacks);
-  if (view.isReady) return `it is ready, and lacks what its configuration asks for: ${named}`;
+  if (view.isReady) return `it is ready, but lacks what its configuration requires: ${named}`;
   if (view.hasUsableEndpoint) return 'it is not ready';
   const why = view.firstReason === undefined ? '' : ` (${view.firstReason})`;
-  return `it finds no usable API server${why}${named && `; ${named}`}`;
+  return `it has no usable API server${why}${named && `; ${named}`}`;
 }
 
 export const inWords = (lacks: readonly AgentShortfall[]): string =>

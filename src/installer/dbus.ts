@@ -99,12 +99,12 @@ export interface DbusMessage {
 export function decodeMessage(bytes: Buffer): DbusMessage | undefined {
   if (bytes.length < 16) return undefined;
   const isLittle = bytes[0] === 0x6c;
-  if (!isLittle && bytes[0] !== 0x42) throw new Error('what answers does not speak D-Bus');
+  if (!isLittle && bytes[0] !== 0x42) throw new Error('the answer is not D-Bus');
   const uint32 = (at: number) => (isLittle ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
   const fieldsEnd = 16 + uint32(12);
   const bodyAt = align(fieldsEnd, 8);
   const length = bodyAt + uint32(4);
-  if (length > maxMessageBytes) throw new Error('a D-Bus message that does not end');
+  if (length > maxMessageBytes) throw new Error('a D-Bus message is too long');
   if (bytes.length < length) return undefined;
   const stringAt = (at: number) => bytes.toString('utf8', at + 4, at + 4 + uint32(at));
   const found: { replyTo?: number; errorName?: string; signature?: string } = {};

@@ -70,8 +70,8 @@ export function refuseToShare(agentDirectories: readonly string[], podDirectory:
     if (shared === undefined) continue;
     throw new FairleadError(
       'INSTALL_REFUSED',
-      `the agent could write ${directory}, and so ${shared}, which only root may write: mount it with readOnly: true in ` +
-        'the static pod, and keep the list of API servers (discovery.cacheFile) in a directory of its own',
+      `the agent could write to ${directory}, and therefore to ${shared}, which only root may change. Mount it with readOnly: true in ` +
+        'the static pod, and keep the list of API servers (discovery.cacheFile) in a separate directory',
     );
   }
 }

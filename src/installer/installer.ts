@@ -83,7 +83,7 @@ export class Installer {
       if (!(error instanceof FairleadError)) throw error;
       const state =
         error.code === 'INSTALL_REFUSED' || error.code === 'CONFIG_INVALID' ? 'refused' : 'failed';
-      this.#deps.log.warn({ code: error.code, reason: error.message }, 'nothing is installed');
+      this.#deps.log.warn({ code: error.code, reason: error.message }, 'installation refused or failed');
       result = { state, message: error.message, changed: [], error };
     }
     this.#options.onResult?.(result);
@@ -118,7 +118,7 @@ export class Installer {
     if (!this.#options.controlPlane && (await nodeRole(root)) === 'control-plane') {
       throw new FairleadError(
         'INSTALL_REFUSED',
-        'this is a control-plane node: its clients use the API server beside them; --control-plane installs here all the same',
+        'this is a control-plane node: its clients use the local API server. Use --control-plane to install here anyway',
       );
     }
     const [configText, template] = await Promise.all([readInput(configFile), readInput(templateFile)]);
@@ -128,7 +128,7 @@ export class Installer {
     }
     const image = await this.#options.image();
     if (image === undefined) {
-      const message = 'the image is not known: give it with --image, or let the installer read its own pod';
+      const message = 'the image is unknown: set --image, or allow the installer to read its own pod';
       throw new FairleadError('INSTALL_REFUSED', message);
     }
     return {
@@ -158,7 +158,7 @@ export class Installer {
       return await knownEndpoints(api, discovery);
     } catch (error) {
       // The node may have a list already; where it has none, the pass refuses and says so.
-      this.#deps.log.info({ reason: messageOf(error) }, 'the API servers could not be listed');
+      this.#deps.log.info({ reason: messageOf(error) }, 'cannot list the API servers');
       return [];
     }
   }
@@ -168,7 +168,7 @@ export class Installer {
       return (await this.#options.afterwards?.()) ?? '';
     } catch (error) {
       const reason = messageOf(error);
-      this.#deps.log.warn({ reason }, 'kubelet was not pointed');
+      this.#deps.log.warn({ reason }, 'cannot point kubelet');
       return reason;
     }
   }
@@ -192,7 +192,7 @@ export class Installer {
       this.#reported = text;
       this.#reportedMs = nowMs;
     } catch (error) {
-      this.#deps.log.warn({ reason: messageOf(error) }, 'the report could not be written');
+      this.#deps.log.warn({ reason: messageOf(error) }, 'cannot write the report');
     }
   }
 }

@@ -134,7 +134,7 @@ export class NodeFiles {
         async (directory) => {
           const { uid, mode } = await directory.stat();
           const own = process.getuid?.() ?? 0;
-          if (uid !== own) throw new Error(`it belongs to user ${uid}, and not to user ${own}`);
+          if (uid !== own) throw new Error(`it belongs to user ${uid}, not to user ${own}`);
           if ((mode & permissions) !== 0o700) await directory.chmod(0o700);
         },
         { makeDirectories: true },
@@ -177,7 +177,7 @@ export class NodeFiles {
 }
 
 function notWritten(path: string, error: unknown): FairleadError {
-  const hint = codeOf(error) === 'EROFS' ? '; in a pod its directory has to be mounted, to be written' : '';
+  const hint = codeOf(error) === 'EROFS' ? '; in a pod, mount its directory writable' : '';
   return new FairleadError('FILE_NOT_WRITTEN', `${path}: ${messageOf(error)}${hint}`, { cause: error });
 }
 

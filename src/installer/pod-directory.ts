@@ -36,8 +36,8 @@ const refusal = (what: string, directory: string, root: string) =>
   new FairleadError(
     'INSTALL_REFUSED',
     root === '/'
-      ? `${what} does not exist: make it, or correct the setting`
-      : `${what} is not there below ${root}: add a hostPath volume for ${directory} to the installer, mounted at ` +
+      ? `${what} does not exist: create it, or correct the setting`
+      : `${what} does not exist below ${root}: add a hostPath volume for ${directory} to the installer, mounted at ` +
           `${join(root, directory)} (docs/manifests.md, Directories of the node)`,
   );
 

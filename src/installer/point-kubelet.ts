@@ -41,7 +41,7 @@ export interface PointKubeletDeps extends Pace {
 
 /** Half of the longest time between two looks whether it is a node's turn: thousands of nodes may wait. */
 const askAgainMs = 30_000;
-const stopped = 'the installer was stopped meanwhile; the next one begins again';
+const stopped = 'the installer was stopped; the next run starts over';
 
 /** Says where it stands: `pointed`, `waits for its turn`, or why not. */
 export async function pointKubelet(options: PointKubeletOptions, deps: PointKubeletDeps): Promise<string> {
@@ -82,7 +82,7 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
   const halted = await semaphore.halted();
   if (halted !== undefined) return waits(`halted: ${halted}`);
   const turn = await semaphore.acquire(count);
-  if (turn === undefined) return waits('waits for its turn');
+  if (turn === undefined) return waits('waiting for its turn');
   try {
     // Somebody may have failed between the two looks.
     const haltedSince = await semaphore.halted();
@@ -103,7 +103,7 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
   } finally {
     await semaphore
       .release(turn)
-      .catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'the turn was not given back'));
+      .catch((error: unknown) => log.warn({ reason: messageOf(error) }, 'cannot release the turn'));
   }
 }
 
@@ -142,7 +142,7 @@ async function pointAndConfirm(
       // Whose they are nobody says; but without one kubelet's is not among them. Fewer: it is another agent by now.
       if (seen.size >= 3 && (await tunnels()) !== before) return true;
       if (seen.size >= 3)
-        problem = 'its Lease is renewed, but not through the agent: it has had no new connection';
+        problem = 'its Lease is renewed, but not through the agent: the agent has had no new connection';
     } catch (error) {
       problem = messageOf(error);
     }
@@ -155,7 +155,7 @@ async function pointAndConfirm(
 
 async function restoreAndHalt(why: string, node: string, deps: PointKubeletDeps): Promise<string> {
   await restoreKubelet(why, deps);
-  const reason = `${node}: kubelet was pointed and put back: ${why}`;
+  const reason = `${node}: kubelet was pointed and then restored: ${why}`;
   await deps.semaphore.halt(reason);
   await deps.files.remove(pointingPath);
   return `halted: ${reason}`;
@@ -165,10 +165,10 @@ async function restoreKubelet(
   why: string,
   { files, restartKubelet, nowMs, log }: PointKubeletDeps,
 ): Promise<void> {
-  log.warn({ reason: why }, 'kubelet is put back');
+  log.warn({ reason: why }, 'restoring kubelet');
   for (const plan of await planRestoring({ files: [nodePaths.kubeletKubeconfig], root: files.root }))
     await applyPlan(plan, { nowMs: nowMs() });
   await restartKubelet().catch((error: unknown) =>
-    log.warn({ reason: messageOf(error) }, 'kubelet could not be restarted'),
+    log.warn({ reason: messageOf(error) }, 'cannot restart kubelet'),
   );
 }

@@ -7,7 +7,7 @@ import type { CachedEndpoint } from '../discovery/cache-format.ts';
 import { decodeCache, encodeCache } from '../discovery/cache-format.ts';
 import type { HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
-import { bootSeedsMend } from '../adopt/boot-seeds.ts';
+import { bootSeedsFix } from '../adopt/boot-seeds.ts';
 import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts';
 import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
 import { restoreTcpMigrateReq, enableTcpMigrateReq } from './tcp-migrate-req.ts';
@@ -116,8 +116,13 @@ class Pass {
     await files.remove(takingOverPath);
     await this.#retire(otherSlot(target));
     if (this.#changed.length > 0)
-      this.#deps.log.info({ slot: slotName(target) }, 'the agent of this node serves');
-    return { state: 'serving', slot: target, changed: this.#changed, message: `${slotName(target)} serves` };
+      this.#deps.log.info({ slot: slotName(target) }, 'the agent on this node is serving');
+    return {
+      state: 'serving',
+      slot: target,
+      changed: this.#changed,
+      message: `${slotName(target)} is serving`,
+    };
   }
 
   /** Whatever the agent may write, the installer neither follows links in nor keeps notes in. */
@@ -169,7 +174,7 @@ class Pass {
     const { config } = this.#desired;
     const path = config.discovery.cacheFile;
     if (path === undefined) {
-      const message = `the configuration keeps no list of API servers on disk (discovery.cacheFile). ${bootSeedsMend}`;
+      const message = `the configuration does not keep a list of API servers on disk (discovery.cacheFile). ${bootSeedsFix}`;
       throw new FairleadError('INSTALL_REFUSED', message);
     }
     const text = (await this.#deps.files.readDistrusted(path))?.toString('utf8');
@@ -182,8 +187,8 @@ class Pass {
     if (config.endpoints.length > 0) return undefined;
     throw new FairleadError(
       'INSTALL_REFUSED',
-      'no API server is known: none is configured, none is in the cache on this node, and the API could not be asked; ' +
-        `after a reboot the agent would find none, as a kubeconfig that points at it names none. ${bootSeedsMend}`,
+      'no API server is known: none is configured or in the cache on this node, and the API could not be read; ' +
+        `after a reboot the agent would not find one, because a kubeconfig that points at it names none. ${bootSeedsFix}`,
     );
   }
 
@@ -196,8 +201,8 @@ class Pass {
     const list = stranded.map(({ file, server }) => `${file} (${server})`).join(', ');
     throw new FairleadError(
       'INSTALL_REFUSED',
-      `the configuration has no passthrough listener any more at the API server's address of ${list}; keep that ` +
-        'listener beside the new one, point the file at the new one (fairlead kubeconfig point), then drop the old one',
+      `the configuration no longer has a passthrough listener at the API server address of ${list}; keep that ` +
+        'listener and add the new one, point the file at the new one (fairlead kubeconfig point), then remove the old one',
     );
   }
 
@@ -245,14 +250,14 @@ class Pass {
         const holders = await proxyManifests(files.root);
         problem = `it waits for ${view.waitingFor.join(', ')}, which another process holds`;
         if (holders.length > 0 && !this.#desired.replaceProxy) {
-          return { shortfall: `${problem} (${holders.join(', ')}); --replace-proxy takes its place` };
+          return { shortfall: `${problem} (${holders.join(', ')}); --replace-proxy replaces it` };
         }
         const lacks = lackingOf(view);
         if (lacks.length > 0 && view.hasUsableEndpoint)
-          problem = `it lacks what its configuration asks for: ${inWords(lacks)}`;
+          problem = `it lacks what its configuration requires: ${inWords(lacks)}`;
         // Only now: the agent is up, has all that it is to have, and needs nothing but the port.
         if (holders.length > 0 && view.hasUsableEndpoint && lacks.length === 0) {
-          log.info({ manifests: holders }, 'static pod of another load balancer set aside');
+          log.info({ manifests: holders }, 'moved the static pod of another load balancer aside');
           await files.put(takingOverPath, Buffer.from(''), 0o600);
           await setAside(files, holders);
           this.#changed.push(...holders);
@@ -262,15 +267,15 @@ class Pass {
     };
     const decided = await waitUntil(look, { withinMs: serveWithinMs, everyMs: pollMs }, this.#deps);
     if (decided) return decided.shortfall;
-    if (isStopped()) return 'the installer was stopped meanwhile';
+    if (isStopped()) return 'the installer was stopped';
     return `${problem} (waited ${serveWithinMs / 1000} s)`;
   }
 
   /** What served before goes on serving. */
   async #gaveUp(slot: Slot, problem: string): Promise<Outcome> {
     const { files, log, isStopped = () => false } = this.#deps;
-    const message = `${slotName(slot)} does not serve: ${problem}`;
-    log.warn({ slot: slotName(slot), problem }, 'the agent of this node does not serve');
+    const message = `${slotName(slot)} is not serving: ${problem}`;
+    log.warn({ slot: slotName(slot), problem }, 'the agent on this node is not serving');
     if (!isStopped()) {
       const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
       // What an earlier pass has set aside stays there: an outage of all API servers is no reason to go back.
@@ -281,7 +286,7 @@ class Pass {
         ? await this.#compare(slot)
         : { name: restored.join(', '), isBetter: true, note: '' };
       if (hasOther && !kept.isBetter) {
-        const both = `${message}; ${kept.name} does not serve either: both stay`;
+        const both = `${message}; ${kept.name} is not serving either: both stay`;
         return { state: 'failed', slot, changed: this.#changed, message: both };
       }
       if (hasOther || restored.length > 0) {
@@ -305,9 +310,9 @@ class Pass {
     const worse = before ? lacks.filter((code) => !had.has(code)) : [];
     const note =
       worse.length > 0
-        ? ` (it does not have: ${worse.join(', ')})`
+        ? ` (which does not report ${worse.join(', ')})`
         : lacks.length > 0
-          ? ' (it lacks the same)'
+          ? ' (which has the same problems)'
           : '';
     return { name: slotName(other), isBetter, note };
   }
@@ -345,10 +350,10 @@ class Pass {
     const { files, log, view, leaveWithinMs } = this.#deps;
     if ((await files.stat(this.#manifest(slot))) !== undefined) {
       const why = await enableTcpMigrateReq(files);
-      if (why !== undefined) log.info({ reason: why }, 'tcp_migrate_req stays as it is');
+      if (why !== undefined) log.info({ reason: why }, 'tcp_migrate_req is not changed');
       await files.remove(this.#manifest(slot));
       this.#changed.push(this.#manifest(slot));
-      log.info({ slot: slotName(slot) }, 'the agent before it may go');
+      log.info({ slot: slotName(slot) }, 'removing the previous agent');
       const isGone = async () => (await view(this.#desired.adminPorts[slot])) === undefined || undefined;
       await waitUntil(isGone, { withinMs: leaveWithinMs, everyMs: pollMs }, this.#deps);
     }

@@ -28,9 +28,9 @@ export async function restartKubelet(root: string, unit = kubeletUnit): Promise<
   // The word that dbus-daemon's AppArmor mediation and its own policy refuse with.
   const isForbidden = problems.some((problem) => problem.includes('org.freedesktop.DBus.Error.AccessDenied'));
   const why = isForbidden
-    ? '; where AppArmor is on, the container needs the profile "unconfined" (docs/manifests.md, Of the installer)'
+    ? '; where AppArmor is on, the container needs the profile "unconfined" (docs/manifests.md, Installer)'
     : '';
   throw new Error(
-    `systemd could not be asked to restart ${unit} (${problems[0]})${why}; systemctl restart kubelet does it by hand`,
+    `cannot ask systemd to restart ${unit} (${problems[0]})${why}; run systemctl restart kubelet on the node`,
   );
 }

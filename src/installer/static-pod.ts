@@ -32,7 +32,7 @@ export interface PodInput {
 }
 
 const header =
-  '# Written by fairlead install, which puts back what is changed here. Remove it with fairlead uninstall.\n';
+  '# Written by fairlead install, which reverts changes to this file. Remove it with fairlead uninstall.\n';
 const containerName = 'fairlead';
 
 export function renderStaticPod({ template, slot, image, config, adminPort, admin }: PodInput): string {

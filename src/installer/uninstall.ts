@@ -72,7 +72,7 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   for (const slot of slots) {
     if (await files.remove(join(options.podDirectory, manifestName(slot)))) say(`${slotName(slot)} removed`);
   }
-  for (const name of await restoreProxies(files, options.podDirectory)) say(`${name} given back`);
+  for (const name of await restoreProxies(files, options.podDirectory)) say(`${name} restored`);
   await until((one) => one === undefined, leaveWithinMs);
 
   await restoreTcpMigrateReq(files);
@@ -104,7 +104,7 @@ async function undoKubeconfigs(deps: UninstallDeps): Promise<string | undefined>
   const found: string[] = [];
   for (const file of await pointedFiles(files)) {
     if ((await files.stat(file)) !== undefined) found.push(file);
-    else say(`warning: ${file}${backupSuffix} stays: there is no ${file} any more`);
+    else say(`warning: ${file}${backupSuffix} was not removed: ${file} no longer exists`);
   }
   const plans = (await planRestoring({ files: found, root: files.root })).filter(
     ({ action }) => action === 'restore',
@@ -113,17 +113,17 @@ async function undoKubeconfigs(deps: UninstallDeps): Promise<string | undefined>
   for (const plan of plans) {
     await applyPlan(plan, { nowMs: nowMs(), onStep });
     const isWhole = plan.write?.backup === 'return';
-    say(`${plan.file} ${isWhole ? 'is as it was before it was pointed' : 'names its API server again'}`);
+    say(`${plan.file} ${isWhole ? 'is restored' : 'names its API server again'}`);
   }
   if ((await files.read(restartPath)) === undefined) return undefined;
   if (!restartKubelet) {
     await files.remove(restartPath);
-    return 'kubelet still goes through Fairlead until it is restarted: systemctl restart kubelet, then run this again';
+    return 'kubelet still connects through Fairlead until it is restarted: systemctl restart kubelet, then run this again';
   }
   try {
     await restartKubelet();
   } catch (error) {
-    return `kubelet could not be restarted: ${messageOf(error)}`;
+    return `kubelet cannot be restarted: ${messageOf(error)}`;
   }
   await files.remove(restartPath);
   say('kubelet restarted');
@@ -162,8 +162,8 @@ async function strandedClients(
   if (clients.length === 0) return undefined;
   const list = clients.map(({ file, server }) => `${file} (${server})`).join(', ');
   return (
-    `the agent stays, as there would be nobody at the API server's address of ${list}, and there is no backup to go ` +
-    'back to: write an API server there, restart its client (systemctl restart kubelet), then run this again'
+    `the agent was not removed, because ${list} would then point at an address where no process listens, and there is no backup to ` +
+    'restore. Set the address of an API server there, restart its client (systemctl restart kubelet), then run this again'
   );
 }
 
@@ -173,6 +173,6 @@ async function undoHosts({ files, nowMs, onStep = noStep, say }: UninstallDeps):
   for (const name of managedHosts(text).keys()) {
     const plan = await planHosts({ root: files.root, name, addresses: [] });
     await applyHosts(plan, { nowMs: nowMs(), onStep });
-    say(`/etc/hosts: ${name} given back`);
+    say(`/etc/hosts: ${name} restored`);
   }
 }

@@ -4,7 +4,7 @@ import { codeOf } from '../model/error-text.ts';
 
 export interface ApiFailure {
   readonly kind: 'refused' | 'unreachable' | 'timeout' | 'tls' | 'reset' | 'garbage' | 'status' | 'closed';
-  /** `nothing listens there (connection refused)`, `no TLS within 5 s`, `503`. */
+  /** `no process listens there (connection refused)`, `no TLS within 5 s`, `503`. */
   readonly text: string;
   /** For `status`. */
   readonly status?: number;
@@ -25,7 +25,7 @@ export function failureOf(error: unknown): ApiFailure {
   const text = connectionErrorText(error).slice(0, 300);
   const known = socketFailure(code);
   if (known !== undefined && known !== 'exhausted') return { kind: known, text };
-  if (code.startsWith('HPE_')) return { kind: 'garbage', text: `no HTTP: ${text}` };
+  if (code.startsWith('HPE_')) return { kind: 'garbage', text: `not HTTP: ${text}` };
   // OpenSSL's own codes, its verification results (CERT_HAS_EXPIRED) and Node's identity check.
   if (/^EPROTO$|^ERR_(SSL|TLS|OSSL)|CERT|SIGNATURE|ISSUER|CRL|_CHAIN|HOSTNAME/.test(code))
     return { kind: 'tls', text };

@@ -145,9 +145,9 @@ export class ApiSession {
       maxLineBytes,
       (line) => {
         lines += 1;
-        return lines > maxWatchLines ? garbage('a watch of too many events') : onLine(line);
+        return lines > maxWatchLines ? garbage('a watch with too many events') : onLine(line);
       },
-      () => garbage(`an event of more than ${maxLineBytes} bytes`),
+      () => garbage(`an event larger than ${maxLineBytes} bytes`),
     );
     return this.#exchange(
       { path },
@@ -158,7 +158,7 @@ export class ApiSession {
         onOpen,
         onData(chunk) {
           bytes += chunk.length;
-          if (bytes > maxWatchBytes) return garbage(`a watch of more than ${maxWatchBytes} bytes`);
+          if (bytes > maxWatchBytes) return garbage(`a watch larger than ${maxWatchBytes} bytes`);
           return small.count(chunk) ?? reader.read(chunk);
         },
       },
@@ -168,7 +168,7 @@ export class ApiSession {
   /** Ends what is under way; it resolves with `closed`. */
   close(): void {
     this.#isClosed = true;
-    for (const abort of [...this.#running]) abort({ kind: 'closed', text: 'left' });
+    for (const abort of [...this.#running]) abort({ kind: 'closed', text: 'closed by this agent' });
     this.#agent.destroy();
   }
 
@@ -181,13 +181,13 @@ export class ApiSession {
     let answer: IncomingMessage | undefined;
     const failure = await this.#exchange(request, {
       bodyMs: this.#timings.bodyMs,
-      overdue: `no whole answer within ${this.#timings.bodyMs / 1000} s`,
+      overdue: `no complete answer within ${this.#timings.bodyMs / 1000} s`,
       takes,
       onOpen(response) {
         answer = response;
       },
       onData(chunk) {
-        if (!body.append(chunk)) return garbage(`an answer of more than ${maxBodyBytes} bytes`);
+        if (!body.append(chunk)) return garbage(`an answer larger than ${maxBodyBytes} bytes`);
         return small.count(chunk);
       },
     });
@@ -215,7 +215,8 @@ export class ApiSession {
   ): Promise<{ failure: ApiFailure | undefined; isStale: boolean }> {
     const { endpoint, credentials, clock, userAgent } = this.#options;
     const { token } = credentials;
-    if (this.#isClosed) return Promise.resolve({ failure: { kind: 'closed', text: 'left' }, isStale: false });
+    if (this.#isClosed)
+      return Promise.resolve({ failure: { kind: 'closed', text: 'closed by this agent' }, isStale: false });
     return new Promise((resolve) => {
       let deadline: Timer | undefined;
       let isDone = false;
@@ -265,7 +266,7 @@ export class ApiSession {
       // An informational answer or an upgrade would otherwise leave nothing to wait for.
       sent.on('upgrade', (_response, socket) => {
         socket.destroy();
-        finish(garbage('an upgrade that was not asked for'));
+        finish(garbage('an unrequested upgrade'));
       });
       sent.on('close', () => finish({ kind: 'reset', text: 'the connection was closed' }));
       sent.on('socket', (socket: Socket) => {
@@ -314,7 +315,7 @@ function readError(
   const status = response.statusCode ?? 0;
   const body = new ByteAccumulator(maxErrorBytes);
   const say = () => finish(statusFailure(status, response.headers['retry-after'], body.text()));
-  within(2_000, `HTTP ${status}, without an end`);
+  within(2_000, `HTTP ${status}, never completed`);
   response.on('data', (chunk: Buffer) => {
     if (!body.append(chunk)) say();
   });

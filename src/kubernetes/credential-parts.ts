@@ -33,7 +33,7 @@ const whyUnverified: Readonly<Partial<Record<ProblemCode, string>>> = {
   CA_MISSING: 'no CA is configured',
 };
 
-export const beingRead = 'the credentials are being read';
+export const beingRead = 'the credentials are being loaded';
 
 /** `serverName`: as configured, before that of a kubeconfig. */
 export async function useParts(
@@ -93,7 +93,7 @@ function described(
   const parts = (['ca', 'identity', 'place'] as const).filter((part) => isOf(reading[part]));
   const isEarlierInUse = parts.some((part) => good[part] !== undefined);
   const inUse = isEarlierInUse
-    ? '; what was read before stays in use'
+    ? '; the previous value stays in use'
     : keptCa && parts.includes('ca')
       ? `; the CA kept in ${keptCa.file} on ${new Date(keptCa.writtenMs).toISOString()} verifies in its place`
       : '';

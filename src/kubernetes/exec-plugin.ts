@@ -93,9 +93,9 @@ export async function execPlugin({
         await Promise.race([answered, expired]);
       } catch (error) {
         answered.catch(() => {}); // the loser of the race; its reason is the one below
-        if (isTooLong) throw new Error(`it wrote more than ${maxOutputBytes} bytes; ${wanted}`);
+        if (isTooLong) throw new Error(`its output exceeds ${maxOutputBytes} bytes; ${wanted}`);
         const [words] = messageOf(error).trim().split('\n');
-        throw new Error(words ? words.slice(0, 200) : 'it failed without a word');
+        throw new Error(words ? words.slice(0, 200) : 'it failed without output');
       } finally {
         clearTimeout(timer);
       }

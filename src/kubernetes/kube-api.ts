@@ -99,7 +99,7 @@ export class KubeApi {
       }
       problems.push(`${formatHostPort(endpoint)}: ${answer.problem}`);
     }
-    return { ok: false, problem: problems.join('; ') || 'none is known' };
+    return { ok: false, problem: problems.join('; ') || 'no API server is known' };
   }
 
   #askKept(endpoint: HostPort, request: ApiRequest): Promise<Answer> {

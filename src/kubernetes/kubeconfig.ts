@@ -114,7 +114,7 @@ export async function readKubeconfig(file: string, options: Options): Promise<Ku
     if (ca.state === 'absent' && value.skipTLSVerify && !options.hasCa) {
       const message =
         `${file}: cluster "${value.name}" has insecure-skip-tls-verify and no certificate-authority; ` +
-        'Fairlead sends no credentials over unverified TLS: give the CA there or with --ca-file';
+        'Fairlead sends no credentials over unverified TLS: set the CA there or with --ca-file';
       ca = { state: 'unreadable', problem: { code: 'CA_MISSING', message } };
     }
     if (value.proxyUrl) warnings.push('proxy-url is ignored: endpoints are reached directly');
@@ -168,7 +168,7 @@ async function readClusterCa(
   // Another CA was given explicitly: this one is not used, and need not be readable.
   const ca = hasCa ? undefined : await part(cluster.caFile, cluster.caData, where);
   if (cluster.skipTLSVerify && (ca || hasCa))
-    warnings.push('insecure-skip-tls-verify is ignored, as a CA is given');
+    warnings.push('insecure-skip-tls-verify is ignored because a CA is configured');
   return ca;
 }
 
@@ -214,9 +214,9 @@ function readServer(
     return { ok: false, problem: `server ${JSON.stringify(server.slice(0, 200))} is not a URL` };
   }
   const shown = `server ${url.protocol}//${url.host}`;
-  if (url.protocol !== 'https:') return { ok: false, problem: `${shown} is not used: only https is spoken` };
+  if (url.protocol !== 'https:') return { ok: false, problem: `${shown} is not used: it is not https` };
   if (url.pathname !== '/')
-    return { ok: false, problem: `${shown} is not used: a path leads to a proxy, no API server` };
+    return { ok: false, problem: `${shown} is not used: a URL with a path is a proxy, not an API server` };
   const host = withoutBrackets(url.hostname);
   const isService = isIP(host)
     ? serviceHost !== undefined && sameAddress(host, serviceHost)

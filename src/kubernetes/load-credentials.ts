@@ -250,7 +250,7 @@ async function runPlugin(slot: ExecSlot, { user, file, ca, cluster }: PluginRun)
     const why = messageOf(cause);
     throw new Error(`${file}: the exec plugin of user "${user.name}" failed: ${why}`, { cause });
   }
-  const where = `what the exec plugin of user "${user.name}" gave`;
+  const where = `the output of the exec plugin of user "${user.name}"`;
   const part = (text: string | undefined) => (text === undefined ? undefined : { text, where });
   const [cert, key, token] = [part(given.cert), part(given.key), part(given.token)];
   if (!cert && !token) throw new Error(`${file}: ${where} has neither a token nor a certificate`);

@@ -119,7 +119,7 @@ export class NodeZones {
       failure = result;
     }
     if (failure !== this.#warned && !this.#isStopped) {
-      this.#options.log.warn({ reason: failure }, 'zones of the control-plane nodes cannot be read');
+      this.#options.log.warn({ reason: failure }, 'cannot read the zones of the control-plane nodes');
       this.#warned = failure;
     }
     this.#plan(retryMs);
@@ -143,7 +143,7 @@ export class NodeZones {
       this.#own = own;
       this.#zones = zones;
       if (isSame) return undefined;
-      log.info({ zone: own, zones: Object.fromEntries(zones) }, 'zones of the control-plane nodes read');
+      log.info({ zone: own, zones: Object.fromEntries(zones) }, 'read the zones of the control-plane nodes');
       onChange();
       return undefined;
     } finally {

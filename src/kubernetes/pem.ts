@@ -18,7 +18,7 @@ function certificates({ text, where }: Part): { pem: string; parsed: X509Certifi
   // A file that was written shortly before a power cut is often there, and empty.
   if (text.trim() === '') throw new Error(`${where} is empty; a PEM certificate was expected`);
   const blocks = text.match(certificateBlock) ?? [];
-  if (blocks.length === 0) throw new Error(`${where} holds no PEM certificate`);
+  if (blocks.length === 0) throw new Error(`${where} contains no PEM certificate`);
   // An END is missing: the file was read while it was being written.
   if (blocks.length !== (text.match(/-----BEGIN [A-Z0-9 ]*CERTIFICATE-----/g) ?? []).length) {
     throw new Error(`${where} ends in the middle of a certificate`);
@@ -52,7 +52,7 @@ export interface ClientCertificate {
 export function readClientCertificate(certPart: Part, keyPart: Part): ClientCertificate {
   const chain = certificates(certPart);
   const keyPem = keyPart.text.match(keyBlock)?.[0];
-  if (keyPem === undefined) throw new Error(`${keyPart.where} holds no PEM private key`);
+  if (keyPem === undefined) throw new Error(`${keyPart.where} contains no PEM private key`);
   let isPair = false;
   const leaf = chain[0]!.parsed;
   try {
@@ -75,6 +75,6 @@ export function readToken({ text, where }: Part): string {
   if (token === '') throw new Error(`${where} is empty; a token was expected`);
   // RFC 6750's b64token is narrower, but what is visible ASCII cannot break a header.
   if (!/^[\x21-\x7e]+$/.test(token))
-    throw new Error(`${where} holds no bearer token: it has blanks or control characters`);
+    throw new Error(`${where} does not contain a bearer token: it has spaces or control characters`);
   return token;
 }

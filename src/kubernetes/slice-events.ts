@@ -34,10 +34,10 @@ export function parseSliceList(body: string): SliceList {
   const reading = readJson(body);
   if (!reading.ok) return { ok: false, problem: `the list ${reading.problem}` };
   const list = reading.value;
-  if (member(list, 'kind') !== 'EndpointSliceList') return { ok: false, problem: 'no EndpointSliceList' };
+  if (member(list, 'kind') !== 'EndpointSliceList') return { ok: false, problem: 'not an EndpointSliceList' };
   const items = member(list, 'items') ?? []; // Go writes an empty list as null
-  if (!Array.isArray(items)) return { ok: false, problem: 'the items of the list are no list' };
-  if (member(member(list, 'metadata'), 'continue')) return { ok: false, problem: 'only a part of the list' };
+  if (!Array.isArray(items)) return { ok: false, problem: 'the items of the list are not a list' };
+  if (member(member(list, 'metadata'), 'continue')) return { ok: false, problem: 'an incomplete list' };
   const { resourceVersion } = resourceVersionOf(list);
   if (resourceVersion === undefined) return { ok: false, problem: 'the list has no resourceVersion' };
   return { ok: true, items, resourceVersion };
@@ -67,6 +67,6 @@ export function parseSliceEvent(line: string): SliceEvent {
       };
     }
     default:
-      return { type: 'garbage', problem: 'no watch event' };
+      return { type: 'garbage', problem: 'not a watch event' };
   }
 }

@@ -78,8 +78,8 @@ export class SliceWatch {
     if (this.#running || this.#isStopped) return;
     this.#unsubscribe = this.#options.credentials.subscribe(() => this.#wakeUp());
     this.#running = this.#run().catch((error: unknown) => {
-      this.#options.log.warn({ err: error }, 'the EndpointSlice watch has ended by a bug');
-      this.#set({ state: 'connecting', message: 'ended by a bug; see the log' });
+      this.#options.log.warn({ err: error }, 'EndpointSlice watch stopped: internal error');
+      this.#set({ state: 'connecting', message: 'stopped by an internal error; see the log' });
     });
   }
 
@@ -134,7 +134,7 @@ export class SliceWatch {
     const { problem, current } = this.#options.credentials;
     const message = problem?.message ?? current.unverified ?? 'no credentials are configured';
     if (this.#state.state !== 'no-credentials') {
-      this.#options.log.warn({ reason: message }, 'no EndpointSlice watch without credentials');
+      this.#options.log.warn({ reason: message }, 'no EndpointSlice watch: no usable credentials');
     }
     this.#set({ state: 'no-credentials', message });
     await this.#pause(noCredentialsMs);
@@ -203,7 +203,7 @@ export class SliceWatch {
     if (failure) return ended(failure);
     // An end without a watch before it would be an endless, fast loop.
     if (livedMs < Math.min(1_000, goodWatchMs)) {
-      return { kind: 'failed', failure: { kind: 'reset', text: 'the watch ended at once' } };
+      return { kind: 'failed', failure: { kind: 'reset', text: 'the watch ended immediately' } };
     }
     return { kind: 'ended' };
   }
@@ -232,7 +232,7 @@ export class SliceWatch {
         return {
           kind: 'status',
           status: event.code,
-          text: `the watch said ${event.code} ${event.reason}`,
+          text: `the watch reported ${event.code} ${event.reason}`,
           isEvent: true,
         };
       case 'garbage':
@@ -322,7 +322,7 @@ export class SliceWatch {
     this.#logged = { message, atMs: nowMs };
     this.#options.log.warn(
       { reason: message, failures },
-      'no EndpointSlice watch, the known endpoints stay in use',
+      'EndpointSlice watch is down; the known endpoints stay in use',
     );
   }
 

@@ -105,7 +105,7 @@ export function watchCredentials(
     if (problems.length > 0 && next.length === 0)
       log.info({ was: problems.map(({ message }) => message) }, 'credentials can be read again');
     const text = warnings.join('\n');
-    if (text !== warned && text !== '') log.warn({ warnings }, 'parts of the credentials are not used');
+    if (text !== warned && text !== '') log.warn({ warnings }, 'parts of the credentials are ignored');
     warned = text;
   }
 

@@ -42,7 +42,7 @@ export async function bind(
     throw await listenError(listen, error);
   }
   const bound = server.address();
-  if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server has an address');
+  if (bound === null || typeof bound === 'string') throw new TypeError('a TCP server must have an address');
   return { host: bound.address, port: bound.port };
 }
 

@@ -20,7 +20,7 @@ const notTls = 'not TLS, or no common version';
 const closed = 'connection closed';
 
 const connections: Readonly<Record<string, Meaning>> = {
-  ECONNREFUSED: { failure: 'refused', text: 'nothing listens there (connection refused)' },
+  ECONNREFUSED: { failure: 'refused', text: 'no process listens there (connection refused)' },
   ETIMEDOUT: { failure: 'timeout', text: 'connection timed out' },
   ECONNRESET: { failure: 'reset', text: closed },
   ECONNABORTED: { failure: 'reset', text: closed },
@@ -64,8 +64,8 @@ function aggregated(error: unknown): readonly unknown[] {
 const files: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
   ENOTDIR: 'does not exist',
-  EACCES: 'may not be read by this user',
-  EPERM: 'may not be read by this user',
+  EACCES: 'cannot be read by this user',
+  EPERM: 'cannot be read by this user',
   EISDIR: 'is a directory, not a file',
   ELOOP: 'is a loop of symlinks',
 };

@@ -99,8 +99,8 @@ function alternativeName(name: string): x509.JsonGeneralName {
 
 function readIssuer(certificate: X509Certificate, keyText: string): Issuer {
   const key = attempt('the key of the CA', () => createPrivateKey(keyText));
-  if (!certificate.ca) throw invalid('the certificate that is to sign is not a CA');
-  if (!certificate.checkPrivateKey(key)) throw invalid('the key is not the key of the CA certificate');
+  if (!certificate.ca) throw invalid('the signing certificate is not a CA');
+  if (!certificate.checkPrivateKey(key)) throw invalid('the key does not match the CA certificate');
   const parsed = attempt('the certificate of the CA', () => new x509.X509Certificate(certificate.raw));
   // The name as it is encoded there: clients compare it byte by byte.
   return {
@@ -115,7 +115,7 @@ function algorithmOf(key: KeyObject) {
   const curve = key.asymmetricKeyDetails?.namedCurve;
   if (curve === 'prime256v1') return { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   if (curve === 'secp384r1') return { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' };
-  throw invalid('the key of the CA is none of RSA, ECDSA P-256 and ECDSA P-384');
+  throw invalid('the key of the CA must be RSA, ECDSA P-256 or ECDSA P-384');
 }
 
 function attempt<T>(what: string, make: () => T): T {

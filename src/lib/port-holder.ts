@@ -60,7 +60,7 @@ async function processWith(sockets: ReadonlySet<string>, procDir: string): Promi
 export function shownHolder({ uids, process }: PortHolder): string | undefined {
   if (process) return `${process.name} (pid ${process.pid})`;
   if (uids.length === 0) return undefined;
-  return `a process of uid ${uids.join(' and ')} that cannot be seen from here`;
+  return `a process of uid ${uids.join(' and ')} that is not visible from here`;
 }
 
 /** `10.0.0.1:6443 is already in use by nginx (pid 7)`, and how to learn more where that is not all. */

@@ -19,7 +19,7 @@ const faults: Readonly<Record<string, { readonly fault: CertificateFault; readon
   },
   CERT_SIGNATURE_FAILURE: {
     fault: 'authority',
-    text: 'certificate is not signed by the CA of that name',
+    text: 'certificate is not signed by the CA that it names',
   },
   CERT_UNTRUSTED: { fault: 'authority', text: 'certificate is signed by an authority that is not trusted' },
   CERT_REJECTED: { fault: 'authority', text: 'certificate is signed by an authority that is not trusted' },

@@ -72,7 +72,7 @@ export const errorKinds = {
     origin: 'config',
     isRetrySafe: false,
     summary: 'A file that `fairlead cert` would write already exists. Nothing was changed.',
-    fix: 'Choose another name, or overwrite the file with --force.',
+    fix: 'Choose another file name, or overwrite the file with --force.',
   },
   FILE_NOT_WRITTEN: {
     origin: 'internal',

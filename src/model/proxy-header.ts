@@ -92,7 +92,7 @@ function readIPv6(bytes: Buffer, offset: number): string {
 export function parseProxyHeader(bytes: Buffer): ParsedProxyHeader {
   const seen = Math.min(bytes.length, signature.length);
   if (bytes.compare(signature, 0, seen, 0, seen) !== 0)
-    return { kind: 'bad', why: 'no PROXY header of version 2' };
+    return { kind: 'bad', why: 'no PROXY header version 2' };
   if (bytes.length < fixedBytes) return { kind: 'partial' };
   const command = bytes.readUInt8(12);
   if (command !== local && command !== proxy) return { kind: 'bad', why: 'an unknown version or command' };
@@ -100,7 +100,7 @@ export function parseProxyHeader(bytes: Buffer): ParsedProxyHeader {
   const length = bytes.readUInt16BE(14);
   const byteCount = fixedBytes + length;
   if (byteCount > maxProxyHeaderBytes)
-    return { kind: 'bad', why: `a PROXY header of more than ${maxProxyHeaderBytes} bytes` };
+    return { kind: 'bad', why: `a PROXY header larger than ${maxProxyHeaderBytes} bytes` };
   const wanted = family === tcp4 ? addressBytes4 : family === tcp6 ? addressBytes6 : 0;
   if (command === proxy && length < wanted)
     return { kind: 'bad', why: 'a PROXY header without its addresses' };

@@ -47,14 +47,14 @@ export async function startMetricsListener(deps: MetricsListenerDeps): Promise<M
         hostNames,
         answer: (path) => answer(path, metrics),
       });
-      log.info({ address: server.address }, 'metrics are served');
+      log.info({ address: server.address }, 'serving metrics');
     } catch (error) {
       const code = codeOf(error) ?? 'unknown';
       // Once for each reason: the attempts go on for as long as the agent does.
       if (code !== lastCode) {
         log.warn(
           { address: formatHostPort(listen), code },
-          'cannot listen for metrics: trying again; the node is served all the same',
+          'cannot listen for metrics; retrying. Clients are not affected',
         );
       }
       lastCode = code;

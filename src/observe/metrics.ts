@@ -158,7 +158,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_endpoint_verdict',
     of: 'pool',
     type: 'gauge',
-    help: 'Verdict of each endpoint: 1 for the one that holds, 0 for the others.',
+    help: 'Verdict of each endpoint: 1 for the current verdict, 0 for the others.',
     labels: ['endpoint', 'verdict'],
     collect: ({ snapshot }) =>
       snapshot().endpoints.flatMap(({ endpoint, verdict: held }) =>
@@ -172,7 +172,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_endpoint_verified',
     of: 'pool',
     type: 'gauge',
-    help: 'Whether the latest answer of each endpoint came over verified TLS; absent where nothing is configured to verify with.',
+    help: 'Whether the latest answer of each endpoint came over verified TLS. Absent if verification is not configured.',
     labels: ['endpoint'],
     collect: ({ snapshot, isVerificationAsked }) =>
       isVerificationAsked()
@@ -186,7 +186,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_problem',
     of: 'pool',
     type: 'gauge',
-    help: 'Always 1: something that the configuration asks for and the agent does not have, by code (docs/errors.md).',
+    help: 'Always 1, for something that the configuration requires and the agent does not have, by code (docs/errors.md).',
     labels: ['code'],
     collect: ({ problems }) =>
       [...new Set(problems().map(({ code }) => code))].map((code) => ({ labels: { code }, value: 1 })),
@@ -215,7 +215,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_endpoints_gone',
     of: 'pool',
     type: 'gauge',
-    help: 'API servers that were verified once, that the cluster no longer lists, and in whose place it lists no other.',
+    help: 'API servers that were verified once, but that the cluster no longer lists and has not replaced.',
     labels: [],
     collect: ({ snapshot }) => one(snapshot().endpoints.filter(({ endpoint }) => endpoint.isGone).length),
   },
@@ -231,7 +231,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_discovery_age_seconds',
     of: 'process',
     type: 'gauge',
-    help: 'Time since the endpoint watch was last known to be complete; absent while it has never been.',
+    help: 'Time since the endpoint watch was last known to be complete. Absent if it never was.',
     labels: [],
     collect: ({ syncedAtMs, wallMs }) => {
       const at = syncedAtMs();
@@ -242,7 +242,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_discovery_watch_failures',
     of: 'process',
     type: 'gauge',
-    help: 'Attempts of the endpoint watch that have failed since it last worked.',
+    help: 'Failed attempts of the endpoint watch since it last worked.',
     labels: [],
     collect: ({ watchFailures }) => one(watchFailures()),
   },
@@ -258,7 +258,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_tunnels_max',
     of: 'process',
     type: 'gauge',
-    help: 'Most tunnels that this process accepts.',
+    help: 'Maximum number of tunnels that this process accepts.',
     labels: [],
     collect: ({ tunnelLimit }) => one(tunnelLimit()),
   },
@@ -323,7 +323,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_accept_failures_total',
     of: 'pool',
     type: 'counter',
-    help: 'Clients that the kernel or Node could not hand over, most likely for want of descriptors.',
+    help: 'Clients that could not be accepted, most likely because of a lack of file descriptors.',
     labels: [],
     collect: ({ acceptFailures }) => one(acceptFailures()),
   },
@@ -331,7 +331,7 @@ export const metricDefinitions: readonly MetricDefinition[] = [
     name: 'fairlead_closings_total',
     of: 'pool',
     type: 'counter',
-    help: 'Clients and tunnels that ended otherwise than by FIN, by reason.',
+    help: 'Clients and tunnels that were not closed cleanly (without FIN), by reason.',
     labels: ['reason'],
     collect: ({ closings }) =>
       [...closings()].map(({ reason, count }) => ({ labels: { reason }, value: count })),

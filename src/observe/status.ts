@@ -25,8 +25,8 @@ export interface StatusInput
 }
 
 const notVisibleHint =
-  'alive, but these credentials may not read /readyz: give any client certificate or service-account token of the ' +
-  'cluster (--kubeconfig), or allow anonymous requests to the health paths (Kubernetes 1.34 and newer)';
+  'alive, but these credentials may not read /readyz: configure any client certificate or service account token of the ' +
+  'cluster (--kubeconfig), or allow anonymous requests for the health paths (Kubernetes 1.34 and newer)';
 
 function hintFor({ reason }: JudgedEndpoint): string | undefined {
   const isHidden = reason.code === 'L7OK' && (reason.status === 401 || reason.status === 403);

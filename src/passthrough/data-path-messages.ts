@@ -40,7 +40,7 @@ export class DataPathMessages {
 
   tooMany(maxTunnels: number): void {
     this.#limits.many.write((repeats) => {
-      this.#log.warn({ maxTunnels, repeats }, 'too many clients: new ones are reset');
+      this.#log.warn({ maxTunnels, repeats }, 'too many clients: resetting new ones');
     });
   }
 
@@ -52,19 +52,19 @@ export class DataPathMessages {
 
   notAllowed(client: string | undefined): void {
     this.#limits.refused.write((repeats) => {
-      this.#log.warn({ client, repeats }, 'a client that is not allowed here is reset');
+      this.#log.warn({ client, repeats }, 'reset a client that is not allowed by allowFrom');
     });
   }
 
   badHeader(client: string, why: string): void {
     this.#limits.header.write((repeats) => {
-      this.#log.warn({ client, why, repeats }, 'a client without a good PROXY header is reset');
+      this.#log.warn({ client, why, repeats }, 'reset a client without a valid PROXY header');
     });
   }
 
   loop(endpoint: EndpointId): void {
     this.#limits.loop.write((repeats) => {
-      this.#log.warn({ endpoint, repeats }, 'endpoint leads back to this agent: not used');
+      this.#log.warn({ endpoint, repeats }, 'endpoint points back to this agent: not used');
     });
   }
 

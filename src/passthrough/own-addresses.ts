@@ -40,7 +40,7 @@ export function cachedHostAddresses(
         const fields = { reason: messageOf(error) };
         log?.warn(
           fields,
-          'the addresses of this host are unknown: allow the process AF_NETLINK (systemd: RestrictAddressFamilies)',
+          'cannot read the addresses of this host: allow AF_NETLINK for the process (systemd: RestrictAddressFamilies)',
         );
       }
       isUnknown = true;

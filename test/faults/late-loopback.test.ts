@@ -26,12 +26,12 @@ if (whyNot !== undefined) skipLoudly('an interface that comes up late', whyNot);
       const has = (message: string) => started.messages.some((line) => line.startsWith(message));
       await eventually(
         'both are missed',
-        () => has('address not available') && has('bare TCP handles are not'),
+        () => has('address not available') && has('not using bare TCP handles'),
       );
       expect(has('address acquired')).toBe(false);
       await run('ip', ['-n', namespace, 'link', 'set', 'lo', 'up']);
       await eventually('the listener is bound', () => has('address acquired'));
-      await eventually('the handles are used', () => has('bare TCP handles are used'));
+      await eventually('the handles are used', () => has('using bare TCP handles'));
       expect(started.log.find(({ msg }) => msg === 'address acquired')?.address).toBe('[::1]:6443');
     } finally {
       await agent?.kill();

@@ -16,7 +16,7 @@ const reportOf = (node: string, data: object = {}, name = `fairlead-node-${node}
     node,
     state: 'serving',
     slot: 'fairlead-a',
-    message: 'fairlead-a serves',
+    message: 'fairlead-a is serving',
     reportedAt: at(0),
     ...data,
   },

@@ -84,7 +84,7 @@ describe('exit codes and messages', () => {
     const file = configFile('endpoints: [10.0.0.1]\n');
     expect(await run(['config', 'check', '--config', file])).toEqual({
       exitCode: 0,
-      out: `${file} is good.\n`,
+      out: `${file} is valid.\n`,
       err: '',
     });
   });
@@ -226,7 +226,7 @@ describe('signals', () => {
     agent.signal('SIGTERM');
     await clientClosed;
     expect(await agent.exited).toEqual({ code: 0, signal: null });
-    await logged(agent, 'asked again: stopping at once');
+    await logged(agent, 'second signal: stopping immediately');
     for (const socket of sockets) socket.destroy();
     endpoint.close();
   });
@@ -240,13 +240,15 @@ describe('reload', () => {
     writeFileSync(file, 'health: {rise: 3}\nnodeName: other\n');
     agent.signal('SIGHUP');
     expect(await logged(agent, 'configuration reloaded')).toMatchObject({ applied: ['health.rise'] });
-    expect(await logged(agent, 'some changed settings take effect at the next start only')).toMatchObject({
+    expect(await logged(agent, 'some changed settings take effect only after a restart')).toMatchObject({
       needsRestart: ['nodeName'],
     });
 
     writeFileSync(file, 'health: {rise: 0}\nlog: {level: loud}\n');
     agent.signal('SIGHUP');
-    expect(await logged(agent, 'the new configuration is bad; going on with the old one')).toMatchObject({
+    expect(
+      await logged(agent, 'the new configuration is invalid; the previous one stays in use'),
+    ).toMatchObject({
       level: 'error',
       code: 'CONFIG_INVALID',
       problems: [
@@ -280,7 +282,9 @@ describe('reload', () => {
 
     // The file goes away for a moment: an error, and nothing changes; it comes back: all is well.
     rmSync(join(mount, '..data'));
-    expect(await logged(agent, 'the new configuration is bad; going on with the old one')).toMatchObject({
+    expect(
+      await logged(agent, 'the new configuration is invalid; the previous one stays in use'),
+    ).toMatchObject({
       code: 'CONFIG_UNREADABLE',
     });
     publish('..v3', 'log: {level: info}\nhealth: {fall: 6}\n');

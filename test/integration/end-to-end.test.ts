@@ -164,7 +164,7 @@ if (program === undefined) {
       const { endpoints, credentials } = await agent.status();
       for (const { sources } of endpoints) expect(sources).toContain('watch');
       expect(credentials).toBe('client certificate');
-      expect(agent.messages).toContain('an endpoint is our own listener and left out');
+      expect(agent.messages).toContain("ignoring an endpoint that is this agent's own listener");
     });
 
     test('TLS is verified end to end', async () => {

@@ -47,8 +47,8 @@ async function plan(
   const warnings: string[] = [];
   if (ref.namespace === operatorNamespace && isLoopback(address.host)) {
     const problem =
-      'older versions of the Tigera operator hand this address to pods that are not on the node’s network too ' +
-      '(calico-kube-controllers, the Calico API server), where no Fairlead listens on the loopback address';
+      'older versions of the Tigera operator also pass this address to pods outside the host network ' +
+      '(calico-kube-controllers, the Calico API server), where Fairlead does not listen on the loopback address';
     if (!isForced) throw new FairleadError('CLUSTER_REFUSED', `${labelOf(ref)}: ${problem}`);
     warnings.push(problem);
   }
@@ -84,7 +84,7 @@ async function planUndo(api: KubeApi, namespace?: string): Promise<ObjectChange[
   }
   // Whoever wrote another address since wants that one.
   const next = isOurs ? before : current;
-  const warnings = isOurs ? [] : ['has another address than the one it was pointed at, and keeps it'];
+  const warnings = isOurs ? [] : ['has had its address changed since it was pointed, and keeps the new one'];
   const diff = lineDiff(labelOf(ref), shown(current), shown(next));
   return [restoreData(ref, object, { current, next, diff, warnings })];
 }
@@ -100,6 +100,6 @@ export const calico: ClusterTarget = {
           { kind: 'deployment', namespace: change?.ref.namespace ?? 'kube-system', name: 'calico-typha' },
         ],
   notes: [
-    "Calico's operator restarts its pods by itself; where it does not within some minutes, delete its pod.",
+    "Calico's operator restarts its pods. If it does not do so within a few minutes, delete the operator's pod.",
   ],
 };

@@ -124,8 +124,8 @@ async function plan(api: KubeApi, { address, verifiedName, namespace }: Wanted):
   const list = ownLists.find((key) => own[key]);
   if (list !== undefined) {
     throw refused(
-      `${labelOf(config)} has ${list}: Cilium goes to these API servers by itself and does not look at ` +
-        'k8sServiceHost; take the list away (Helm value k8s.apiServerURLs) before pointing it at Fairlead',
+      `${labelOf(config)} has ${list}: Cilium connects to these API servers directly and ignores ` +
+        'k8sServiceHost; remove the list (Helm value k8s.apiServerURLs) before pointing it at Fairlead',
     );
   }
   const found = [agent, operator].flatMap((object, index) => {
@@ -135,7 +135,7 @@ async function plan(api: KubeApi, { address, verifiedName, namespace }: Wanted):
   for (const { ref, object } of found) {
     if (podSpec(object).hostNetwork !== true)
       throw refused(
-        `${labelOf(ref)} is not on the node's network: no Fairlead listens on its loopback address`,
+        `${labelOf(ref)} does not use the host network: Fairlead does not listen on its loopback address`,
       );
   }
   const { warnings } = await verifiedName([address.host]);
@@ -152,7 +152,7 @@ async function plan(api: KubeApi, { address, verifiedName, namespace }: Wanted):
       }),
     );
     if (isDeepStrictEqual(current, next)) {
-      const why = 'is pointed there already';
+      const why = 'already points there';
       return { ref, warnings, fingerprint: digestOf(next), action: 'nothing', why };
     }
     return { ...changeOf(ref, object, next, annotationFor(readSaved(ref, object), current, next)), warnings };
@@ -169,7 +169,10 @@ async function planUndo(api: KubeApi, namespace?: string): Promise<ObjectChange[
       if (saved.after === digestOf(current)) return changeOf(ref, object, saved.before, null);
       // As a Helm upgrade does: it has written its own values, and those count.
       const kept = changeOf(ref, object, current, null);
-      return { ...kept, warnings: ['has another address than the one it was pointed at, and keeps it'] };
+      return {
+        ...kept,
+        warnings: ['has had its address changed since it was pointed, and keeps the new one'],
+      };
     }),
   );
 }
@@ -179,8 +182,8 @@ export const cilium: ClusterTarget = {
   planUndo,
   readers: () => [],
   notes: [
-    'The pods are replaced by themselves, as their template changes.',
-    'A Helm upgrade writes its own values again: helm upgrade cilium cilium/cilium -n kube-system --reuse-values ' +
+    'Kubernetes replaces the pods because their template changes.',
+    'A Helm upgrade reverts this unless it sets the same values: helm upgrade cilium cilium/cilium -n kube-system --reuse-values ' +
       '--set k8sServiceHost=HOST --set k8sServicePort=PORT',
   ],
 };

@@ -35,7 +35,7 @@ const isSame = (a: DataValues, b: DataValues) => digestOf(a) === digestOf(b);
 export function pointData(ref: ObjectRef, object: KubeObject, change: DataChange): ObjectChange {
   const { current, next, diff, warnings = [], isSecret = false } = change;
   const base = { ref, warnings, fingerprint: digestOf(next) };
-  if (isSame(current, next)) return { ...base, action: 'nothing', why: 'is pointed there already' };
+  if (isSame(current, next)) return { ...base, action: 'nothing', why: 'already points there' };
   const annotation = annotationFor(readSaved(ref, object), current, next);
   const patch = { metadata: metadataOf(object, annotation), data: next };
   return { ...base, action: 'patch', diff, patch, ...(isSecret && { isSecret }) };
@@ -56,14 +56,14 @@ export const notPointed = (ref: ObjectRef): ObjectChange => ({
   warnings: [],
   fingerprint: '',
   action: 'nothing',
-  why: 'has not been pointed (it has no annotation of Fairlead)',
+  why: 'has not been pointed (it has no Fairlead annotation)',
 });
 
-export const changedSince = 'has been changed since it was pointed; only the address is put back';
+export const changedSince = 'has changed since it was pointed; only the address is restored';
 
 /** The text that was there before under `key`; throws where the annotation has none. */
 export function savedText(ref: ObjectRef, saved: Saved, key: string): string {
   const text = saved.before?.[key];
   if (typeof text === 'string') return text;
-  throw new FairleadError('CLUSTER_REFUSED', `${labelOf(ref)}: its annotation does not hold ${key}`);
+  throw new FairleadError('CLUSTER_REFUSED', `${labelOf(ref)}: its annotation lacks ${key}`);
 }

@@ -41,7 +41,7 @@ function clusterOf({ clusters, currentCluster }: KubeconfigText): KubeconfigClus
   const cluster = clusters.find(({ name }) => name === currentCluster);
   if (!cluster) throw refused(`${where} has no current context that names a cluster`);
   if (cluster.skipsVerification)
-    throw refused(`${where} has insecure-skip-tls-verify, so that any server could pose as the API server`);
+    throw refused(`${where} sets insecure-skip-tls-verify, so any server could impersonate the API server`);
   return cluster;
 }
 
@@ -104,6 +104,6 @@ export const kubeProxy: ClusterTarget = {
   planUndo,
   readers: () => [{ kind: 'daemonset', namespace: 'kube-system', name: 'kube-proxy' }],
   notes: [
-    "`kubeadm upgrade` writes this ConfigMap anew, from ClusterConfiguration's controlPlaneEndpoint: run this again after it.",
+    "`kubeadm upgrade` rewrites this ConfigMap from ClusterConfiguration's controlPlaneEndpoint. Run this command again afterwards.",
   ],
 };

@@ -30,7 +30,7 @@ function edit(text: string, value: string | null): EditedText {
 
 async function plan(api: KubeApi, { address, verifiedName }: Wanted): Promise<ObjectChange[]> {
   const object = await api.find(pathOf(ref));
-  if (!object) throw refused(`there is no ${labelOf(ref)}: this cluster was not made by kubeadm`);
+  if (!object) throw refused(`there is no ${labelOf(ref)}: this cluster was not created by kubeadm`);
   const text = textOf(object);
   // The kubeconfigs that kubeadm writes have no tls-server-name.
   const { warnings } = await verifiedName([address.host]);
@@ -63,6 +63,6 @@ export const kubeadm: ClusterTarget = {
   planUndo,
   readers: () => [],
   notes: [
-    'Nothing reads this until kubeadm runs the next time. Joining nodes go on using the address in cluster-info.',
+    'This takes effect the next time kubeadm runs. Joining nodes still use the address in cluster-info.',
   ],
 };

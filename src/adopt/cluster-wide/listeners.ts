@@ -52,7 +52,7 @@ export function judgeListeners(address: HostPort, seen: SeenCluster): Judgement 
       ? apiServerOn(node, address, seen)
       : {
           problem:
-            'no agent is ready there, nor has reported lately that it serves (fairlead install --report)',
+            'its agent is not ready, and has not recently reported that it is serving (fairlead install --report)',
         };
     if (problem !== undefined) missing.push(`${node.name}: ${problem}`);
     if (doubt !== undefined) doubts.push(`${node.name}: ${doubt}`);
@@ -69,17 +69,17 @@ function apiServerOn(
   const where = formatHostPort(address);
   if (own) {
     if (own.port !== address.port)
-      return { problem: `its API server listens on port ${own.port}, and no Fairlead is ready there` };
+      return { problem: `its API server listens on port ${own.port}, and no agent is ready on this node` };
     const bound = own.bindAddress ?? '';
     // Go listens on both families for either wildcard.
     const answers = bound === '' || isWildcard(bound) || bound === address.host;
     return answers
       ? {}
-      : { problem: `its API server listens on ${bound} only, and no Fairlead is ready there` };
+      : { problem: `its API server listens on ${bound} only, and no agent is ready on this node` };
   }
   const isThere = endpoints.some(({ host, port }) => addresses.includes(host) && port === address.port);
-  if (!isThere) return { problem: `nothing is known to listen on ${where} there` };
-  return { doubt: `its API server is no pod; it is taken to listen on ${where} too` };
+  if (!isThere) return { problem: `no process is known to listen on ${where}` };
+  return { doubt: `its API server does not run as a pod; it is assumed to listen on ${where} too` };
 }
 
 /** Rejects with API_REFUSED. */

@@ -61,7 +61,7 @@ export function readSaved(ref: ObjectRef, object: KubeObject | undefined): Saved
   if (text === undefined) return undefined;
   const { before, after } = fieldsOf(parseJson(text));
   if ((before === null || isRecord(before)) && isString(after)) return { before, after };
-  throw refused(`${labelOf(ref)}: the annotation ${savedAnnotation} does not hold what it should`);
+  throw refused(`${labelOf(ref)}: the annotation ${savedAnnotation} is invalid`);
 }
 
 /** The annotation of an object that says `current` and is to say `next`. */
@@ -111,7 +111,9 @@ export async function applyChange(api: KubeApi, change: ObjectChange): Promise<v
   const answer = await api.ask(request);
   if (answer.status >= 200 && answer.status < 300) return;
   if (answer.status === 409 || answer.status === 404) {
-    throw refused(`${labelOf(change.ref)} was changed by somebody else meanwhile, and stays as it is now`);
+    throw refused(
+      `${labelOf(change.ref)} was changed by another client in the meantime; that change was kept`,
+    );
   }
   throw refusal(request.method, request.path, answer);
 }

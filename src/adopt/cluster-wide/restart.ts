@@ -28,7 +28,10 @@ export async function restart(
   const body = { metadata: { resourceVersion }, spec: { template: { metadata: { annotations } } } };
   const answer = await api.ask({ method: 'PATCH', path, body, contentType: mergePatch });
   if (answer.status === 409)
-    throw new FairleadError('CLUSTER_REFUSED', `${labelOf(ref)} was changed by somebody else meanwhile`);
+    throw new FairleadError(
+      'CLUSTER_REFUSED',
+      `${labelOf(ref)} was changed by another client in the meantime`,
+    );
   if (answer.status !== 200) throw refusal('PATCH', path, answer);
   return 'restarted';
 }

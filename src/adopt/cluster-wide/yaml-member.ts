@@ -18,12 +18,12 @@ const parsed = (text: string) => {
 /** The member's value where it is a string; undefined where there is none. */
 export function memberOf(text: string, key: string): Parsed<string | undefined> {
   const document = parsed(text);
-  if (!document) return { ok: false, problem: 'is no YAML mapping' };
+  if (!document) return { ok: false, problem: 'is not a YAML mapping' };
   const value: unknown = document.get(key);
   if (value === undefined || value === null || value === '') return { ok: true, value: undefined };
   return typeof value === 'string'
     ? { ok: true, value }
-    : { ok: false, problem: `has a ${key} that is no text` };
+    : { ok: false, problem: `has a ${key} that is not text` };
 }
 
 /** `value` null: the member is to be absent. A new one is put behind `behind`. */
@@ -34,7 +34,7 @@ export function editMember(
   behind: string,
 ): Parsed<EditedText> {
   const document = parsed(text);
-  if (!document || !isMap(document.contents)) return { ok: false, problem: 'is no YAML mapping' };
+  if (!document || !isMap(document.contents)) return { ok: false, problem: 'is not a YAML mapping' };
   const map = document.contents;
   const pair = pairOf(map, key);
   const edits: TextEdit[] = [];

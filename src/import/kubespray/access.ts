@@ -91,7 +91,7 @@ export function accessOf(input: AccessInput): AccessResult {
   const domainName = vars.domainName === 'localhost' ? undefined : vars.domainName;
   const lbHost = domainName ?? vars.lb?.address;
   if (hasLb && lbHost === undefined) {
-    const problem = 'loadbalancer_apiserver needs an address, or apiserver_loadbalancer_domain_name a name';
+    const problem = 'set the address of loadbalancer_apiserver, or apiserver_loadbalancer_domain_name';
     return { ok: false, problem };
   }
   // With both, the templates take the load balancer's port and the local one's name, unless a name is given.
@@ -100,7 +100,7 @@ export function accessOf(input: AccessInput): AccessResult {
   const endpoints = usesLb ? [url(lbHost, facts.lbPort)] : withoutLb(input, facts);
   if (!endpoints) {
     const problem =
-      'this case uses the first control-plane node: give its access_ip (else its ip) with --first-control-plane';
+      'this case uses the first control-plane node: set --first-control-plane to its access_ip (else its ip)';
     return { ok: false, problem };
   }
   const kubespray = kubesprayEndpoint(input, facts, isMixed);
@@ -159,14 +159,14 @@ function* lbWarnings({ role }: AccessInput, facts: Resolved, isMixed: boolean): 
   const { hasLb, isLocal, lbPort, securePort, vars } = facts;
   if (isMixed) {
     const text =
-      'loadbalancer_apiserver and loadbalancer_apiserver_localhost: true exclude one another; together ' +
+      'loadbalancer_apiserver and loadbalancer_apiserver_localhost: true exclude each other; with both ' +
       `Kubespray writes ${url('localhost', lbPort)} everywhere: the local name with the other's port. ` +
-      'Remove one of the two';
+      'Remove one of them';
     yield { trap: 'lb-and-localhost', text };
   } else if (hasLb && isLocal) {
     const text =
-      'loadbalancer_apiserver and loadbalancer_apiserver_localhost: true exclude one another; the local ' +
-      'load balancer is installed, and nothing uses it. Remove one of the two';
+      'loadbalancer_apiserver and loadbalancer_apiserver_localhost: true exclude each other; the local ' +
+      'load balancer is installed, and nothing uses it. Remove one of them';
     yield { trap: 'lb-unused-localhost', text };
   } else if (hasLb && role === 'control-plane') {
     const text =
@@ -176,8 +176,8 @@ function* lbWarnings({ role }: AccessInput, facts: Resolved, isMixed: boolean): 
   }
   if (!hasLb && vars.domainName !== undefined && vars.domainName !== 'localhost') {
     const text =
-      'apiserver_loadbalancer_domain_name is used only with loadbalancer_apiserver; without it the name goes ' +
-      'into the certificates and no further';
+      'apiserver_loadbalancer_domain_name is used only with loadbalancer_apiserver; without it the name is only ' +
+      'added to the certificates';
     yield { trap: 'domain-name-unused', text };
   }
 }
@@ -185,7 +185,7 @@ function* lbWarnings({ role }: AccessInput, facts: Resolved, isMixed: boolean): 
 function* bindWarnings({ bind, securePort }: Resolved): Generator<AccessWarning> {
   if (bind === '0.0.0.0') {
     const text =
-      `kube_apiserver_bind_address: 0.0.0.0 makes Kubespray write https://0.0.0.0:${securePort}, which is no ` +
+      `kube_apiserver_bind_address: 0.0.0.0 makes Kubespray write https://0.0.0.0:${securePort}, which is not an ` +
       'address to connect to; "::" (its default) listens on IPv4 as well';
     yield { trap: 'bind-all-ipv4', text };
   } else if (bind !== '::' && bind.includes('::')) {
@@ -207,19 +207,19 @@ function* localWarnings(facts: Resolved): Generator<AccessWarning> {
   if (bind !== defaultBind && localPort === securePort && holdsLocalhost(bind)) {
     const text =
       `with kube_apiserver_bind_address ${bind} Kubespray puts the local load balancer on control-plane nodes ` +
-      `too, where it collides with the API server on port ${securePort}; set another loadbalancer_apiserver_port, or "::"`;
+      `too, where it conflicts with the API server on port ${securePort}; set another loadbalancer_apiserver_port, or "::"`;
     yield { trap: 'lb-collides-with-api-server', text };
   }
   if (!hasLb && localPort !== securePort) {
     const text =
-      `kube-proxy is pointed at https://127.0.0.1:${securePort} whatever loadbalancer_apiserver_port says, and on ` +
-      `workers nothing listens there; make both ports the same, or give Fairlead a second listener on 127.0.0.1:${securePort}`;
+      `kube-proxy is pointed at https://127.0.0.1:${securePort} regardless of loadbalancer_apiserver_port, but on ` +
+      `workers no process listens there; make both ports equal, or add a second Fairlead listener on 127.0.0.1:${securePort}`;
     yield { trap: 'kube-proxy-dead-port', text };
   }
   if (vars.type === 'haproxy' && vars.hasAnonymousAuth === false) {
     const text =
-      "with kube_api_anonymous_auth: false HAProxy's check is answered 401 and takes every API server down; " +
-      'Fairlead checks with credentials, and keeps using what answers 401';
+      "with kube_api_anonymous_auth: false HAProxy's check gets 401 and marks every API server down; " +
+      'Fairlead checks with credentials, and keeps using an API server that answers 401';
     yield { trap: 'haproxy-check-unauthorized', text };
   }
 }
@@ -230,14 +230,13 @@ function* nameWarnings(
   endpoints: readonly string[],
 ): Generator<AccessWarning> {
   if (endpoints.some((endpoint) => endpoint.includes('['))) {
-    const text =
-      'an IPv6 address stands in brackets in a URL, as here; without them the last group is taken for the port';
+    const text = 'an IPv6 address in a URL needs brackets; without them the last group is read as the port';
     yield { trap: 'ipv6-brackets', text };
   }
   if (role !== 'external' || hasLb || !unmanagedLb) return;
   if (vars.extraSans?.includes(unmanagedLb.host)) return;
   const text =
-    `the API servers' certificates are not made for ${unmanagedLb.host}; add it to ` +
+    `the API servers' certificates are not valid for ${unmanagedLb.host}; add it to ` +
     'supplementary_addresses_in_ssl_keys, or clients cannot verify them';
   yield { trap: 'san-missing', text };
 }

@@ -59,7 +59,7 @@ function* warnings(
   ] as const) {
     if (vars[one] !== undefined && vars[other] === undefined) {
       const [set, unset] = [variable[one], variable[other]];
-      yield `${set} is set and ${unset} is not: a load balancer in front of etcd needs both`;
+      yield `${set} is set but ${unset} is not: a load balancer in front of etcd needs both`;
     }
   }
   for (const host of new Set(urls.map(({ hostname }) => withoutBrackets(hostname)))) {

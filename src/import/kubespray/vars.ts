@@ -168,7 +168,7 @@ class Reader {
     }
     if (typeof value !== 'string' || !/\{[{%]/.test(value)) return value;
     const refused = () =>
-      this.#refuse(name, 'must be a plain value here: only Ansible can evaluate this expression', value);
+      this.#refuse(name, 'must be a plain value: only Ansible can evaluate this expression', value);
     if (depth >= maxReferences) return refused();
     const whole = /^\{\{\s*(\w+)\s*\}\}$/.exec(value)?.[1];
     if (whole !== undefined) {
@@ -211,7 +211,7 @@ class Reader {
     if (value === undefined || typeof value === 'boolean') return value;
     return this.#refuse(
       name,
-      'must be true or false without quotes (Jinja takes any other text for true)',
+      'must be true or false without quotes (Jinja treats any other text as true)',
       value,
     );
   }
@@ -227,7 +227,7 @@ class Reader {
     const name = 'loadbalancer_apiserver';
     if (value === undefined && !this.#variables.has(name)) return undefined;
     if (!isRecord(value)) {
-      return this.#refuse(name, 'must be a map with address and port, or be left out', value ?? 'nothing');
+      return this.#refuse(name, 'must be a map with address and port, or be omitted', value ?? 'nothing');
     }
     const { address, port } = value;
     return defined({ address: this.host(`${name}.address`, address), port: this.port(`${name}.port`, port) });

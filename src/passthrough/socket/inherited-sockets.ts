@@ -70,8 +70,8 @@ export function inheritedSockets({ env, pid, procDir = '/proc' }: InheritedInput
     if (address) return { fd, address };
     throw new FairleadError(
       'LISTEN_FAILED',
-      `descriptor ${fd}, which systemd or another program handed over (LISTEN_FDS), is no listening TCP socket: ` +
-        'the socket unit may have ListenStream= with addresses and ports only, and no Accept=yes',
+      `descriptor ${fd}, passed by systemd or another program (LISTEN_FDS), is not a listening TCP socket: ` +
+        'in the socket unit use ListenStream= with addresses and ports only, and not Accept=yes',
     );
   });
 }
@@ -88,9 +88,9 @@ export function assignSockets(
     if (!wanted.has(where)) {
       throw new FairleadError(
         'LISTEN_FAILED',
-        `a socket on ${where} was handed over (LISTEN_FDS), and no passthrough listener has that address ` +
-          `(they have: ${[...wanted].join(', ') || 'none'}): clients would wait there for ever; add it to listeners, ` +
-          'or take it out of the socket unit',
+        `a socket on ${where} was passed in (LISTEN_FDS), but no passthrough listener has that address ` +
+          `(they have: ${[...wanted].join(', ') || 'none'}): clients would wait there forever; add it to listeners, ` +
+          'or remove it from the socket unit',
       );
     }
     assigned.set(where, fd);

@@ -163,8 +163,8 @@ export async function findNodeHandles(version = process.versions.node): Promise<
     const missing = methods.find((name) => typeof TcpHandle.prototype[name] !== 'function');
     if (missing) return { ok: false, problem: `a handle has no ${missing}` };
     const { connect, shutdown, writes } = await requestsOf(new TcpHandle(socketType));
-    if (!connect || !shutdown) return { ok: false, problem: 'a socket makes no requests' };
-    if (!writes) return { ok: false, problem: 'this Node writes in another way' };
+    if (!connect || !shutdown) return { ok: false, problem: 'a socket does not make requests' };
+    if (!writes) return { ok: false, problem: 'this Node version writes in another way' };
     const readOutcome = new ReadOutcome(new TcpHandle(socketType));
     return {
       ok: true,

@@ -48,7 +48,7 @@ describe('the cache', () => {
     const cache = join(directory, 'broken.json');
     writeFileSync(cache, '{"not": "a cache"');
     const agent = await suite.startAgent({ endpoints: plane.endpoints, args: ['--cache-file', cache] });
-    expect(agent.messages).toContain('the endpoint cache is not used and set aside');
+    expect(agent.messages).toContain('the endpoint cache is invalid: moved aside, not used');
     expect(await ask(agent)).toMatch(/^cp-/);
   });
 });
@@ -87,7 +87,7 @@ describe('without credentials', () => {
       expect(hint).toContain('--kubeconfig');
     }
     const warnings = agent.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
-    expect(warnings).toContain('no EndpointSlice watch without credentials');
+    expect(warnings).toContain('no EndpointSlice watch: no usable credentials');
   });
 });
 

@@ -16,7 +16,7 @@ const suite = agentSuite();
 const start = (...args: readonly string[]) => suite.startAgent({ endpoints: ['127.0.0.1:1'], args });
 
 const servedAt = ({ log }: AgentProcess) =>
-  log.find(({ msg }) => msg === 'metrics are served')?.address as string | undefined;
+  log.find(({ msg }) => msg === 'serving metrics')?.address as string | undefined;
 
 function statusOf(address: string, path: string, method: string): Promise<number | undefined> {
   const [host, port] = address.split(':');
@@ -73,7 +73,7 @@ test('an address that is taken keeps nobody from being served; it is tried again
   holder.close();
   await once(holder, 'close');
   await clock.advance(5_000);
-  await eventually('it is served', () => log.lines.at(-1)?.message === 'metrics are served');
+  await eventually('it is served', () => log.lines.at(-1)?.message === 'serving metrics');
   // The same reason was told once.
   expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
   expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);

@@ -107,7 +107,7 @@ describe('prefer: zone', () => {
       env: { ...fast, FAIRLEAD_BALANCE_PREFER: 'zone' },
     });
     const warnings = () =>
-      agent.log.filter(({ msg }) => msg === 'zones of the control-plane nodes cannot be read');
+      agent.log.filter(({ msg }) => msg === 'cannot read the zones of the control-plane nodes');
     await eventually('it says so', () => warnings().length === 1);
     expect(warnings()[0]?.reason).toMatch(/403|forbidden/i);
     await agent.untilReady(3);

@@ -92,7 +92,7 @@ test('a bad new configuration changes nothing, and every problem is logged', asy
   const before = await agent.status();
   write('endpoints: [127.0.0.1:notaport]\nbalance: { policy: random }\n');
   agent.signal('SIGHUP');
-  const bad = 'the new configuration is bad; going on with the old one';
+  const bad = 'the new configuration is invalid; the previous one stays in use';
   await eventually('it says so', () => lines(bad).length > 0);
   const problems = JSON.stringify(lines(bad)[0]?.problems);
   expect(lines(bad)[0]).toMatchObject({ level: 'error', code: 'CONFIG_INVALID' });
@@ -116,7 +116,7 @@ test('a file that is gone changes nothing', async () => {
 });
 
 test('what takes a restart is named and left as it is', async () => {
-  const needed = () => lines('some changed settings take effect at the next start only');
+  const needed = () => lines('some changed settings take effect only after a restart');
   const later = { nodeName: 'another', log: { format: 'pretty' } };
   write(settings({ ...later, balance: { policy: 'round-robin' } }));
   await eventually('it says so', () => needed().length === 1);

@@ -30,7 +30,7 @@ test('the agent serves on a socket that it was given', async () => {
   const agent = await suite.startAgent({ listen: where, endpoints: plane.endpoints, sockets: [socket] });
   expect(agent.addresses).toEqual([where]);
   expect(agent.log).toContainEqual(
-    expect.objectContaining({ msg: 'sockets were handed over', addresses: [where] }),
+    expect.objectContaining({ msg: 'using inherited sockets', addresses: [where] }),
   );
   // This process would take clients from it as well.
   socket.close();

@@ -47,7 +47,7 @@ function refuses(address: string): Promise<boolean> {
 describe('starting', () => {
   test('clients are carried on bare handles as soon as these have passed their check', async () => {
     const agent = await start({ args: ['--log-level', 'debug'] });
-    await eventually('the check has passed', () => agent.messages.includes('bare TCP handles are used'));
+    await eventually('the check has passed', () => agent.messages.includes('using bare TCP handles'));
     expect(await (await open(agent)).ask()).toMatch(/^cp-/);
   });
 
@@ -185,7 +185,7 @@ describe('stopping', () => {
     agent.signal('SIGTERM');
     expect(await tunnel.ended).toBe('ECONNRESET');
     expect(await agent.exited).toEqual({ code: 0, signal: null });
-    expect(agent.messages).toContain('asked again: stopping at once');
+    expect(agent.messages).toContain('second signal: stopping immediately');
   });
 
   test('SIGINT does the same', async () => {

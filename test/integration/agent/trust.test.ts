@@ -117,7 +117,7 @@ test('the CA that has verified is kept, and verifies after a restart while its f
     ],
   });
   const { stdout } = await runFairlead(['status', '--admin', second.admin]);
-  expect(stdout).toContain(`CA: the one kept in ${kept} on `);
+  expect(stdout).toContain(`is the copy of `);
   expect(stdout).toContain('problem: CA_UNREADABLE: ');
 
   // A CA that was changed on purpose is taken as soon as it can be read, and kept once it has verified something.
@@ -174,8 +174,8 @@ test('without any CA, verdicts say unverified and the node is served all the sam
     ],
   });
   expect(await codes(agent)).toEqual(['CA_UNREADABLE', 'ENDPOINTS_UNVERIFIED']);
-  expect(agent.messages).toContain('endpoint is ready, and could not be verified');
-  expect(agent.messages).toContain('the CA that was kept cannot be read');
+  expect(agent.messages).toContain('endpoint is ready, but could not be verified');
+  expect(agent.messages).toContain('the kept copy of the CA cannot be read');
   const metrics = await agent.metrics();
   for (const id of [...ours.endpoints, ...foreign.endpoints])
     expect(metrics).toContain(`fairlead_endpoint_verified{endpoint="${id}"} 0`);
@@ -209,7 +209,7 @@ test('a CA that is lost while the agent runs stays in use', async () => {
   await verified(agent);
   expect((await agent.status()).problems).toEqual([
     expect.objectContaining({
-      message: expect.stringContaining('what was read before stays in use'),
+      message: expect.stringContaining('the previous value stays in use'),
       isSinceStart: false,
     }),
   ]);

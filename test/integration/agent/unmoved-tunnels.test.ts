@@ -150,7 +150,7 @@ async function rebalance(world: World): Promise<string | undefined> {
   if (refusedMs < backMs + settledMs - 1_000) return 'its certificate was looked at before the move was due';
   expect(tunnel.isOpen).toBe(true);
   expect(await tunnel.ask()).toBe(name);
-  expect(agent.messages).not.toContain('a tunnel is closed to rebalance');
+  expect(agent.messages).not.toContain('tunnel closed to rebalance');
   return undefined;
 }
 

@@ -200,7 +200,7 @@ describe('a watch', () => {
         s.write(chunked);
         flood(s, chunk('x'.repeat(65_536)));
       },
-      { kind: 'garbage', text: expect.stringContaining('an event of more than') },
+      { kind: 'garbage', text: expect.stringContaining('an event larger than') },
     ],
     [
       'chunks of a byte',

@@ -85,7 +85,7 @@ test('a corrupt cache is set aside, and the rest works', async () => {
   writeFileSync(cacheFile, '{"version":1,"endpo');
   rig = await startRig({ discovery: () => ({ options: options() }) });
   await rig.synced();
-  expect(warnings()).toContain('the endpoint cache is not used and set aside');
+  expect(warnings()).toContain('the endpoint cache is invalid: moved aside, not used');
   expect(readFileSync(`${cacheFile}.corrupt`, 'utf8')).toBe('{"version":1,"endpo');
 });
 
@@ -166,7 +166,7 @@ test('an endpoint that is our own listener is left out, with one warning, whoeve
   });
   await eventually('the others are known', () => rig.discovered().length === 2);
   expect(rig.published.flatMap((set) => set.endpoints).some((e) => e.id === own.id)).toBe(false);
-  expect(warnings()).toEqual(Array(2).fill('an endpoint is our own listener and left out'));
+  expect(warnings()).toEqual(Array(2).fill("ignoring an endpoint that is this agent's own listener"));
 });
 
 test('names of the static list are resolved, and keep their name', async () => {
@@ -190,7 +190,7 @@ test('without credentials it works on the static list, says so, and asks nobody'
   expect(rig.discovery.watchState.message).toBe('no credentials are configured');
   expect(rig.ids()).toHaveLength(3);
   expect(sliceRequests(rig.plane)).toBe(0);
-  expect(warnings()).toEqual(['no EndpointSlice watch without credentials']);
+  expect(warnings()).toEqual(['no EndpointSlice watch: no usable credentials']);
 });
 
 test('credentials that appear later start the watch', async () => {
@@ -322,7 +322,7 @@ describe('API servers that were once verified', () => {
     await server?.start();
     await eventually('it is listed again', () => rig.discovered().length === 3);
     expect(remembered()).toEqual([]);
-    const changes = rig.log.lines.filter(({ message }) => message === 'the endpoint set has changed');
+    const changes = rig.log.lines.filter(({ message }) => message === 'endpoints changed');
     const told = changes.map((line) => JSON.stringify(line));
     expect(told.some((text) => text.includes(`"remembered":["${server?.address}"]`))).toBe(true);
     expect(told.some((text) => text.includes(`"listedAgain":["${server?.address}"]`))).toBe(true);

@@ -125,7 +125,7 @@ test('watches that end at once are no endless, fast loop', async () => {
   const { asked, watch } = await start((_, response) => response.end());
   await eventually('many attempts', () => asked.watches.length >= 5);
   expect(performance.now() - startedMs).toBeGreaterThan(325);
-  expect(watch.state).toMatchObject({ message: expect.stringContaining('ended at once') });
+  expect(watch.state).toMatchObject({ message: expect.stringContaining('ended immediately') });
 });
 
 test.each([

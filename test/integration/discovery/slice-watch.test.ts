@@ -61,7 +61,7 @@ test('a last API server that leaves an empty slice changes nothing', async () =>
   await eventually('all are known', () => rig.ids().length === 3);
   await putSlice(rig.plane, 'kubernetes', { endpoints: null, ports: null });
   await eventually('it was heard', () =>
-    rig.log.lines.some((line) => line.message.includes('not as they should be')),
+    rig.log.lines.some((line) => line.message.includes('EndpointSlices have problems')),
   );
   expect(rig.ids()).toHaveLength(3);
 });
@@ -72,7 +72,7 @@ test('a malformed version of a slice changes nothing', async () => {
   await eventually('all are known', () => rig.ids().length === 3);
   await putSlice(rig.plane, 'kubernetes', { endpoints: { no: 'list' }, ports: 7 });
   await eventually('it was heard', () =>
-    rig.log.lines.some((line) => line.message.includes('not as they should be')),
+    rig.log.lines.some((line) => line.message.includes('EndpointSlices have problems')),
   );
   expect(sorted(rig.discovered())).toEqual(sorted(rig.plane.endpoints));
 });

@@ -163,7 +163,9 @@ test('a renewed serving certificate is shown to new connections, a broken one is
   writeFileSync(`${it.certFile}.new`, 'not a certificate');
   renameSync(`${it.certFile}.new`, it.certFile);
   await eventually('the broken one is reported', () =>
-    it.agent.log.some(({ msg }) => msg === 'serving certificate not taken, the one before stays'),
+    it.agent.log.some(
+      ({ msg }) => msg === 'new serving certificate is invalid; the previous one stays in use',
+    ),
   );
   expect(await serial()).toBe(before);
   const { cert, key } = await it.ca.issue({ commonName: 'fairlead', sans: ['localhost', '127.0.0.1'] });
@@ -183,7 +185,7 @@ test('without a certificate the other listeners serve, and the http listener com
   const config = { listeners, credentials, endpoints: plane.endpoints, admin: '127.0.0.1:0' };
   const agent = await suite.startAgent({ config: suite.writeConfig(config) });
   expect((await agent.status()).listeners).toHaveLength(1);
-  expect(agent.log.find(({ msg }) => msg === 'http listener waits for its certificate')).toMatchObject({
+  expect(agent.log.find(({ msg }) => msg === 'http listener is waiting for its certificate')).toMatchObject({
     code: 'CERTIFICATE_INVALID',
     error: expect.stringContaining(certFile),
   });

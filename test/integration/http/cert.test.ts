@@ -165,7 +165,7 @@ test('files that exist are kept, unless --force says otherwise', async () => {
   const made = files();
   writeFileSync(made.keyFile, 'precious');
   const { code, err } = await run(made);
-  expect([code, err]).toEqual([6, expect.stringMatching(/FILE_EXISTS: .* exists already\n.*--force/s)]);
+  expect([code, err]).toEqual([6, expect.stringMatching(/FILE_EXISTS: .* already exists\n.*--force/s)]);
   expect(readFileSync(made.keyFile, 'utf8')).toBe('precious');
   expect(existsSync(made.certFile)).toBe(false);
   expect((await run(made, '--force')).code).toBe(0);

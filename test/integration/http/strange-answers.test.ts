@@ -69,7 +69,7 @@ test.each(['999', '099'])('status %s ends its own request only', async (code) =>
   expect(overHttp2?.status).toBe(502);
   expect(JSON.parse(overHttp2?.body ?? '')).toMatchObject({
     kind: 'Status',
-    message: expect.stringMatching(/cannot be passed on/),
+    message: expect.stringMatching(/sent an invalid answer/),
   });
   expect(overHttp2?.headers['x-evil']).toBeUndefined();
   // Node's HTTP/1.1 takes any status of three digits.
@@ -77,7 +77,7 @@ test.each(['999', '099'])('status %s ends its own request only', async (code) =>
   expect(path.log.lines.filter(({ level }) => level === 'error')).toEqual([]);
 });
 
-test('an upgrade that is refused with a status that cannot be passed on ends its own connection only', async () => {
+test('an upgrade that is refused with a status that sent an invalid answer ends its own connection only', async () => {
   const raw = await startRawBackend(leaf, () => 'HTTP/1.1 099 x\r\nContent-Length: 0\r\n\r\n');
   path.endpoints = [raw.endpoint];
   const upgrade = 'GET /exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';

@@ -453,7 +453,7 @@ describe('Cilium', () => {
     await removeAll(config);
     await put(operator, { spec: { template: { spec: { containers: [] } } } });
     const pods = await point('cilium', ...atApiPort(), '--apply');
-    expect(pods).toMatchObject({ code: 6, err: expect.stringContaining("not on the node's network") });
+    expect(pods).toMatchObject({ code: 6, err: expect.stringContaining('does not use the host network') });
     expect((await deep(agent)).spec).toEqual(agentSpec);
     await removeAll(agent);
     expect(await point('cilium', ...atApiPort())).toMatchObject({ code: 6 });

@@ -104,7 +104,7 @@ test('a token is told apart from a certificate', async () => {
 });
 
 test.each([
-  ['refuse', { refuse: true }, 'error endpoint', 'nothing listens there'],
+  ['refuse', { refuse: true }, 'error endpoint', 'no process listens there'],
   ['unknown-ca', { tls: 'unknown-ca' }, 'error endpoint', 'unknown authority'],
   ['expired', { tls: 'expired' }, 'error endpoint', 'expired'],
   ['wrong-name', { tls: 'wrong-name' }, 'error server-name', 'is not for its address'],
@@ -201,7 +201,7 @@ test('a kubelet that points at Fairlead, which does not run, is cut off: an erro
   writeFileSync(`${conf}.fairlead-backup`, original);
   writeFileSync(conf, original.replace(/https:[^"]*/, `https://${listen}`));
   const report = await examined(root, '--listen', listen);
-  expect(serious(report)).toEqual([expect.stringContaining('where nobody listens')]);
+  expect(serious(report)).toEqual([expect.stringContaining('where no process listens')]);
   // The API server is known from the original all the same, and its certificate is good for the name.
   expect(report.endpoints).toEqual(plane.endpoints);
   expect(report.findings).toContainEqual(
@@ -285,7 +285,7 @@ test('a client certificate that is missing leaves the CA: API servers are still 
     expect.stringMatching(/^error credentials: .*gone\.pem: does not exist \(named in .*half\.conf\)/),
   );
   expect(said).toContainEqual(expect.stringMatching(/^ok health: .* answers \/readyz with 200/));
-  expect(said.filter((line) => line.includes('there is no CA'))).toEqual([]);
+  expect(said.filter((line) => line.includes('no CA is configured'))).toEqual([]);
 });
 
 test('on a host whose listeners lead elsewhere nothing about API servers is amiss', async () => {

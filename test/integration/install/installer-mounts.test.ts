@@ -177,7 +177,7 @@ const done = { status: 0, stderr: '' };
       root,
       'uninstall',
     ]);
-    expect(stderr).toContain('/etc/hosts: was replaced since it was mounted: start this pod again');
+    expect(stderr).toContain('/etc/hosts: was replaced after it was mounted; restart this pod');
   });
 
   test('nothing else of the node is there', () => {

@@ -134,7 +134,7 @@ test('a name is chosen that holds for every API server the agent knows', async (
   const { code, err } = await runCommand(args);
   expect({ code, err }).toEqual({
     code: 0,
-    err: '/etc/kubernetes/kubelet.conf: warning: 127.0.0.3:1 could not be looked at: nothing listens there (connection refused)\n',
+    err: '/etc/kubernetes/kubelet.conf: warning: 127.0.0.3:1 could not be looked at: no process listens there (connection refused)\n',
   });
   expect(clusterOf(conf)).toHaveProperty('tls-server-name', 'kubernetes');
 });
@@ -158,7 +158,7 @@ test('kubelet is not pointed at an agent that a DaemonSet runs, unless that is a
   args.push('--admin', admin);
   const { code, err } = await runCommand(args);
   expect({ code, err }).toEqual({ code: 6, err: expect.stringContaining('KUBELET_UNSAFE') });
-  expect(err).toContain('is served by a DaemonSet');
+  expect(err).toContain('is run by a DaemonSet');
   expect(readFileSync(conf, 'utf8')).toBe(original);
 
   // For others it is an address like any other.
@@ -203,7 +203,7 @@ test('an address where nobody listens is refused', async () => {
   const server = await apiServer(kubeadmNames);
   await server.close();
   const { code, err } = await point(root, server);
-  expect({ code, err }).toEqual({ code: 6, err: expect.stringContaining('nothing listens there') });
+  expect({ code, err }).toEqual({ code: 6, err: expect.stringContaining('no process listens there') });
   expect(readFileSync(conf, 'utf8')).toBe(original);
 });
 

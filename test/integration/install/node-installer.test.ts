@@ -184,10 +184,10 @@ test('a mistyped kubeconfig path does not pass the gate: the agent before it sta
   expect(result.code).toBe(5);
   // It is ready: it serves from its cache, and the kept CA even verifies.
   for (const part of [
-    `fairlead-${other} does not serve: it is ready, and lacks what its configuration asks for`,
+    `fairlead-${other} is not serving: it is ready, but lacks what its configuration requires`,
     `KUBECONFIG_UNREADABLE: ${typo}: does not exist`,
     'Check the path (--kubeconfig)',
-    `fairlead-${slot} stays (it does not have: KUBECONFIG_UNREADABLE)`,
+    `fairlead-${slot} stays (which does not report KUBECONFIG_UNREADABLE)`,
   ])
     expect(result.stderr).toContain(part);
   expect(worker.slots()).toEqual([slot]);

@@ -158,7 +158,7 @@ test('one node at a time: who comes meanwhile waits for its turn', async () => {
       return count;
     },
   });
-  expect([result, ...inTurn]).toEqual(['pointed', 'waits for its turn']);
+  expect([result, ...inTurn]).toEqual(['pointed', 'waiting for its turn']);
   expect(readFileSync(second.conf, 'utf8')).toBe(second.original);
   expect(await second.point()).toBe('pointed');
 });
@@ -214,7 +214,8 @@ test('a node asks for its turn once in a while, and looks at certificates in its
     return { ok: false, problem: 'not asked for' } as const;
   };
   const more = { semaphore, chooseName, seen: {}, nowMs: () => nowMs, random: () => 0.5 };
-  for (nowMs = 0; nowMs < 90_000; nowMs += 10_000) expect(await node.point(more)).toBe('waits for its turn');
+  for (nowMs = 0; nowMs < 90_000; nowMs += 10_000)
+    expect(await node.point(more)).toBe('waiting for its turn');
   expect([asked, chosen]).toEqual([2, 0]);
 });
 
@@ -272,7 +273,7 @@ test('what a killed installer left half done is put back first, and tried again'
       isStopped = true;
     },
   });
-  expect(result).toContain('stopped meanwhile');
+  expect(result).toContain('the installer was stopped');
   expect(existsSync(join(scratch, 'node-8', pointingPath))).toBe(true);
   expect(await node.point()).toBe('pointed');
   // Back, and then there.

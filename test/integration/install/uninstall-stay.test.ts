@@ -44,7 +44,7 @@ test('it is ready when all is done, stays, and ends at SIGTERM', async () => {
     });
   ended = once(child, 'close');
   await eventually('it is done', async () => (await ready(port)) === 200);
-  expect(output).toContain('Fairlead is off this node');
+  expect(output).toContain('Fairlead was removed from this node');
   // Nothing but the address would hold it now.
   await sleep(1_000);
   expect(child.exitCode).toBeNull();
@@ -64,7 +64,7 @@ test('without an address it stays as well', async () => {
     output += text;
   });
   ended = once(child, 'close');
-  await eventually('it is done', () => output.includes('Fairlead is off this node'));
+  await eventually('it is done', () => output.includes('Fairlead was removed from this node'));
   // A process that nothing holds ends within milliseconds.
   await sleep(500);
   expect(child.exitCode).toBeNull();

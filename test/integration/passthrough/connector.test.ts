@@ -217,7 +217,7 @@ overBothKindsOfConnections(() => {
     expect(path.table.counters.closed.loop).toBe(1);
     expect(path.table.counters.accepted).toBe(1);
     expect(path.logLines).toContainEqual(
-      expect.objectContaining({ level: 'warn', message: 'endpoint leads back to this agent: not used' }),
+      expect.objectContaining({ level: 'warn', message: 'endpoint points back to this agent: not used' }),
     );
   });
 });

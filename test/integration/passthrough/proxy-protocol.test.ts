@@ -152,7 +152,7 @@ overBothKindsOfConnections(() => {
       expect(table.counters.closed['proxy-header']).toBe(1);
       expect(server.connections).toHaveLength(0);
       expect(logLines).toContainEqual(
-        expect.objectContaining({ message: 'a client without a good PROXY header is reset' }),
+        expect.objectContaining({ message: 'reset a client without a valid PROXY header' }),
       );
     });
 

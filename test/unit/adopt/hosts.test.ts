@@ -37,7 +37,7 @@ test('the name is given to this node and taken back, with the mode kept', async 
   chmodSync(file, 0o664);
   expect(await runCommand(['hosts', '--root', root])).toEqual({
     code: 0,
-    out: `/etc/hosts: ${name} means 127.0.0.1\n`,
+    out: `/etc/hosts: ${name} resolves to 127.0.0.1\n`,
     err: '',
   });
   expect(text(file)).toBe(managed);
@@ -95,10 +95,10 @@ test('bytes that are no UTF-8 stay', async () => {
 });
 
 test.each([
-  [['--name', 'localhost'], '"localhost" is no name to manage'],
-  [['--name', '10.0.0.1'], 'is no name to manage'],
-  [['--name', 'a b'], 'is no name to manage'],
-  [['--address', 'cp1'], '"cp1" is no IP address'],
+  [['--name', 'localhost'], '"localhost" is not a DNS name, or is a loopback name'],
+  [['--name', '10.0.0.1'], 'is not a DNS name'],
+  [['--name', 'a b'], 'is not a DNS name'],
+  [['--address', 'cp1'], '"cp1" is not an IP address'],
 ])('%j is bad usage', async (args, problem) => {
   const { root } = makeRoot();
   expect(await runCommand(['hosts', '--root', root, ...args])).toMatchObject({

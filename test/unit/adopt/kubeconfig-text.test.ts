@@ -236,7 +236,7 @@ test('a server that is an alias is replaced where it stands, and its anchor stay
 
 test.each([
   ['', 'is empty'],
-  ['- a\n', 'is no kubeconfig'],
+  ['- a\n', 'is not a kubeconfig'],
   ['a: [\n', 'is not YAML'],
   ['clusters:\n- {name: a, cluster: {}}\n- {name: a, cluster: {}}\n', 'clusters has "a" twice'],
 ])('%j is refused: %s', (text, problem) => {
@@ -254,7 +254,7 @@ test('of several documents only the first is changed, as no client reads another
   const reading = readKubeconfigText(text);
   expect(reading).toMatchObject({
     ok: true,
-    value: { warnings: [expect.stringContaining('first one only')] },
+    value: { warnings: [expect.stringContaining('only the first one')] },
   });
   expect(edited(text, change('kubernetes'))).toBe(`${edited(kubeadm, change('kubernetes'))}---\n${kubeadm}`);
 });

@@ -171,11 +171,11 @@ test('the CA is taken from data or from a file relative to the kubeconfig', asyn
 test('an address that does not verify is refused, with nothing changed', async () => {
   const { root, conf } = makeRoot();
   const refusing = options(root, {
-    chooseName: async () => ({ ok: false, problem: 'nothing listens there' }),
+    chooseName: async () => ({ ok: false, problem: 'no process listens there' }),
   });
   await expect(planPointing(refusing)).rejects.toMatchObject({
     code: 'SERVER_UNVERIFIED',
-    message: expect.stringContaining('nothing listens there'),
+    message: expect.stringContaining('no process listens there'),
   });
   expect(text(conf)).toBe(kubeletConf);
   expect(existsSync(conf + backupSuffix)).toBe(false);

@@ -96,7 +96,7 @@ test('a name that all lack is reported once, and again when it is there', () => 
   expect(certificates.missingEverywhere).toEqual([]);
   expect(logged).toEqual([
     'no API server has a certificate for a name that clients verify',
-    'every name that clients verify is in a certificate',
+    'the certificates contain every name that clients verify',
   ]);
 });
 

@@ -24,7 +24,7 @@ test('a mistyped kubeconfig is named with the line, the setting and what to do; 
   ]);
   expect({ code, out }).toEqual({
     code: 0,
-    out: `${path('fairlead.yaml')} is good, but for one file that it names.\n`,
+    out: `${path('fairlead.yaml')} is valid, except for one file that it names.\n`,
   });
 });
 
@@ -52,7 +52,7 @@ pools:
   expect(shown).toEqual([
     expect.stringMatching(/^credentials\.caFile: .*empty\.crt is empty.*Restore the file/),
     expect.stringMatching(
-      /^discovery\.cacheFile: .*directory .*no\/such\/directory does not exist\. Make it/,
+      /^discovery\.cacheFile: .*directory .*no\/such\/directory does not exist\. Create it/,
     ),
     expect.stringMatching(/^pools\.etcd\.credentials\.clientCertFile: .*gone\.key: does not exist/),
     expect.stringMatching(/^listeners\[2\]\.tls: .*no-serving\.crt.*fairlead cert/),
@@ -88,6 +88,6 @@ test('files that are all there are no news', async () => {
   expect({ code, warnings, out }).toEqual({
     code: 0,
     warnings: [],
-    out: `${path('fairlead.yaml')} is good.\n`,
+    out: `${path('fairlead.yaml')} is valid.\n`,
   });
 });

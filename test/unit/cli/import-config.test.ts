@@ -31,6 +31,6 @@ test('a file that is missing, or of another kind, is bad usage', async () => {
   const args = ['import', 'test/fixtures/nginx-proxy.conf', '--type', 'haproxy'];
   expect(await runCommand(args)).toMatchObject({
     code: 2,
-    err: expect.stringContaining("cannot be imported as haproxy's: line 2"),
+    err: expect.stringContaining('cannot be imported as haproxy configuration: line 2'),
   });
 });

@@ -46,7 +46,7 @@ test('every problem is printed, with the code, what can be done, and no stack', 
   const { exitCode, out, err } = await cli('config check --log-level loud --admin 1', { FAIRLEAD_X: '1' });
   expect(err.split('\n')).toEqual([
     'fairlead: CONFIG_INVALID: the configuration has 3 problems:',
-    '  FAIRLEAD_X: is not a variable of Fairlead',
+    '  FAIRLEAD_X: is not a Fairlead variable',
     expect.stringMatching(/^ {2}--admin: admin: must be false or an IP address and a port/),
     '  --log-level: log.level: must be one of trace, debug, info, warn, error, fatal, silent; found "loud"',
     errorKinds.CONFIG_INVALID.fix,
@@ -58,7 +58,7 @@ test('every problem is printed, with the code, what can be done, and no stack', 
 test('a good configuration', async () => {
   expect(await cli('config check --endpoints cp1')).toEqual({
     exitCode: 0,
-    out: 'The configuration is good.\n',
+    out: 'The configuration is valid.\n',
     err: '',
   });
 });

@@ -62,7 +62,9 @@ test('a reload that fails in the agent is logged and does not reject; the next o
     () => (isBroken ? Promise.reject(new Error('no')) : Promise.resolve()),
   );
   await reload('SIGHUP');
-  expect(log.lines).toMatchObject([{ level: 'error', message: 'reload failed; going on' }]);
+  expect(log.lines).toMatchObject([
+    { level: 'error', message: 'reload failed; the previous configuration stays in use' },
+  ]);
   isBroken = false;
   await reload('SIGHUP');
   expect(given).toHaveLength(2);

@@ -59,7 +59,7 @@ test('a table with a line for each endpoint, in pick order, and hints below it',
     'node-1: ready, fairlead 1.2.3, up 1h1m',
     'listening on 127.0.0.1:6443',
     'tunnels: 3 of at most 1000; policy: rendezvous',
-    'discovery: synced, last word 12s ago; credentials: client certificate',
+    'discovery: synced, last update 12s ago; credentials: client certificate',
   ]);
   expect(lines.slice(5, 8).map((line) => line.split(/ {2,}/))).toEqual([
     ['ENDPOINT', 'VERDICT', 'REASON', 'SINCE', 'TUNNELS', 'TIER', 'SOURCES'],
@@ -101,7 +101,7 @@ test('an agent that is stopping says so in place of its listeners', () => {
   }).split('\n');
   expect(lines.slice(0, 2)).toEqual([
     `node-1: STOPPING (until ${until} at the latest), fairlead 1.2.3, up 1h1m`,
-    'takes no new clients; open tunnels may finish',
+    'accepts no new clients; open tunnels may finish',
   ]);
 });
 

@@ -27,7 +27,7 @@ test('a certificate and its key are all that it needs', async () => {
 });
 
 test.each([
-  [{ ...http, tls: undefined }, /listeners\[0\]\.tls: must be there with type http/],
+  [{ ...http, tls: undefined }, /listeners\[0\]\.tls: is required with type http/],
   [{ ...http, tls: { certFile: '/x' } }, /listeners\[0\]\.tls\.keyFile: must be the name of a file/],
   [{ ...http, tls: { ...tls, key: 'x' } }, /listeners\[0\]\.tls/],
   [{ ...http, type: 'passthrough' }, /listeners\[0\]\.tls: has no effect with type passthrough/],

@@ -187,9 +187,9 @@ test('all problems of all sources come at once, those of the file by line', asyn
     'FAIRLEAD_ADMIN: admin: must have a value, or be unset; found ""',
     'FAIRLEAD_HEALTH_FALL: health.fall: must be a whole number from 1 to 100; found "x"',
     'FAIRLEAD_HEALTH_STEPS: health.steps: can only be set in the configuration file',
-    'FAIRLEAD_LOG_LEVL: is not a variable of Fairlead; did you mean FAIRLEAD_LOG_LEVEL?',
+    'FAIRLEAD_LOG_LEVL: is not a Fairlead variable; did you mean FAIRLEAD_LOG_LEVEL?',
     expect.stringMatching(
-      /^--admin: admin: must be false or an IP address and a port.*localhost can mean several/,
+      /^--admin: admin: must be false or an IP address and a port.*localhost can resolve to several/,
     ),
   ]);
 });
@@ -280,14 +280,14 @@ describe('settings that contradict one another', () => {
     [
       'a kubeconfig beside the service account',
       'credentials: {inCluster: true, kubeconfig: k}',
-      'exclude one another',
+      'exclude each other',
     ],
     [
       'a path beside steps',
       'health: {path: /a, steps: [{path: /b}]}',
-      'f.yaml:1:16: health.path: has no effect, as health.steps takes its place; remove one of the two',
+      'f.yaml:1:16: health.path: has no effect, because health.steps replaces it; remove one of them',
     ],
-    ['a path of a TCP check', 'health: {path: /a, check: tcp}', 'has no effect, as health.check is tcp'],
+    ['a path of a TCP check', 'health: {path: /a, check: tcp}', 'has no effect, because health.check is tcp'],
   ])('%s', async (_name, yaml, expected) => {
     expect(await problems({ yaml })).toEqual([expect.stringContaining(expected)]);
   });
@@ -376,7 +376,7 @@ describe('config print', () => {
     );
     expect(text).toContain('\n  level: warn # FAIRLEAD_LOG_LEVEL\n');
     expect(text).toContain('\nendpoints: # --endpoints\n  - "cp1:6443"\n');
-    expect(text).toContain('\n  # path: health.steps takes its place\n');
+    expect(text).toContain('\n  # path: health.steps replaces it\n');
     expect(text).toContain('\n  # kubeconfig: not set\n');
     expect(text).toContain(
       '\nbalance:\n  policy: rendezvous # default\n  prefer: none # default\n  returnAfter: 15s # default\n  rebalance:\n    enabled: true # default\n',

@@ -89,13 +89,13 @@ test('without a listener for the API servers none has to be known; one that is f
 
 test.each([
   ['type: etc', 'type: must be one of etcd, tcp; found "etc"'],
-  ['port: 3', 'port: must come with follow'],
-  ['follow: apiservers', 'port: must say on which port'],
+  ['port: 3', 'port: must not be set without follow'],
+  ['follow: apiservers', 'port: must be the port to dial'],
   ['follow: other', 'follow: must be apiservers'],
-  ['nodeName: x', 'nodeName: must be left out: it is no setting of a pool'],
+  ['nodeName: x', 'nodeName: must be removed: it is not a setting of a pool'],
   [
     'health: { intervall: 2s }',
-    'health.intervall: must be left out: it is no setting of a pool; did you mean interval?',
+    'health.intervall: must be removed: it is not a setting of a pool; did you mean interval?',
   ],
   ['health: { interval: 2 }', 'health.interval: must be a duration'],
   ['health: 5', 'health: must be a map; found 5'],
@@ -138,7 +138,7 @@ test('endpoints get a PROXY header from every listener of their pool or from non
   const yaml =
     'endpoints: [10.0.0.1]\nlisteners: [{ address: 127.0.0.1:1, sendProxy: true }, { address: 127.0.0.1:2 }]\n';
   expect(await problems(yaml)).toEqual([
-    expect.stringContaining('listeners[1].sendProxy: must be as in listeners[0]'),
+    expect.stringContaining('listeners[1].sendProxy: must be the same as in listeners[0]'),
   ]);
 });
 

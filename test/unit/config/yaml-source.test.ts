@@ -5,7 +5,7 @@ const problemsOf = (text: string) => readYaml(text, 'f.yaml').problems.map(forma
 
 describe('a file that is not usable', () => {
   test.each([
-    ['empty', '', 'f.yaml: is empty; write {} if every default is wanted'],
+    ['empty', '', 'f.yaml: is empty; write {} to use the defaults'],
     ['only comments', '# nothing\n', 'f.yaml: is empty'],
     ['null', '~\n', 'f.yaml:1:1: must be a map'],
     [
@@ -28,7 +28,7 @@ describe('a file that is not usable', () => {
     ['an open bracket', 'endpoints: [a\n', 'f.yaml:2:1: not valid YAML:'],
     ['an unknown tag', 'admin: !secret x\n', 'f.yaml:1:8: not valid YAML: Unresolved tag: !secret'],
     ['an alias to nowhere', 'admin: *x\n', 'f.yaml:1:8: not usable YAML: Unresolved alias'],
-    ['a key that is no text', '? [a]\n: x\n', 'f.yaml:1:3: not valid YAML: With stringKeys'],
+    ['a key that is not text', '? [a]\n: x\n', 'f.yaml:1:3: not valid YAML: With stringKeys'],
   ])('%s', (_name, text, expected) => {
     const { problems } = readYaml(text, 'f.yaml');
     expect(problems.map(formatProblem)).toContainEqual(expect.stringContaining(expected));
@@ -82,7 +82,7 @@ describe('names that are not known', () => {
 test('a section that is no map, and a setting without a value', () => {
   expect(problemsOf('health: 5\nlog:\n  level:\n')).toEqual([
     expect.stringContaining('f.yaml:1:1: health: must be a map with check, port, path,'),
-    'f.yaml:3:3: log.level: must have a value; remove the key if the default is wanted; found nothing',
+    'f.yaml:3:3: log.level: must have a value; remove the key to use the default; found nothing',
   ]);
 });
 

@@ -38,7 +38,7 @@ describe('reading', () => {
     writeFileSync(file, text);
     expect(readCache(file, log)).toBeUndefined();
     expect(log.lines).toMatchObject([
-      { level: 'warn', message: 'the endpoint cache is not used and set aside' },
+      { level: 'warn', message: 'the endpoint cache is invalid: moved aside, not used' },
     ]);
     expect(existsSync(file)).toBe(false);
     expect(readFileSync(`${file}.corrupt`, 'utf8')).toBe(text);

@@ -80,7 +80,7 @@ test('whatever the file holds, reading never throws and gives only whole endpoin
 
 test.each([
   ['an older or newer format', { version: 2, endpoints: [] }, 'its version is 2'],
-  ['no list', { version: 1, endpoints: {} }, 'endpoints is no list'],
+  ['no list', { version: 1, endpoints: {} }, 'endpoints is not a list'],
   [
     'a name for an address',
     { version: 1, endpoints: [{ host: 'cp', port: 1, origin: 'watch' }] },

@@ -121,7 +121,10 @@ describe('forgetting', () => {
   });
 
   test('what is listed or configured does not age', () => {
-    const memory: Memory = { ...emptyMemory, entries: [entry(1), entry(2, { listing: 'left' })] };
+    const memory: Memory = {
+      ...emptyMemory,
+      entries: [entry(1), entry(2, { listing: 'left' })],
+    };
     const aged = noteElapsed(memory, 1_000, (id) => id === endpoint(1).id);
     expect(aged.entries.map(({ unlistedMs }) => unlistedMs)).toEqual([0, 1_000]);
   });

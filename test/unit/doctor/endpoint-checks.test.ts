@@ -64,7 +64,7 @@ test('API servers as kubeadm makes them, before anything points here: a name to 
     check: 'server-name',
     severity: 'info',
     message:
-      'the certificate of 10.0.0.1:6443, 10.0.0.2:6443 is not for 127.0.0.1, as kubeadm makes them; all are for kubernetes',
+      "the certificate of 10.0.0.1:6443, 10.0.0.2:6443 is not valid for 127.0.0.1 (kubeadm's default); all are valid for kubernetes",
     fix: expect.stringContaining('tls-server-name: kubernetes'),
   });
 });
@@ -75,7 +75,7 @@ test('certificates with 127.0.0.1, as Kubespray makes them, are well', () => {
     expect.objectContaining({
       check: 'server-name',
       severity: 'ok',
-      message: 'every certificate is good for 127.0.0.1',
+      message: 'every certificate is valid for 127.0.0.1',
     }),
   );
 });
@@ -90,7 +90,7 @@ test('a name that a client verifies and one API server lacks is an error, with b
   expect(findings).toContainEqual({
     check: 'server-name',
     severity: 'error',
-    message: `${file} verifies 127.0.0.1, for which the certificate of 10.0.0.2:6443 is not good`,
+    message: `${file} verifies 127.0.0.1, but the certificate of 10.0.0.2:6443 is not valid for it`,
     fix: expect.stringMatching(/tls-server-name.*certSANs/),
   });
   expect(serious(judged(facts, { clientNames: [{ file, name: 'kubernetes' }] }))).toEqual([]);
@@ -176,7 +176,7 @@ test('the fix is for the clock that is wrong: ours, or that of one API server', 
   expect(clock(0, -30_000)).toMatchObject([
     {
       message: expect.stringContaining('behind that of 10.0.0.1:6443'),
-      fix: expect.stringContaining('let that one'),
+      fix: expect.stringContaining('the clock of that one'),
     },
   ]);
 });

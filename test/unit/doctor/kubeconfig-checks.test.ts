@@ -45,7 +45,7 @@ test.each<[string, string, Partial<KubeconfigContext>, string]>([
   ],
   ['to Fairlead by IPv6', 'https://[::1]:6443', { isAgentRunning: true }, 'ok'],
   ['to another proxy on the port', 'https://127.0.0.1:6443', { isPortHeld: true }, 'info'],
-  ['where nobody listens', 'https://127.0.0.1:6443', {}, 'error'],
+  ['where no process listens', 'https://127.0.0.1:6443', {}, 'error'],
   ['to another local port', 'https://127.0.0.1:7443', { isAgentRunning: true }, 'error'],
   [
     'past Fairlead on a control-plane node',
@@ -101,7 +101,7 @@ test('a server whose name /etc/hosts gives to this node leads to Fairlead, and t
   writeFileSync(join(root, kubelet), to(`https://${name}:6443`));
   const elsewhere = await findKubeconfigs(root, `10.0.0.9 ${name}\n`);
   expect(judgeKubeconfigs(elsewhere, { ...context, isAgentRunning: true })).toMatchObject([
-    { severity: 'warning', message: expect.stringContaining('past Fairlead to 10.0.0.9:6443') },
+    { severity: 'warning', message: expect.stringContaining('past Fairlead at 10.0.0.9:6443') },
   ]);
   const here = await findKubeconfigs(root, `127.0.0.1 ${name} # fairlead hosts\n`);
   expect(here).toMatchObject([{ name, server: { host: '127.0.0.1', port: 6443 } }]);

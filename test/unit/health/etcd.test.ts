@@ -7,15 +7,15 @@ test.each([
   ['{"health":"true"}', undefined],
   ['{"health":"true","reason":""}', undefined],
   ['{"health":true}', undefined],
-  ['{"health":"false"}', 'etcd says that it is not healthy'],
+  ['{"health":"false"}', 'etcd reports that it is not healthy'],
   ['{"health":"false","reason":"ALARM NOSPACE"}', 'ALARM NOSPACE'],
   ['{"health":"false","reason":"RAFT NO LEADER"}', 'RAFT NO LEADER'],
   ['{"health":"false","reason":"a\\nb"}', 'ab'],
-  ['{"reason":"x"}', 'not the answer of an etcd'],
-  ['ok', 'not the answer of an etcd'],
-  ['', 'not the answer of an etcd'],
-  ['null', 'not the answer of an etcd'],
-  ['["health"]', 'not the answer of an etcd'],
+  ['{"reason":"x"}', 'not an answer from etcd'],
+  ['ok', 'not an answer from etcd'],
+  ['', 'not an answer from etcd'],
+  ['null', 'not an answer from etcd'],
+  ['["health"]', 'not an answer from etcd'],
 ])('%s says %j', (body, problem) => {
   expect(etcdProblem(body)).toBe(problem);
 });

@@ -51,7 +51,7 @@ test("an nginx shaped as Kubespray's becomes an equivalent configuration", async
   });
   expect(noteOn(notes, 'server_tokens off')).toMatchObject({ kind: 'dropped', lines: [34] });
   expect(noteOn(notes, 'proxy_connect_timeout')).toMatchObject({ kind: 'covered', lines: [26] });
-  expect(notes[0]).toMatchObject({ kind: 'todo', text: expect.stringContaining('give it the CA') });
+  expect(notes[0]).toMatchObject({ kind: 'todo', text: expect.stringContaining('configure the CA') });
 });
 
 test("an HAProxy shaped as Kubespray's keeps Fairlead's own checks, and says so", async () => {
@@ -219,8 +219,8 @@ describe('nginx', () => {
 
   test.each([
     ['http { server { listen 80; } }', 'no stream server with a proxy_pass'],
-    ['stream { server { listen 1; proxy_pass $upstream; } }', 'leads to no API server'],
-    [stream('listen unix:/run/api.sock;'), 'listens on no address'],
+    ['stream { server { listen 1; proxy_pass $upstream; } }', 'has no usable API server'],
+    [stream('listen unix:/run/api.sock;'), 'has no usable listen address'],
     ['stream {\n server {', 'a "{" is not closed'],
     ['stream {\n listen 1 }', 'line 2: "listen" does not end with ";"'],
     ['}', 'line 1: "}" without "{"'],
@@ -388,7 +388,7 @@ describe('HAProxy', () => {
     ],
     [listen(['http-check expect status 200']), 'expect status', 'dropped', 'without option httpchk'],
     [listen(['bind 127.0.0.1:7443 ssl crt /x.pem']), 'ssl crt', 'todo', 'terminates TLS'],
-    [listen(['bind 127.0.0.1:7443 accept-proxy']), 'accept-proxy', 'changed', 'name the networks'],
+    [listen(['bind 127.0.0.1:7443 accept-proxy']), 'accept-proxy', 'changed', 'to the networks'],
     [listen([], 'server a 10.0.0.1:6443 send-proxy'), 'send-proxy', 'changed', 'version 2'],
     [listen(['timeout client "$IDLE"']), 'timeout client', 'todo', 'environment variables'],
     [listen([], 'server a 10.0.0.1:6443 backup'), 'backup', 'dropped', 'no counterpart'],
@@ -404,11 +404,11 @@ describe('HAProxy', () => {
   });
 
   test.each([
-    ['global\n', 'no frontend or listen section that leads to servers'],
-    ['listen a\n bind :1\n', 'no frontend or listen section that leads to servers'],
-    ['frontend a\n bind :1\n default_backend b\n', 'leads to servers'],
-    [listen([], 'server a /run/api.sock'), 'no server that could be used'],
-    ['listen a\n bind /run/x.sock\n server a 10.0.0.1:6443\n', 'binds no address'],
+    ['global\n', 'no frontend or listen section with servers'],
+    ['listen a\n bind :1\n', 'no frontend or listen section with servers'],
+    ['frontend a\n bind :1\n default_backend b\n', 'section with servers'],
+    [listen([], 'server a /run/api.sock'), 'no usable server'],
+    ['listen a\n bind /run/x.sock\n server a 10.0.0.1:6443\n', 'binds no usable address'],
     ['listen a\n bind "1\n', 'line 2: a quote is not closed'],
   ])('%j is refused: %s', (text, problem) => {
     expect(importHaproxy(text, { name: 'x' })).toMatchObject({

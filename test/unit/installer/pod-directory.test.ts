@@ -44,7 +44,7 @@ test.each([
   await expect(node.find(given)).rejects.toMatchObject({
     code: 'INSTALL_REFUSED',
     message: expect.stringContaining(
-      `/opt/pods (${setting}), which is not there below ${node.root}: add a hostPath volume for /opt/pods to the ` +
+      `/opt/pods (${setting}), which does not exist below ${node.root}: add a hostPath volume for /opt/pods to the ` +
         `installer, mounted at ${node.root}/opt/pods`,
     ),
   });

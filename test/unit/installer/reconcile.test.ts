@@ -89,9 +89,9 @@ test('an update that is ready, but has never had what its configuration asks for
   const outcome = await update(agent, { ...agent, problems: lacking('KUBECONFIG_UNREADABLE') });
   expect(outcome).toMatchObject({ state: 'failed', slot: 'b' });
   for (const part of [
-    'fairlead-b does not serve: it is ready, and lacks what its configuration asks for',
+    'fairlead-b is not serving: it is ready, but lacks what its configuration requires',
     'KUBECONFIG_UNREADABLE: KUBECONFIG_UNREADABLE at its place. Do this',
-    '(waited 5 s); fairlead-a stays (it does not have: KUBECONFIG_UNREADABLE)',
+    '(waited 5 s); fairlead-a stays (which does not report KUBECONFIG_UNREADABLE)',
   ])
     expect(outcome.message).toContain(part);
   expect(node.pods()).toEqual(['fairlead-a.yaml']);
@@ -104,7 +104,7 @@ test('the agent before it is no measure: an update that lacks the same does not 
   const lacks = { ...agent, problems: lacking('WATCH_NOT_SYNCED') };
   expect(await update(lacks, lacks)).toMatchObject({
     state: 'failed',
-    message: expect.stringContaining('fairlead-a stays (it lacks the same)'),
+    message: expect.stringContaining('fairlead-a stays (which has the same problems)'),
   });
   expect(node.pods()).toEqual(['fairlead-a.yaml']);
 });
@@ -180,7 +180,7 @@ test('without a usable API server the message has the reason of the first one, a
     firstReason: '10.0.0.1:6443: L6RSP self-signed certificate in certificate chain',
     problems: [...lacking('CA_UNREADABLE'), ...lacking('ENDPOINTS_UNVERIFIED')],
   }));
-  expect(outcome.message).toContain('it finds no usable API server (10.0.0.1:6443: L6RSP self-signed');
+  expect(outcome.message).toContain('it has no usable API server (10.0.0.1:6443: L6RSP self-signed');
   expect(outcome.message).toContain('CA_UNREADABLE at its place');
   // It follows from the other.
   expect(outcome.message).not.toContain('ENDPOINTS_UNVERIFIED');

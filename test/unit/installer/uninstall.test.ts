@@ -103,7 +103,7 @@ test('a kubeconfig that is a symlink is put back where it really is', async () =
   symlinkSync('/srv/kubelet.conf', node.path(conf));
   expect(await node.uninstall()).toEqual({ isDone: true });
   expect(node.text('/srv/kubelet.conf')).toBe(original);
-  expect(node.said).toContain(`${conf} is as it was before it was pointed`);
+  expect(node.said).toContain(`${conf} is restored`);
   expect(node.restarts()).toBe(1);
 });
 
@@ -123,7 +123,7 @@ test('a backup whose kubeconfig is gone is named and left alone', async () => {
   node.write(`${conf}.fairlead-backup`, original);
   expect(await node.uninstall()).toEqual({ isDone: true });
   expect(node.text(conf)).toBe(original);
-  expect(node.said[0]).toMatch(/^warning: \/etc\/kubernetes\/admin\.conf\.fairlead-backup stays/);
+  expect(node.said[0]).toMatch(/^warning: \/etc\/kubernetes\/admin\.conf\.fairlead-backup was not removed/);
   rmSync(node.path('/etc/kubernetes/admin.conf.fairlead-backup'));
 });
 

@@ -36,7 +36,7 @@ test('a part that cannot be read any more keeps its last value; the others follo
   expect(problems).toEqual([
     {
       code: 'CA_UNREADABLE',
-      message: '/ca: does not exist; what was read before stays in use',
+      message: '/ca: does not exist; the previous value stays in use',
       isSinceStart: false,
     },
   ]);

@@ -44,11 +44,11 @@ test('a credential is taken, however much the plugin says of errors', async () =
 });
 
 test.each([
-  ['writes without end', "yes '{}'", 'it wrote more than 1048576 bytes'],
+  ['writes without end', "yes '{}'", 'its output exceeds 1048576 bytes'],
   [
     'writes a byte more than the bound',
     `printf '%s' '${credential('')}'\nhead -c 1048576 /dev/zero | tr '\\0' ' '`,
-    'it wrote more than 1048576 bytes',
+    'its output exceeds 1048576 bytes',
   ],
   [
     'writes a credential with deep JSON in it',

@@ -142,7 +142,7 @@ describe('a kubeconfig', () => {
   });
 
   test.each([
-    ['http://10.0.0.1:8080', 'only https'],
+    ['http://10.0.0.1:8080', 'it is not https'],
     ['https://rancher.example/k8s/clusters/c-1', 'a path'],
     ['https://10.96.0.1:443', 'kube-proxy'],
     ['https://kubernetes.default.svc', 'kube-proxy'],
@@ -213,7 +213,7 @@ describe('problems name the file and never what is in it', () => {
     [
       'a CA that is none',
       () => ({ caFile: file('sekret', 'not-a-ca') }),
-      /not-a-ca holds no PEM certificate/,
+      /not-a-ca contains no PEM certificate/,
     ],
     [
       'half a CA',
@@ -224,12 +224,12 @@ describe('problems name the file and never what is in it', () => {
     [
       'a token of two lines',
       () => ({ tokenFile: file('sekret\nsekret', 'two') }),
-      /two holds no bearer token/,
+      /two does not contain a bearer token/,
     ],
     [
       'a certificate without key',
       () => ({ clientCertFile: file(client.cert, 'lone.pem') }),
-      /lone\.pem holds no PEM private key/,
+      /lone\.pem contains no PEM private key/,
     ],
     [
       'a foreign key',
@@ -501,7 +501,7 @@ describe('an exec plugin', () => {
     ['that fails', 'echo no luck >&2; exit 1', /exec plugin of user "u" failed: no luck/],
     ['that says nothing of use', credential({}), /neither a token nor a certificate/],
     ['that says no JSON', 'echo hello', /exec plugin of user "u" failed/],
-    ['that never ends its words', 'yes', /more than 1048576 bytes/],
+    ['that never ends its words', 'yes', /exceeds 1048576 bytes/],
   ])('%s is a problem', async (_, script, message) => {
     await expect(exec(script)).rejects.toMatchObject({
       code: 'KUBECONFIG_INVALID',

@@ -40,7 +40,7 @@ describe('an error of a connection', () => {
   });
 
   test.each([
-    ['ECONNREFUSED', 'refused', 'nothing listens there (connection refused)'],
+    ['ECONNREFUSED', 'refused', 'no process listens there (connection refused)'],
     ['ECONNRESET', 'reset', 'connection closed'],
     ['EPROTO', 'tls', 'not TLS, or no common version'],
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'tls', 'certificate is self-signed, not signed by the CA'],
@@ -78,7 +78,7 @@ describe('an error of a file', () => {
   test('has words for what happens often', () => {
     expect(['ENOENT', 'EACCES', 'EISDIR', 'EIO'].map((code) => fileErrorText(failed(code)))).toEqual([
       'does not exist',
-      'may not be read by this user',
+      'cannot be read by this user',
       'is a directory, not a file',
       undefined,
     ]);

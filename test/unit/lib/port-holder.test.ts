@@ -37,7 +37,7 @@ test('the process that holds a port is named where it can be seen', async () => 
 test('from a pod the user of the socket is named, and the command that shows the rest', async () => {
   const dir = proc({ tcp6: row(`00000000000000000000000000000000:${port}`, '0A', 101, 77) });
   expect(await inUseText(address, dir)).toBe(
-    '127.0.0.1:6443 is already in use by a process of uid 101 that cannot be seen from here; on the node, as root, ' +
+    '127.0.0.1:6443 is already in use by a process of uid 101 that is not visible from here; on the node, as root, ' +
       "ss -ltnp 'sport = :6443' shows the process",
   );
 });

@@ -60,7 +60,7 @@ test.each([
   ['nothing', {}],
 ])('%s at the descriptor is refused', (_name, descriptors) => {
   expect(() => inheritedSockets({ env: env(1), pid: 42, procDir: proc(descriptors) })).toThrow(
-    'descriptor 3, which systemd or another program handed over (LISTEN_FDS), is no listening TCP socket',
+    'descriptor 3, passed by systemd or another program (LISTEN_FDS), is not a listening TCP socket',
   );
 });
 
@@ -85,6 +85,6 @@ test('sockets go to the listeners with their addresses, in whatever order', () =
 test('a socket that no listener has is an error: clients would wait there for ever', () => {
   const sockets = [{ fd: 3, address: { host: '127.0.0.1', port: 1 } }];
   expect(() => assignSockets(sockets, [{ host: '127.0.0.1', port: 2 }])).toThrow(
-    'a socket on 127.0.0.1:1 was handed over (LISTEN_FDS), and no passthrough listener has that address',
+    'a socket on 127.0.0.1:1 was passed in (LISTEN_FDS), but no passthrough listener has that address',
   );
 });

@@ -71,7 +71,7 @@ test('a header that does not end is bad before it fills memory', () => {
   more.writeUInt16BE(maxProxyHeaderBytes, 14);
   const other = proxyHeaderReader();
   other.subject.connectionRead(connection, more, more.length);
-  expect(other.said).toEqual([expect.stringContaining('failed: a PROXY header of more than')]);
+  expect(other.said).toEqual([expect.stringContaining('failed: a PROXY header larger than')]);
 });
 
 test.each([

@@ -39,7 +39,10 @@ test.each([
 
 test('an API server that is no pod is known by its endpoint, and that is said', () => {
   const { missing, doubts } = judged({ apiServers: [] });
-  expect([missing, doubts]).toEqual([[], [expect.stringContaining('cp-1: its API server is no pod')]]);
+  expect([missing, doubts]).toEqual([
+    [],
+    [expect.stringContaining('cp-1: its API server does not run as a pod')],
+  ]);
 });
 
 test.each([
@@ -48,7 +51,7 @@ test.each([
   ['at all', []],
 ])('without a pod, and without an endpoint %s, nobody is known to listen', (_name, endpoints) => {
   expect(judged({ apiServers: [], endpoints }).missing).toEqual([
-    'cp-1: nothing is known to listen on 127.0.0.1:6443 there',
+    'cp-1: no process is known to listen on 127.0.0.1:6443',
   ]);
 });
 
@@ -59,5 +62,5 @@ test('the API server of another node is no help', () => {
 
 test('a worker without an agent is named, whatever the API servers do', () => {
   const nodes = [controlPlane, worker, { ...worker, name: 'worker-2', addresses: ['10.0.0.11'] }];
-  expect(judged({ nodes }).missing).toEqual([expect.stringMatching(/^worker-2: no agent/)]);
+  expect(judged({ nodes }).missing).toEqual([expect.stringMatching(/^worker-2: its agent/)]);
 });

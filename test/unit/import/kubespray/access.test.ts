@@ -211,7 +211,7 @@ describe('traps', () => {
   test('an external LB without an address or a name is an error', () => {
     expect(access('loadbalancer_apiserver: {port: 8383}', 'worker')).toMatchObject({
       ok: false,
-      problem: expect.stringContaining('needs an address'),
+      problem: expect.stringContaining('set the address'),
     });
   });
 });

@@ -51,7 +51,7 @@ etcd_cert_alt_names: ["etcd.kube-system.svc.{{ dns_domain }}", "etcd"]
 test('an expression matters only where its variable does', () => {
   expect(read('node_name: "{{ inventory_hostname | upper }}"').ok).toBe(true);
   expect(problems('a: 1\nkube_apiserver_port: "{{ base_port + 1 }}"')).toEqual([
-    '1.yml:2: kube_apiserver_port: must be a plain value here: only Ansible can evaluate this expression; found "{{ base_port + 1 }}"',
+    '1.yml:2: kube_apiserver_port: must be a plain value: only Ansible can evaluate this expression; found "{{ base_port + 1 }}"',
   ]);
   expect(problems('kube_apiserver_port: "{{ kube_apiserver_port }}"')).toHaveLength(1);
   expect(problems('kube_apiserver_port: "{{ nowhere }}"')).toHaveLength(1);
@@ -74,7 +74,7 @@ etcd_cert_alt_ips: 10.0.0.1
     '1.yml:2 kube_apiserver_bind_address',
     '1.yml:6 etcd_cert_alt_ips',
   ]);
-  expect(found[1]).toContain('Jinja takes any other text for true');
+  expect(found[1]).toContain('Jinja treats any other text as true');
 });
 
 test.each([
