@@ -228,7 +228,8 @@ async function examineEndpoints(
   const answer = await ask({
     path: `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=${label}`,
   });
-  const discovered = answer.ok && answer.status === 200 ? endpointsOf(answer.body, portName) : [];
+  const discovered =
+    answer.ok && answer.status === 200 ? endpointsOf(answer.body, portName, first.endpoint) : [];
   const seen = new Set(known.map(formatHostPort));
   const more = await Promise.all(
     discovered.filter((endpoint) => !seen.has(formatHostPort(endpoint))).map(factsOf),
@@ -236,10 +237,11 @@ async function examineEndpoints(
   return { facts: [...facts, ...more], findings };
 }
 
-function endpointsOf(body: string, portName: string): readonly HostPort[] {
+function endpointsOf(body: string, portName: string, from: HostPort): readonly HostPort[] {
   // Not JSON: nothing more is known, and the answers to the other questions stand.
   const { items } = fieldsOf(parseJson(body));
-  const slices = listOf(items).flatMap((item) => parseSlice(item, portName) ?? []);
+  const options = { mayBeLoopback: isLoopback(from.host) };
+  const slices = listOf(items).flatMap((item) => parseSlice(item, portName, options) ?? []);
   return readSlices(slices).endpoints;
 }
 

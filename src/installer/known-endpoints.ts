@@ -3,6 +3,7 @@ import type { CachedEndpoint } from '../discovery/cache-format.ts';
 import { parseSlice, readSlices } from '../discovery/endpointslices.ts';
 import type { KubeApi } from '../kubernetes/kube-api.ts';
 import { listOf } from '../lib/guards.ts';
+import { isLoopback } from '../model/host.ts';
 
 interface Discovery {
   readonly namespace: string;
@@ -18,6 +19,7 @@ export async function knownEndpoints(
   const selector = encodeURIComponent(`kubernetes.io/service-name=${service}`);
   const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=${selector}`;
   const { items } = await api.must({ path });
-  const slices = listOf(items).flatMap((item) => parseSlice(item, portName) ?? []);
+  const mayBeLoopback = api.server !== undefined && isLoopback(api.server.host);
+  const slices = listOf(items).flatMap((item) => parseSlice(item, portName, { mayBeLoopback }) ?? []);
   return readSlices(slices).endpoints.map((endpoint) => ({ endpoint, origin: 'watch' }));
 }

@@ -61,6 +61,11 @@ export class KubeApi {
     return this.#options.credentials.ca;
   }
 
+  /** The API server that answered last, or the first one that will be asked. */
+  get server(): HostPort | undefined {
+    return this.#options.servers[this.#last] ?? this.#options.servers[0];
+  }
+
   /** True when something is another one now. What cannot be read leaves what there is. */
   async renew(): Promise<boolean> {
     const read = await this.#read?.().catch(() => undefined);

@@ -2,6 +2,7 @@
 // has gone through everything that a connection does: dial, bytes, a writer whose reader is slow, both FINs, RST, refusal.
 import { createServer } from 'node:net';
 import { makeEndpoint } from '../../model/endpoint.ts';
+import { socketFailure } from '../../lib/errno.ts';
 import { codeOf } from '../../model/error-text.ts';
 import { TcpHandleConnection, type TcpHandleContext } from './tcp-handle-connection.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
@@ -44,14 +45,10 @@ export async function checkNodeHandles({
   }
 }
 
-/** Loopback that is not up, and shortages. */
-const transientCodes = new Set([
-  ...['ENETUNREACH', 'ENETDOWN', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'ETIMEDOUT', 'ECONNREFUSED'],
-  ...['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN'],
-]);
-
+/** Loopback that is not up, and shortages. A reset would be the handles' own fault. */
 function isTransient(error: unknown): boolean {
-  return transientCodes.has(codeOf(error) ?? '');
+  const failure = socketFailure(codeOf(error));
+  return failure !== undefined && failure !== 'reset';
 }
 
 async function check(find: HandleCheckSteps['find'], undo: (() => void)[]): Promise<FoundHandles> {
