@@ -1,22 +1,19 @@
 // Deadlines of one fixed length for many connections, with one timer for all: setting and cancelling one are a few
 // assignments, because almost every deadline of the data path is cancelled within a millisecond. A deadline judges
 // as judgeAfter does: when our own loop was late, everything waiting gets its whole time again.
+import { LinkedList, type Linked } from '../../lib/linked-list.ts';
 import { type Clock, judgeAfter, type Timer } from '../../model/clock.ts';
 
 /** One deadline, owned by the queue until it expires or is cancelled. */
-export interface Deadline {
+export interface Deadline extends Linked<Deadline> {
   dueMs: number;
-  isSet: boolean;
-  previous: Deadline | undefined;
-  next: Deadline | undefined;
   expired(): void;
 }
 
 export class DeadlineQueue {
   readonly #clock: Clock;
   readonly #lengthMs: () => number;
-  #first: Deadline | undefined;
-  #last: Deadline | undefined;
+  readonly #waiting = new LinkedList<Deadline>();
   #timer: Timer | undefined;
 
   /** `lengthMs` is read anew each time, so that a reload can change it for deadlines to come. */
@@ -30,25 +27,12 @@ export class DeadlineQueue {
     this.cancel(deadline);
     const lengthMs = this.#lengthMs();
     deadline.dueMs = this.#clock.nowMs() + lengthMs;
-    deadline.isSet = true;
-    deadline.next = undefined;
-    deadline.previous = this.#last;
-    if (this.#last) this.#last.next = deadline;
-    else this.#first = deadline;
-    this.#last = deadline;
+    this.#waiting.append(deadline);
     if (this.#timer === undefined) this.#wait(lengthMs);
   }
 
   cancel(deadline: Deadline): void {
-    if (!deadline.isSet) return;
-    deadline.isSet = false;
-    const { previous, next } = deadline;
-    if (previous) previous.next = next;
-    else this.#first = next;
-    if (next) next.previous = previous;
-    else this.#last = previous;
-    deadline.previous = undefined;
-    deadline.next = undefined;
+    this.#waiting.remove(deadline);
     // The timer stays: setting and cancelling it for each connection is what this queue avoids.
   }
 
@@ -56,7 +40,7 @@ export class DeadlineQueue {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    while (this.#first) this.cancel(this.#first);
+    while (this.#waiting.first) this.cancel(this.#waiting.first);
   }
 
   #wait(delayMs: number): void {
@@ -69,23 +53,23 @@ export class DeadlineQueue {
       onVoid: () => {
         this.#timer = undefined;
         const dueMs = this.#clock.nowMs() + this.#lengthMs();
-        for (let deadline = this.#first; deadline; deadline = deadline.next) deadline.dueMs = dueMs;
+        for (let deadline = this.#waiting.first; deadline; deadline = deadline.next) deadline.dueMs = dueMs;
         this.#waitForFirst();
       },
     });
   }
 
   #waitForFirst(): void {
-    if (this.#first && this.#timer === undefined) {
-      this.#wait(Math.max(0, this.#first.dueMs - this.#clock.nowMs()));
-    }
+    const { first } = this.#waiting;
+    if (first && this.#timer === undefined) this.#wait(Math.max(0, first.dueMs - this.#clock.nowMs()));
   }
 
   #expire(): void {
     const nowMs = this.#clock.nowMs();
     // Deadlines set by those that expire come behind and are not due.
-    while (this.#first && this.#first.dueMs <= nowMs) {
-      const deadline = this.#first;
+    for (;;) {
+      const deadline = this.#waiting.first;
+      if (!deadline || deadline.dueMs > nowMs) return;
       this.cancel(deadline);
       deadline.expired();
     }

@@ -37,7 +37,7 @@ export class DialAttempt implements ConnectionOwner, Deadline {
   flightWrittenMs: number | undefined = undefined;
 
   dueMs = 0;
-  isSet = false;
+  isListed = false;
   previous: Deadline | undefined = undefined;
   next: Deadline | undefined = undefined;
 

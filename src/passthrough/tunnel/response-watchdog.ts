@@ -1,5 +1,6 @@
 // Notices endpoints that send nothing after a client's bytes, for all tunnels with one coarse timer that stands
 // still when no tunnel waits. A list in order of waiting time makes a look cost only what is due.
+import { LinkedList, type Linked } from '../../lib/linked-list.ts';
 import { type Clock, judgeAfter, type Timer } from '../../model/clock.ts';
 import type { OutcomeReporter } from '../../model/outcome.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
@@ -11,21 +12,17 @@ const lookEveryMs = 100;
 const reportEveryMs = 1000;
 
 /** A place in the list; a tunnel has one and uses it again and again. */
-export interface Waiter {
+export interface Waiter extends Linked<Waiter> {
   /** The endpoint that is waited for. */
   record: EndpointRecord | undefined;
   waitingSinceMs: number;
-  isListed: boolean;
-  previousWaiter: Waiter | undefined;
-  nextWaiter: Waiter | undefined;
 }
 
 export class ResponseWatchdog {
   readonly #clock: Clock;
   readonly #outcomes: OutcomeReporter;
   readonly #afterMs: () => number;
-  #first: Waiter | undefined;
-  #last: Waiter | undefined;
+  readonly #waiting = new LinkedList<Waiter>();
   #timer: Timer | undefined;
   /** Waiting that began before this moment counts from it: our own loop stood still until then. */
   #countFromMs = Number.NEGATIVE_INFINITY;
@@ -40,26 +37,13 @@ export class ResponseWatchdog {
   /** The client has sent bytes at `nowMs`, and `waiter` is not listed. */
   add(waiter: Waiter, nowMs: number): void {
     waiter.waitingSinceMs = nowMs;
-    waiter.isListed = true;
-    waiter.nextWaiter = undefined;
-    waiter.previousWaiter = this.#last;
-    if (this.#last) this.#last.nextWaiter = waiter;
-    else this.#first = waiter;
-    this.#last = waiter;
+    this.#waiting.append(waiter);
     if (this.#timer === undefined) this.#arm();
   }
 
   /** The endpoint has answered, or the tunnel is gone. */
   remove(waiter: Waiter): void {
-    if (!waiter.isListed) return;
-    waiter.isListed = false;
-    const { previousWaiter, nextWaiter } = waiter;
-    if (previousWaiter) previousWaiter.nextWaiter = nextWaiter;
-    else this.#first = nextWaiter;
-    if (nextWaiter) nextWaiter.previousWaiter = previousWaiter;
-    else this.#last = previousWaiter;
-    waiter.previousWaiter = undefined;
-    waiter.nextWaiter = undefined;
+    this.#waiting.remove(waiter);
   }
 
   stop(): void {
@@ -74,12 +58,12 @@ export class ResponseWatchdog {
       onExpired: () => {
         this.#timer = undefined;
         this.#report();
-        if (this.#first) this.#arm();
+        if (this.#waiting.first) this.#arm();
       },
       onVoid: () => {
         this.#timer = undefined;
         this.#countFromMs = this.#clock.nowMs();
-        if (this.#first) this.#arm();
+        if (this.#waiting.first) this.#arm();
       },
     });
   }
@@ -88,9 +72,9 @@ export class ResponseWatchdog {
     const nowMs = this.#clock.nowMs();
     const afterMs = this.#afterMs();
     if (nowMs - this.#countFromMs < afterMs) return;
-    let waiter = this.#first;
+    let waiter = this.#waiting.first;
     while (waiter && nowMs - waiter.waitingSinceMs >= afterMs) {
-      const { nextWaiter, record } = waiter;
+      const { next, record } = waiter;
       // One report covers every tunnel of the endpoint that is due; the others wait for their turn.
       if (record === undefined || nowMs === record.silenceReportedMs) {
         this.remove(waiter);
@@ -99,7 +83,7 @@ export class ResponseWatchdog {
         this.remove(waiter);
         this.#outcomes.tunnelSilent(record.id);
       }
-      waiter = nextWaiter;
+      waiter = next;
     }
   }
 }

@@ -73,8 +73,8 @@ export class Tunnel implements ConnectionOwner, Waiter, Evictable {
   closedBy: CloseReason | undefined = undefined;
   waitingSinceMs = 0;
   isListed = false;
-  previousWaiter: Waiter | undefined = undefined;
-  nextWaiter: Waiter | undefined = undefined;
+  previous: Waiter | undefined = undefined;
+  next: Waiter | undefined = undefined;
   /** It is a part of the counts of the process and of its listener. */
   isCounted = false;
   hasSpoken = false;

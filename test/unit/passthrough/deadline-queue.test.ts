@@ -8,7 +8,7 @@ function make() {
   const expired: string[] = [];
   const deadline = (name: string, then?: () => void): Deadline => ({
     dueMs: 0,
-    isSet: false,
+    isListed: false,
     previous: undefined,
     next: undefined,
     expired() {

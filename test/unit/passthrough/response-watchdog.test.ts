@@ -17,8 +17,8 @@ function make() {
     record,
     waitingSinceMs: 0,
     isListed: false,
-    previousWaiter: undefined,
-    nextWaiter: undefined,
+    previous: undefined,
+    next: undefined,
   });
   return { clock, watch, waiter, reports, a: new EndpointRecord('a'), b: new EndpointRecord('b') };
 }
