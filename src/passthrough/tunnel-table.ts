@@ -18,6 +18,7 @@ import type { DialContext } from './connect/dial-context.ts';
 import type { PassthroughOptions } from './tunnel/options.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import { ProcessLoad } from './process-load.ts';
+import { FlightBuffers } from './connect/flight-buffers.ts';
 import { ProxyHeaderReader } from './connect/proxy-header-reader.ts';
 import { ReadBuffers } from './socket/read-buffers.ts';
 import { ReplayBudget } from './connect/replay-budget.ts';
@@ -92,7 +93,7 @@ export class TunnelTable implements TrafficReader {
       options: this.options,
       counters,
       connections: this.#connections,
-      memory,
+      flightBuffers: new FlightBuffers(memory),
       budget: new ReplayBudget(this.options, clock.nowMs()),
       raceDelays: new DeadlineQueue(clock, () => this.options.raceDelayMs),
       flightDelays: new DeadlineQueue(clock, () => this.options.firstFlightTimeoutMs),

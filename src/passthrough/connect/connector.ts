@@ -42,6 +42,8 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   /** Dials and connections in play, oldest first. */
   #attempts: DialAttempt[] = [];
   #hadCarrier = false;
+  /** Attempts that have had bytes of the flight. */
+  #receivers = 0;
   #isClientEnded = false;
   #isClientPaused = false;
   /** When a client without any connection to an endpoint is given up, counted from here. */
@@ -55,7 +57,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     this.#options = options;
     this.#tunnel = tunnel;
     this.#plan = new DialPlan(context.isOwnAddress);
-    this.#flight = new FirstFlight(options.replayNonTls, context.memory);
+    this.#flight = new FirstFlight(options.replayNonTls, context.flightBuffers);
     this.#deadlineFromMs = tunnel.startedMs;
   }
 
@@ -224,6 +226,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     const { length } = this.#flight;
     if (attempt.sentBytes === length) return;
     const rest = this.#flight.rest(attempt.sentBytes);
+    if (attempt.sentBytes === 0) this.#receivers += 1;
     attempt.sentBytes = length;
     attempt.connection.write(rest);
     this.#tunnel.noteUp(rest.length);
@@ -335,7 +338,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     const carrier = this.#carrier;
     if (carrier === undefined) {
       // There is neither an endpoint to take the bytes nor room to keep them.
-      if (this.#context.memory.isOver('firstFlights')) {
+      if (this.#context.flightBuffers.memory.isOver('firstFlights')) {
         this.#tunnel.reset('limit');
         return true;
       }
@@ -369,9 +372,10 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   // --- the end --------------------------------------------------------------------------------------------
 
   attemptAnswered(attempt: DialAttempt, buffer: Buffer, byteCount: number): boolean {
+    const { isHello } = this.#flight;
+    const hello = isHello && isServerHandshake(buffer) ? readHelloFacts(this.#flight.rest(0)) : undefined;
     this.#settle(attempt);
-    if (this.#flight.isHello && isServerHandshake(buffer)) {
-      const hello = readHelloFacts(this.#flight.rest(0));
+    if (hello) {
       const { client } = this.#tunnel;
       const { outcomes } = this.#context;
       this.#tunnel.clientTls = new ClientTls(attempt.endpoint.id, hello, outcomes, client.localAddress);
@@ -392,10 +396,13 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     tunnel.join(connection);
     const { length } = this.#flight;
     if (attempt.sentBytes < length) {
+      if (attempt.sentBytes === 0) this.#receivers += 1;
       const rest = this.#flight.rest(attempt.sentBytes);
       connection.write(rest);
       tunnel.noteUp(rest.length);
     }
+    // What an attempt that was dropped had not written is left to the garbage collector.
+    this.#flight.release(this.#receivers <= 1 && connection.writableLength === 0);
     tunnel.bytesUp = length; // a replay counts once for the client
     if (this.#isClientPaused) tunnel.client.resume();
     if (this.#isClientEnded) tunnel.connectionEnded(tunnel.client);
@@ -403,6 +410,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
 
   abort(): void {
     this.#finish();
+    this.#flight.release(false);
     for (const attempt of this.#attempts) this.#drop(attempt);
   }
 
@@ -438,7 +446,6 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
   }
 
   #finish(): void {
-    this.#flight.release();
     this.#cancelDialTimers();
     this.#cancelLastCandidate();
   }

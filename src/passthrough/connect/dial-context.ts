@@ -7,7 +7,7 @@ import type { ConnectionFactory } from '../socket/connection-factory.ts';
 import type { DataPathCounters } from '../tunnel/counters.ts';
 import type { PassthroughOptions } from '../tunnel/options.ts';
 import type { Tunnel, TunnelRecord } from '../tunnel/tunnel.ts';
-import type { MemoryLedger } from '../socket/memory-ledger.ts';
+import type { FlightBuffers } from './flight-buffers.ts';
 import type { DeadlineQueue } from './deadline-queue.ts';
 import type { ReplayBudget } from './replay-budget.ts';
 
@@ -23,7 +23,7 @@ export interface DialContext {
   readonly options: PassthroughOptions;
   readonly counters: DataPathCounters;
   readonly budget: ReplayBudget;
-  readonly memory: MemoryLedger;
+  readonly flightBuffers: FlightBuffers;
   record(id: string): TunnelRecord;
   /** The tunnel has, or no longer has, a connection to the endpoint. */
   carries(tunnel: Tunnel, record: TunnelRecord): void;

@@ -1,6 +1,6 @@
 // What a client has sent before any endpoint has said anything, kept so that it can be sent to another one. Charged to the
 // process's ledger from the first byte until `release`; one that finds no room there is not kept for a second endpoint.
-import type { MemoryLedger } from '../socket/memory-ledger.ts';
+import type { FlightBuffers } from './flight-buffers.ts';
 import { type FlightVerdict, judgeFirstFlight, maxFirstFlightBytes } from '../tls/client-hello.ts';
 
 const nothing = Buffer.alloc(0);
@@ -9,7 +9,7 @@ const unjudged: FlightVerdict = { kind: 'partial', neededBytes: 1 };
 
 export class FirstFlight {
   readonly #replayNonTls: boolean;
-  readonly #memory: MemoryLedger;
+  readonly #buffers: FlightBuffers;
   #bytes: Buffer = nothing;
   #verdict = unjudged;
   #isOtherProtocol = false;
@@ -19,9 +19,9 @@ export class FirstFlight {
   #heldBytes = 0;
 
   /** With `replayNonTls` bytes that are not TLS are a flight too, whatever they say. */
-  constructor(replayNonTls: boolean, memory: MemoryLedger) {
+  constructor(replayNonTls: boolean, buffers: FlightBuffers) {
     this.#replayNonTls = replayNonTls;
-    this.#memory = memory;
+    this.#buffers = buffers;
   }
 
   /** May be sent to more than one endpoint, and nothing of it is missing. */
@@ -53,24 +53,23 @@ export class FirstFlight {
     this.#judge();
   }
 
-  /** Nearly every flight comes in one piece, and has memory of just its size; one in many small pieces doubles it. */
+  /** Nearly every flight fits into the first buffer; one in many small pieces doubles it. */
   #grow(length: number): void {
-    // Not from Node's pool: a flight of one byte would keep 64 KiB of it.
-    const bytes = Buffer.allocUnsafeSlow(
-      Math.max(length, Math.min(2 * this.#bytes.length, maxFirstFlightBytes)),
-    );
+    const bytes = this.#buffers.take(Math.max(length, Math.min(2 * this.#bytes.length, maxFirstFlightBytes)));
     this.#bytes.copy(bytes, 0, 0, this.length);
     const grownBytes = bytes.length - this.#bytes.length;
-    this.#memory.hold('firstFlights', grownBytes);
+    this.#buffers.memory.hold('firstFlights', grownBytes);
     this.#heldBytes += grownBytes;
-    if (!this.#memory.mayKeepFlights) this.hasNoRoom = true;
+    if (!this.#buffers.memory.mayKeepFlights) this.hasNoRoom = true;
     this.#bytes = bytes;
   }
 
-  /** Whoever goes on with its bytes owns them from here on. Idempotent. */
-  release(): void {
-    this.#memory.release('firstFlights', this.#heldBytes);
+  /** With `isWritten` nothing needs its bytes any more: the memory serves the next flight. Idempotent. */
+  release(isWritten: boolean): void {
+    if (this.#heldBytes === 0) return;
+    this.#buffers.memory.release('firstFlights', this.#heldBytes);
     this.#heldBytes = 0;
+    if (isWritten) this.#buffers.reuse(this.#bytes);
   }
 
   /** Everything from byte `from` on. Stays as it is when more is added. */

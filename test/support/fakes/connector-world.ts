@@ -8,6 +8,7 @@ import { DeadlineQueue } from '../../../src/passthrough/connect/deadline-queue.t
 import { UpstreamConnector } from '../../../src/passthrough/connect/connector.ts';
 import type { DialContext } from '../../../src/passthrough/connect/dial-context.ts';
 import type { PassthroughOptions } from '../../../src/passthrough/tunnel/options.ts';
+import { FlightBuffers } from '../../../src/passthrough/connect/flight-buffers.ts';
 import { MemoryLedger } from '../../../src/passthrough/socket/memory-ledger.ts';
 import { ReadBuffers } from '../../../src/passthrough/socket/read-buffers.ts';
 import { ReplayBudget } from '../../../src/passthrough/connect/replay-budget.ts';
@@ -106,7 +107,7 @@ export class ConnectorWorld {
       options: all,
       counters,
       connections: this.factory,
-      memory: this.memory,
+      flightBuffers: new FlightBuffers(this.memory),
       budget,
       halfOpenDials: 0,
       raceDelays: new DeadlineQueue(clock, () => all.raceDelayMs),
