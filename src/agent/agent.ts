@@ -6,6 +6,7 @@ import { EndpointPool } from './pool.ts';
 import { startPoolHttpListener } from './pool-http.ts';
 import { adminPages } from './admin-pages.ts';
 import { agentMetrics } from './metrics.ts';
+import { useHandles } from './use-handles.ts';
 import {
   allPools,
   type Config,
@@ -24,7 +25,6 @@ import type { MetricSources } from '../observe/metrics.ts';
 import { type MetricsListener, startMetricsListener } from '../observe/metrics-listener.ts';
 import { isAgentReady, makeStatus } from '../observe/status.ts';
 import type { HttpListener } from '../http/listener.ts';
-import { grownMs } from '../lib/backoff.ts';
 import { isHeld } from '../lib/bind.ts';
 import { HeldBack, LeftOut, PortWaiter } from './port-waiter.ts';
 import { cachedHostAddresses, OwnAddresses } from '../passthrough/own-addresses.ts';
@@ -59,8 +59,6 @@ export interface Agent {
 }
 
 const clock = systemClock;
-/** One check is a connection over loopback, and some milliseconds of CPU time. */
-const handleCheckBackoff = { firstMs: 5_000, capMs: 300_000 };
 
 /** Rejects with LISTEN_IN_USE or LISTEN_FAILED when a listener or the admin address cannot be bound. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
@@ -186,7 +184,14 @@ class RunningAgent implements Agent {
         'run by a DaemonSet: for clients other than kubelet, which could not start it after a reboot',
       );
     }
-    void this.#useHandles();
+    this.#stopCheck = useHandles({
+      clock,
+      log: this.#log,
+      check: checkNodeHandles,
+      use: (handles) => {
+        for (const { table } of this.#pools.values()) table.useHandles(handles);
+      },
+    });
     this.#startPools();
   }
 
@@ -252,33 +257,6 @@ class RunningAgent implements Agent {
       const { follow } = pool.config;
       pool.start(isOwnListener, follow && this.#pool(follow.pool));
     }
-  }
-
-  /**
-   * Clients of the first milliseconds are carried the ordinary way. A check that failed for want of something that may come
-   * (loopback is not up yet, no descriptor was free) is repeated.
-   */
-  async #useHandles(failures = 0): Promise<void> {
-    const found = await checkNodeHandles();
-    if (this.#isStopping) return;
-    const node = process.version;
-    if (found.ok) {
-      for (const { table } of this.#pools.values()) table.useHandles(found.value);
-      this.#log[failures > 0 ? 'info' : 'debug']({ node }, 'using bare TCP handles');
-      return;
-    }
-    const { problem, isTransient = false } = found;
-    if (failures === 0)
-      this.#log.info(
-        { node, problem, isTransient },
-        'not using bare TCP handles: connections cost more CPU time',
-      );
-    if (!isTransient) return;
-    const timer = clock.schedule(
-      grownMs(failures + 1, handleCheckBackoff),
-      () => void this.#useHandles(failures + 1),
-    );
-    this.#stopCheck = () => timer.cancel();
   }
 
   async reload(next: Config): Promise<{ applied: string[]; needsRestart: string[] }> {

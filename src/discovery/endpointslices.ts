@@ -9,7 +9,7 @@ import { networkCheck } from '../model/network.ts';
 import { isRecord } from '../lib/guards.ts';
 
 /** Far above any control plane; a bound for what a broken object may make us hold. */
-export const maxEndpoints = 256;
+export const maxEndpoints = 64;
 const maxProblems = 20;
 /** The service has one slice for each address family; more than that is an accident or an attack. */
 export const maxSlices = 64;

@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 import { SliceWatch } from '../kubernetes/slice-watch.ts';
 import type { SliceWatchOptions, SliceWatchState } from '../kubernetes/slice-watch-options.ts';
 import { RateLimitedLog } from '../lib/rate-limited-log.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
+import type { Timer } from '../model/clock.ts';
 import { isLoopback } from '../model/host.ts';
 import { SliceSet } from './endpointslices.ts';
 import type { Propose, Source } from './source.ts';
@@ -18,12 +20,33 @@ export interface WatchSourceOptions extends Omit<SliceWatchOptions, 'sink'> {
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn'>;
 }
 
+/**
+ * A control plane that changes is told at once. A list that changes without end (a broken controller, an attacker) makes each
+ * node check new endpoints, and that is not to be faster than once a second.
+ */
+const changesAtOnce = 5;
+const changeEveryMs = 1_000;
+
 export function watchSource({ portName, ...options }: WatchSourceOptions): WatchSource {
   const { log } = options;
   const slices = new SliceSet(portName);
   let propose: Propose | undefined;
+  const bucket = new TokenBucket({ clock: options.clock, burst: changesAtOnce, everyMs: changeEveryMs });
+  let later: Timer | undefined;
+  let heardMs = 0;
   let warned = '';
   const limit = new RateLimitedLog(options.clock, 30_000, 3);
+
+  /** The latest state, at once or as soon as it may be. */
+  function hear(atMs: number): void {
+    heardMs = atMs;
+    if (later) return;
+    if (bucket.take()) return tell(atMs);
+    later = options.clock.schedule(changeEveryMs, () => {
+      later = undefined;
+      hear(heardMs);
+    });
+  }
 
   function tell(atMs: number): void {
     const { endpoints, problems } = slices.read();
@@ -45,11 +68,11 @@ export function watchSource({ portName, ...options }: WatchSourceOptions): Watch
     sink: {
       listed(objects, atMs, from) {
         slices.replace(objects, { mayBeLoopback: isLoopback(from.host) });
-        tell(atMs);
+        hear(atMs);
       },
       changed(change, object, atMs, from) {
         slices.apply(change, object, { mayBeLoopback: isLoopback(from.host) });
-        tell(atMs);
+        hear(atMs);
       },
       confirmed() {},
     },
@@ -65,7 +88,9 @@ export function watchSource({ portName, ...options }: WatchSourceOptions): Watch
     },
     async stop() {
       propose = undefined;
+      later?.cancel();
       await watch.stop();
+      later?.cancel();
     },
   };
 }

@@ -1,5 +1,6 @@
 // A page that costs time to make, for any number of readers: one rendering at a time, so many a second at most, and who
 // comes in between gets the latest one. Without that, sixty connections that ask for /metrics keep the event loop from clients.
+import { TokenBucket } from '../lib/token-bucket.ts';
 import type { Clock } from '../model/clock.ts';
 
 export interface Page {
@@ -18,20 +19,18 @@ export class Rendering {
   readonly #options: RenderingOptions;
   #latest: Page | undefined;
   #running: Promise<Page> | undefined;
-  /** Renderings that may be made now; as many as in a second at most. */
-  #allowed: number;
-  #countedMs: number;
+  readonly #bucket: TokenBucket;
 
   constructor(options: RenderingOptions) {
     this.#options = options;
-    this.#allowed = options.perSecond;
-    this.#countedMs = options.clock.nowMs();
+    const { clock, perSecond } = options;
+    this.#bucket = new TokenBucket({ clock, burst: perSecond, everyMs: 1_000 / perSecond });
   }
 
   /** A page at most a second old. Rejects with what the rendering failed with. */
   async page(): Promise<Page> {
     if (this.#running) return this.#running;
-    if (this.#latest && !this.#mayRender()) return this.#latest;
+    if (!this.#bucket.take() && this.#latest) return this.#latest;
     this.#running = this.#render();
     try {
       this.#latest = await this.#running;
@@ -41,16 +40,7 @@ export class Rendering {
     }
   }
 
-  #mayRender(): boolean {
-    const { clock, perSecond } = this.#options;
-    const nowMs = clock.nowMs();
-    this.#allowed = Math.min(perSecond, this.#allowed + ((nowMs - this.#countedMs) / 1000) * perSecond);
-    this.#countedMs = nowMs;
-    return this.#allowed >= 1;
-  }
-
   async #render(): Promise<Page> {
-    this.#allowed = Math.max(0, this.#allowed - 1);
     const { contentType, body } = await this.#options.render();
     return { contentType, body: Buffer.from(body) };
   }

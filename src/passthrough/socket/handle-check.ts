@@ -2,7 +2,6 @@
 // has gone through everything that a connection does: dial, bytes, a writer whose reader is slow, both FINs, RST, refusal.
 import { createServer } from 'node:net';
 import { makeEndpoint } from '../../model/endpoint.ts';
-import { socketFailure } from '../../lib/errno.ts';
 import { codeOf } from '../../model/error-text.ts';
 import { TcpHandleConnection, type TcpHandleContext } from './tcp-handle-connection.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
@@ -31,24 +30,19 @@ export async function checkNodeHandles({
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<FoundHandles>((resolve) => {
     const problem = 'the check did not end in time';
-    timer = setTimeout(resolve, withinMs, { ok: false, problem, isTransient: true });
+    timer = setTimeout(resolve, withinMs, { ok: false, problem, code: 'ETIMEDOUT' });
     timer.unref();
   });
   try {
     return await Promise.race([check(find, undo), late]);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    return { ok: false, problem, ...(isTransient(error) && { isTransient: true }) };
+    const code = codeOf(error);
+    return { ok: false, problem, ...(code !== undefined && { code }) };
   } finally {
     clearTimeout(timer);
     for (const step of undo) step();
   }
-}
-
-/** Loopback that is not up, and shortages. A reset would be the handles' own fault. */
-function isTransient(error: unknown): boolean {
-  const failure = socketFailure(codeOf(error));
-  return failure !== undefined && failure !== 'reset';
 }
 
 async function check(find: HandleCheckSteps['find'], undo: (() => void)[]): Promise<FoundHandles> {

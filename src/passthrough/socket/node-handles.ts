@@ -139,8 +139,8 @@ export type FoundHandles =
   | {
       readonly ok: false;
       readonly problem: string;
-      /** The same check may pass later: what failed was the network or a shortage, not what Node offers. */
-      readonly isTransient?: true;
+      /** Of the system error, where it was one: the same check may pass later. */
+      readonly code?: string;
     };
 
 /**
