@@ -41,11 +41,12 @@ export function watchSource({ portName, ...options }: WatchSourceOptions): Watch
   function hear(atMs: number): void {
     heardMs = atMs;
     if (later) return;
-    if (bucket.take()) return tell(atMs);
-    later = options.clock.schedule(changeEveryMs, () => {
-      later = undefined;
-      hear(heardMs);
-    });
+    if (bucket.take()) tell(atMs);
+    else
+      later = options.clock.schedule(changeEveryMs, () => {
+        later = undefined;
+        hear(heardMs);
+      });
   }
 
   function tell(atMs: number): void {
