@@ -48,7 +48,7 @@ test('addresses that name no other host are left out with a warning, the others 
   await putSlice(plane, 'lies', { endpoints: [...special, '127.250.0.1'].map(entry) });
   await eventually('the good one is used', async () => (await ids()).includes('127.250.0.1:6443'));
   expect(await ids()).toEqual([...plane.endpoints, '127.250.0.1:6443'].sort());
-  const warning = agent.log.find(({ msg }) => msg === 'EndpointSlices are not as they should be');
+  const warning = agent.log.find(({ msg }) => msg === 'EndpointSlices have problems');
   for (const address of special) expect(JSON.stringify(warning?.problems)).toContain(address);
   await isServed();
 });
