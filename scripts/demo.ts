@@ -9,6 +9,6 @@ if ('text' in options) {
 }
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopping.abort());
-// `scripts/demo | head`: nobody reads any more.
+// `scripts/demo | head`: the reader has left.
 process.stdout.on('error', () => stopping.abort());
 process.exit(await runDemo(options, stopping.signal));

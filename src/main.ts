@@ -6,7 +6,7 @@ import { keepHeapSmall } from './cli/heap-settings.ts';
 import { nodeProblem } from './cli/node-version.ts';
 import { version } from './model/version.ts';
 
-// A reader that has seen enough (`| head`) is no failure; output that nobody can have is one.
+// A reader that stops early (`| head`) is not a failure; output that cannot be written is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(exitCodes.ok.code);
   process.stderr.write(`fairlead: standard output cannot be written: ${error.message}\n`);

@@ -1,4 +1,4 @@
-// What to tell somebody who wants to play with what is running.
+// What to tell a user who wants to try out what is running.
 import type { Stage } from './stage.ts';
 import type { Paint } from './style.ts';
 

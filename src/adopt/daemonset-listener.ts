@@ -7,7 +7,7 @@ import { isLoopback } from '../model/host.ts';
 import { formatHostPort, type HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 
-/** What the agent on the admin address says of itself; undefined: nobody answered. */
+/** What the agent on the admin address reports; undefined: no answer. */
 export interface AnsweringAgent {
   readonly deployment?: string | undefined;
   readonly listeners: readonly { readonly address: string }[];

@@ -1,4 +1,4 @@
-// Gives a name in /etc/hosts to this node, and takes it back: for clients that know the API server as
+// Makes a name in /etc/hosts resolve to this node, or restores it, for clients that know the API server as
 // lb-apiserver.kubernetes.local. Atomic where the file can be replaced; a bind mount (a container's /etc/hosts)
 // can only be written in place.
 import type { Stats } from 'node:fs';
@@ -26,7 +26,7 @@ export interface HostsPlan {
 export interface HostsOptions {
   readonly root: string;
   readonly name: string;
-  /** None: the name is given back. */
+  /** None: the original entry is restored. */
   readonly addresses: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export async function planHosts({ root, name, addresses }: HostsOptions): Promis
     if (attributes.nlink === 0) throw new Error('was replaced after it was mounted; restart this pod');
     if (attributes.size > maxHostsBytes) throw new Error(`is larger than ${maxHostsBytes} bytes`);
     const before = await readFile(target);
-    // One character for one byte: whatever somebody has written in there stays.
+    // One character for one byte, so that foreign content stays unchanged.
     const text = before.toString('latin1');
     const others = [...managedHosts(text)].filter(([other]) => other !== name);
     const wanted = new Map([...others, ...(addresses.length > 0 ? [[name, addresses] as const] : [])]);

@@ -190,7 +190,7 @@ async function planPoint(file: string, options: PointOptions): Promise<FilePlan>
     return { ...plan, action: 'nothing', diff: '', why: `already points at ${options.server}` };
   }
   const backup = await openBackup(target, { isNeeded: false });
-  // A backup that differs in more than the address is older than a rewrite by somebody else: it is stale.
+  // A backup that differs in more than the address is older than a rewrite by another program: it is stale.
   const isCurrent = backup !== undefined && isPointingOf(backup.reading, reading);
   return {
     ...plan,

@@ -41,7 +41,7 @@ export async function chooseName(input: NameChoiceInput): Promise<NameChoice> {
     const ask = (target: HostPort) =>
       present({ address: target, serverName: name, ...(ca !== undefined && { ca }) });
     const shown = await ask(address);
-    // Without an answer, or with a certificate that nobody vouches for, no name can help.
+    // Without an answer, or with an untrusted certificate, no name can help.
     if (!shown.ok) return { ok: false, problem: `${formatHostPort(address)}: ${shown.problem}` };
     const mismatch = nameProblem(shown.certificate, name);
     if (mismatch !== undefined) {

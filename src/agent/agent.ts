@@ -109,7 +109,7 @@ class RunningAgent implements Agent {
     this.done = promise;
     this.#resolveDone = resolve;
     const failed = (error: unknown) => {
-      // Looked at by whoever started the agent; until then nobody waits for it.
+      // Looked at by whoever started the agent; until then no caller awaits it.
       promise.catch(() => {});
       reject(error as Error);
       void this.stop(0);

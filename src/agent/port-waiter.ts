@@ -1,4 +1,4 @@
-// Takes addresses that somebody else may still hold: tries once, and where waiting is allowed goes on in the
+// Binds addresses that another process may still hold: tries once and, where waiting is allowed, continues in the
 // background, so that everything else of the agent is up when the port comes free. Owns the list of what is
 // waited for.
 import type { Logger } from 'pino';
@@ -33,7 +33,7 @@ export interface TakeOptions {
   readonly mayLackAddress?: boolean;
 }
 
-/** What `bind` rejects with to be asked again later: the address could be shared, and is not to be yet. */
+/** What `bind` rejects with to be retried later: the address could be shared, but must not be yet. */
 export class HeldBack extends Error {}
 
 /** What `bind` rejects with where the host lacks the address of an optional listener: it may get it later. */
@@ -50,7 +50,7 @@ export class PortWaiter {
   readonly #absent = new Set<string>();
   /** Those of them that could be shared, and are not to be yet. */
   readonly #heldBack = new Set<string>();
-  /** Those of them that an optional listener is to have: nobody is told that they are waited for. */
+  /** Those of them that an optional listener is to have: waiting for them is not logged. */
   readonly #leftOut = new Set<string>();
   #isStopped = false;
   /** The clock's timers let the process end; while it has no address yet, nothing else may hold it. */
@@ -60,7 +60,7 @@ export class PortWaiter {
     this.#deps = deps;
   }
 
-  /** Addresses that somebody else holds. */
+  /** Addresses that another process holds. */
   get waitingFor(): readonly string[] {
     return [...this.#timers.keys()].filter(
       (where) => !this.#absent.has(where) && !this.#heldBack.has(where) && !this.#leftOut.has(where),
@@ -149,7 +149,7 @@ export class PortWaiter {
     } catch (error) {
       if (this.#isStopped) return;
       if (this.#leftOut.has(where)) return this.#afterLeftOut(where, bind, wait, error);
-      // Without end: as long as it lasts, somebody else serves there.
+      // Without end: meanwhile another process is serving there.
       if (error instanceof HeldBack) return this.#plan(where, bind, wait);
       const wasHeldBack = this.#heldBack.delete(where);
       const nowMs = clock.nowMs();

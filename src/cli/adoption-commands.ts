@@ -1,4 +1,4 @@
-// The commands that put Fairlead to use on a node that has managed without, and take it away again.
+// The commands that adopt a node, and revert that.
 import { type Command, Option } from 'commander';
 import { addConfigOptions } from './config-options.ts';
 import type { LazyAction } from './action.ts';

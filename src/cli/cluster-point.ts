@@ -1,4 +1,4 @@
-// `fairlead cluster point`: shows, makes or takes back what points a whole cluster's clients at Fairlead.
+// `fairlead cluster point`: shows, makes or reverts the change that points a whole cluster's clients at Fairlead.
 import { isLoopback } from '../model/host.ts';
 import { calico } from '../adopt/cluster-wide/calico.ts';
 import { cilium } from '../adopt/cluster-wide/cilium.ts';

@@ -1,4 +1,4 @@
-// `fairlead doctor`: examines the node, and says what is amiss, why it matters and how to fix it.
+// `fairlead doctor`: examines the node, and reports what is wrong, why it matters and how to fix it.
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { credentialOptions } from '../agent/options.ts';

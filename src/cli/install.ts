@@ -172,7 +172,7 @@ async function pointingAfterwards(
 
 /** As given, else as this very pod has it. */
 function imageReader(image: string | undefined, api: KubeApi | undefined, podName: string | undefined) {
-  // An empty one is a variable that nobody has set.
+  // Treats an empty variable as unset.
   let known = image || undefined;
   return async () => {
     if (known !== undefined || !api || podName === undefined) return known;

@@ -1,4 +1,4 @@
-// `fairlead kubeconfig point`: plans, shows and does the pointing of kubeconfigs, or takes it back.
+// `fairlead kubeconfig point`: plans, shows and applies the pointing of kubeconfigs, or reverts it.
 import { resolve } from 'node:path';
 import { reachableAt } from '../model/host.ts';
 import { loadConfig } from '../config/load.ts';

@@ -20,7 +20,7 @@ export async function status(
 
 /**
  * Where the agent's configuration puts its admin server. Only that setting has to be good: with a
- * broken file, `status` is what shows that the agent goes on with the old one.
+ * broken file, `status` is what shows that the agent still uses the old one.
  */
 export async function adminAddress(options: ConfigOptions, context: CommandContext) {
   const result = await loadConfig({ ...loadInput(options, context), mustFindEndpoints: false });

@@ -1,4 +1,4 @@
-// `fairlead uninstall`: takes the agent off a node and gives back what was there before it.
+// `fairlead uninstall`: removes the agent from a node and restores what was there before.
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { viewAgent } from '../installer/agent-view.ts';

@@ -54,7 +54,7 @@ async function readFileSource(file: string): Promise<Source> {
   return { entries: new Map(), problems: [problem] };
 }
 
-/** The defaults of the settings that nobody gave. */
+/** The defaults of the settings that are not given. */
 function readDefaults(host: LoadInput, said: ReadonlySet<SettingKey>): Source {
   const entries = new Map<SettingKey, Entry>();
   for (const key of settingKeys) {
@@ -101,7 +101,7 @@ function check(source: Source, checked: Map<SettingKey, Checked>, bad: Set<Setti
   return problems;
 }
 
-/** Runs the checks between settings on those that are good; blames a value that somebody gave. */
+/** Runs the checks between settings on those that are good; blames a value that was given. */
 function crossCheck(
   input: LoadInput,
   checked: ReadonlyMap<SettingKey, Checked>,
@@ -158,7 +158,7 @@ export function loadSources(input: LoadInput, sources: readonly Source[], file?:
   for (const source of [readDefaults(input, said), ...sources]) {
     problems.push(...check(source, checked, bad).sort(byPlace));
   }
-  // Of a file that cannot be read nobody knows what it would have said.
+  // The settings of an unreadable file are unknown.
   if (!problems.some(({ isUnreadable }) => isUnreadable)) {
     const { between, endpoints } = crossCheck(input, checked, bad);
     problems.push(...between);

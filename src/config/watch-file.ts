@@ -13,7 +13,7 @@ export interface FileWatch {
 export interface WatchFileOptions {
   readonly path: string;
   readonly clock: Clock;
-  /** Called when the file has changed and then stayed the same for one interval (nobody is writing it). */
+  /** Called when the file has changed and then stayed the same for one interval, so it is not being written. */
   readonly onChange: () => void;
   /** What identifies the content; replaced in tests. */
   readonly fingerprint?: (path: string) => Promise<string>;

@@ -59,7 +59,7 @@ export async function readTextOrNothing(file: string): Promise<string | undefine
   return readFileText(file).catch(() => undefined);
 }
 
-/** Replaces `file` by `text`, whole or not at all. Rejects with the system's error. */
+/** Replaces `file` by `text` atomically. Rejects with the system's error. */
 export async function writeStateFile(file: string, text: string): Promise<void> {
   // One level only: Node's recursive mkdir never returns where a parent cannot be made (as in /proc).
   await mkdir(dirname(file)).catch(() => {}); // what is wrong, the next call says

@@ -26,7 +26,7 @@ interface RankedEndpoint {
   readonly rank: Rank;
 }
 
-/** One slice, read. `name` is its identity; a slice without one is no slice (a bookmark looks like that). */
+/** One slice, read. `name` is its identity; an object without one is not a slice (a bookmark looks like that). */
 export interface ParsedSlice {
   readonly name: string;
   readonly ranked: readonly RankedEndpoint[];

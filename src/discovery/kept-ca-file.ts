@@ -1,4 +1,4 @@
-// The CA that has verified an API server last, kept beside the cache file: it goes on verifying after a restart while
+// The CA that has verified an API server last, kept beside the cache file: it keeps verifying after a restart while
 // the configured one cannot be read. Public data only. Owns the file.
 import { stat } from 'node:fs/promises';
 import type { Logger } from 'pino';

@@ -1,6 +1,6 @@
 // Which API servers have once been verified and ready, and what has become of them on the list of the cluster. Pure.
 //
-// kube-apiserver takes a dead peer off the EndpointSlice after 15 s. What was good once is kept all the same, so that a
+// kube-apiserver takes a dead peer off the EndpointSlice after 15 s. What was verified once is kept anyway, so that a
 // node is not cut off when the last listed one dies while the others come back: docs/discovery.md.
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 

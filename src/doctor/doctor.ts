@@ -80,7 +80,7 @@ export async function examine(input: DoctorInput): Promise<Examination> {
     addresses.push({ address, purpose: 'admin', isOptional: false, port: await portState(address, procDir) });
   }
   const healthPort = await portState(proxyHealthAddress, procDir);
-  // On a host whose listeners lead to etcd alone, say, nothing about API servers is amiss.
+  // On a host whose listeners lead to etcd alone, say, findings about API servers do not apply.
   const isForApiServers = usedPools(config).has(defaultPoolName);
   const node = judgeNode({
     role,
@@ -154,7 +154,7 @@ async function examineCredentials({ root, credentials: options, nowMs }: DoctorI
   const fix =
     'Fix the file, run the doctor as a user that may read it, or name another kubeconfig with --kubeconfig.';
   const findings: Finding[] = problems.map(({ message }) => finding('credentials', 'error', message, fix));
-  // What follows from a part that cannot be read is no finding of its own.
+  // Consequences of an unreadable part are not separate findings.
   const isGone = problems.length > 0;
   if (credentials.ca === undefined && !isGone) {
     const fix =
@@ -258,7 +258,7 @@ async function examineEndpoint(
   });
   const { check } = input.config.health;
   const [step] = healthStepsOf(input.config.health);
-  // Credentials go to nobody whose certificate is for another name.
+  // Credentials are never sent to a server with a certificate for another name.
   const isVerified = presented.ok && !checkIdentity(endpoint, presented.certificate, serverName);
   if (!isVerified || check === 'tcp' || !step) return { endpoint, presented };
   const { userAgent } = input;

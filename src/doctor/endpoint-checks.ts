@@ -106,7 +106,7 @@ function* judgeNames(facts: readonly EndpointFacts[], context: EndpointContext):
   }
   if (clientNames.length > 0) return;
 
-  // Nobody points here yet: what will pointing need?
+  // No client points here yet: what will pointing need?
   const common = [listenerHost, 'localhost'].find((name) => lacking(name).length === 0);
   const service = serviceNames.find((name) => lacking(name).length === 0);
   if (common !== undefined) yield finding('server-name', 'ok', `every certificate is valid for ${common}`);

@@ -83,7 +83,7 @@ async function readOne(root: string, known: KnownFile, hosts: string): Promise<F
   }
 }
 
-/** Where a server URL leads; undefined for what is no https URL. */
+/** Where a server URL leads; undefined if it is not an https URL. */
 export function serverOf(url: string): HostPort | undefined {
   const parsed = URL.parse(url);
   if (parsed?.protocol !== 'https:') return undefined;

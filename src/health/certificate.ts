@@ -38,7 +38,7 @@ export function servingCertificate(certificate: X509Certificate): ServingCertifi
 
 /**
  * The name that a client has sent as SNI, when it can be sent again as one (RFC 6066: a DNS name without a trailing
- * dot, never an address). Anybody on the node can send anything.
+ * dot, never an address). Any process on the node can send anything.
  */
 export function sniName(text: string | undefined): string | undefined {
   if (text === undefined || text.length > 253) return undefined;

@@ -139,7 +139,7 @@ export class Health implements OutcomeReporter {
     }
   }
 
-  /** A new token, and nothing else: connections stay, and those that were told 401 are asked again. */
+  /** A new token, and nothing else: connections stay, and endpoints that answered 401 are checked again. */
   renewed(): void {
     for (const { monitor, state } of this.#watched.values())
       if (state.reason.status === 401) monitor.probeNow();

@@ -105,7 +105,7 @@ const secondLookMs = 300;
 const badIntervalMs = 1_000;
 const maxBadIntervalMs = 5_000;
 const maxBadStandbyIntervalMs = 15_000;
-/** A check of a remembered endpoint that finds nobody costs a packet; one that is answered costs a TLS handshake. */
+/** A check of a remembered endpoint where no process listens costs a packet; one that is answered costs a TLS handshake. */
 const restingSilentMs = 450_000;
 /** At 5,000 nodes less than one handshake a second. */
 const restingAnsweredMs = 6_300_000;

@@ -300,7 +300,7 @@ export class ProbeConnection {
       this.#watch(socket, progress);
     });
     request.on('error', (error) => done(classify(error, progress.phase, isReused)));
-    // A 101 that nobody asked for ends the request without an error and without a response.
+    // An unrequested 101 ends the request without an error and without a response.
     request.on('close', () => done({ kind: 'broken', layer: 7, text: 'no answer to the request' }));
     request.on('response', (response: IncomingMessage) => {
       const body = new ByteAccumulator(maxAnswerBytes);

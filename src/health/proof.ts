@@ -9,7 +9,7 @@ import type { ClientTlsOutcome } from '../model/outcome.ts';
 
 /** Least time between two proofs of one endpoint, whatever asks for them. */
 export const proofSpacingMs = 5_000;
-/** What the time between proofs grows to, while signs go on and proofs are good. */
+/** What the time between proofs grows to, while signs continue and proofs succeed. */
 export const maxProofSpacingMs = 160_000;
 /** Two weak signs within this time are as good as a strong one. */
 export const doubtWindowMs = 10_000;

@@ -3,7 +3,7 @@
 import type { ServingCertificate } from './certificate.ts';
 import type { Handshake } from './monitor.ts';
 
-/** Names that are kept, the latest ones: anybody on the node can send any. */
+/** Names that are kept, the latest ones: any process on the node can send any name. */
 export const maxSeenNames = 16;
 
 export class SeenCertificates {

@@ -31,7 +31,7 @@ export type ProbeResult =
       /** What the answer says is wrong, in its own words. */
       readonly text?: string;
     }
-  /** The kernel of the host said that nobody listens. */
+  /** The host's kernel reported that no process listens. */
   | { readonly kind: 'refused' }
   /** Something answered, but not as an API server does: a bad certificate, not TLS, not HTTP, a reset. */
   | {
@@ -315,7 +315,7 @@ function silent(
   if (result.layer === 7) return bad(state, 'unready', reason, nowMs, sicknessOf(result));
   const isProven = state.verdict === 'dead' || bytesDown === state.suspicion?.bytesDown;
   if (isProven) return bad(unanswering(state), 'dead', reason, nowMs);
-  // It has said something since, or nobody had suspected it yet: look again before anything is closed.
+  // It has said something since, or it was not suspected yet: check again before closing anything.
   const verdict = state.verdict === 'unready' ? 'unready' : 'suspect';
   const counted = { ...troubled(state, nowMs), goodInRow: 0, badInRow: state.badInRow + 1 };
   return { ...moveTo(counted, verdict, reason, nowMs), suspicion: { sinceMs: nowMs, bytesDown } };

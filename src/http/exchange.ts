@@ -355,7 +355,7 @@ export class Exchange {
       attempt === undefined || (attempt.isOver && !this.#response.headersSent) ? '' : attempt.endpoint.id;
     counters.count(this.#verb, this.#response.headersSent ? this.#response.statusCode : 0, endpoint);
     if (attempt && !attempt.isOver) {
-      // http-proxy-3 does so for HTTP/1.1 only; a watch would go on for nobody.
+      // http-proxy-3 does so for HTTP/1.1 only; a watch would continue without a client.
       if (!attempt.answer?.complete) attempt.request?.destroy();
       this.#over(attempt);
     }

@@ -94,7 +94,7 @@ class RunningListener implements HttpListener {
       // Node bounds resets (rapid reset), invalid frames, pings and memory of a session; streams it does not.
       settings: { maxConcurrentStreams: 250, maxHeaderListSize: maxHeaderBytes },
       maxHeaderListPairs: 256,
-      // Large lists to many streams of one connection are no attack; the default is 10 MB.
+      // Large lists to many streams of one connection are not an attack; the default is 10 MB.
       maxSessionMemory: 64,
       ...http1Options(options.idleClientMs),
     });

@@ -18,7 +18,7 @@ const knownCodes = new Set([
   412, 413, 415, 416, 421, 422, 429, 431, 500, 501, 502, 503, 504, 505, 507,
 ]);
 
-/** A code that nobody has heard of counts by its class. */
+/** An unknown code counts by its class. */
 export function codeLabel(code: number): string {
   return knownCodes.has(code) ? String(code) : `${Math.floor(code / 100)}xx`;
 }

@@ -1,8 +1,8 @@
-// Which header lines of a client's request go on to the API server. Pure.
+// Which header lines of a client's request are passed on to the API server. Pure.
 //
 // Built from the raw lines: Node joins repeated ones with a comma, and two `Impersonate-Group` lines are not
 // one group with a comma in its name. Nothing that says who the client is survives, but its own
-// Authorization: an API server that trusts a front proxy would believe X-Remote-User from anybody behind it.
+// Authorization: an API server that trusts a front proxy would believe X-Remote-User from any client behind it.
 
 export type RequestHeaders = Record<string, string | string[]>;
 

@@ -1,6 +1,6 @@
-// Which header lines of an API server's answer go on to the client. Pure.
+// Which header lines of an API server's answer are passed on to the client. Pure.
 //
-// An answer may come from anybody whom the API server proxies to (pods, services, aggregated APIs), so it is
+// An answer may come from any server that the API server proxies to (pods, services, aggregated APIs), so it is
 // input like a client's: what Node's HTTP/2 would throw on is taken out here.
 import type { RequestHeaders } from './request-headers.ts';
 
@@ -16,7 +16,7 @@ const hopByHop = new Set([
   'upgrade',
 ]);
 
-/** What Node's HTTP/2 sends once or not at all (kSingleValueFields in lib/internal/http2/util.js). */
+/** What Node's HTTP/2 sends at most once (kSingleValueFields in lib/internal/http2/util.js). */
 const single = new Set([
   'access-control-allow-credentials',
   'access-control-max-age',

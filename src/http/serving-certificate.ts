@@ -1,4 +1,4 @@
-// The certificate that an http listener shows, read again when its files change. A pair that does not hold together
+// The certificate that an http listener shows, read again when its files change. An inconsistent pair
 // is reported and leaves the one before in use.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';

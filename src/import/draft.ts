@@ -14,7 +14,7 @@ import { type AddressSet, isEvery, networkTexts } from './address-set.ts';
 
 /**
  * `covered`: Fairlead does it another way, or always; `changed`: applied, with a difference; `dropped`: there
- * is no counterpart; `todo`: something has to be done by hand.
+ * is no counterpart; `todo`: needs manual work.
  */
 export type NoteKind = 'covered' | 'changed' | 'dropped' | 'todo';
 

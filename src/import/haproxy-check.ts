@@ -118,7 +118,7 @@ function matchStatuses(text: string): ((status: number) => boolean) | undefined 
 
 /** A regular expression on the three digits: there are few enough to try all. */
 function matchExpression(text: string): ((status: number) => boolean) | undefined {
-  // Anything longer, or with nested repetition, is no pattern for three digits.
+  // Anything longer, or with nested repetition, is not a pattern for three digits.
   if (text.length > 64 || /[+*}]\)?[+*{]/.test(text)) return undefined;
   try {
     const expression = new RegExp(text);

@@ -41,7 +41,7 @@ function words(text: string): Parsed<Word[]> {
   return { ok: true, value: found };
 }
 
-/** Nesting deeper than this is no configuration of a proxy. */
+/** A proxy configuration does not nest deeper than this. */
 const maxDepth = 32;
 
 export function parseNginx(text: string): Parsed<readonly Directive[]> {

@@ -66,7 +66,7 @@ export async function clientsOf(files: NodeFiles, slots: readonly Slot[]): Promi
   return servers.filter(({ address }) => isLoopback(address.host));
 }
 
-/** What is not there names nobody. Whatever else cannot be read may name the agent: that is an error. */
+/** A missing file names no server. Any other unreadable file may name the agent, which is an error. */
 function unlessAbsent<T>(fallback: T): (error: unknown) => T {
   return (error) => {
     if (isMissingFile(error)) return fallback;

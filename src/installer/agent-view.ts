@@ -1,8 +1,8 @@
 // What an agent on this node says of itself on its own admin port: how the installer knows that one serves.
 //
 // To serve is more than to be ready. An agent with a mistyped kubeconfig is ready: it serves from its cache, without
-// credentials, watch or verification. So it has to have had all that its own configuration asks for since it started; what
-// it loses later (an outage, a watch that breaks off) is no reason to call it anything but serving.
+// credentials, watch or verification. So since its start it must have had everything that its own configuration requires; what
+// it loses later (an outage, a watch that breaks off) does not change that it is serving.
 import { get } from 'node:http';
 import * as v from 'valibot';
 import { parseJson } from '../lib/bounded-json.ts';

@@ -95,7 +95,7 @@ export interface DbusMessage {
   readonly length: number;
 }
 
-/** The first message in `bytes`, or undefined until it is complete. Throws on what is no D-Bus message. */
+/** The first message in `bytes`, or undefined until it is complete. Throws if it is not a D-Bus message. */
 export function decodeMessage(bytes: Buffer): DbusMessage | undefined {
   if (bytes.length < 16) return undefined;
   const isLittle = bytes[0] === 0x6c;

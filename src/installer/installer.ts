@@ -92,7 +92,7 @@ export class Installer {
     return kubelet === '' ? result : { ...result, kubelet };
   }
 
-  /** Passes until it is stopped; a desired state that failed is tried again ever more seldom, until it changes. */
+  /** Passes until it is stopped; a desired state that failed is retried at growing intervals until it changes. */
   async watch(intervalMs: number): Promise<void> {
     const { isStopped = () => false, nowMs, random = Math.random } = this.#deps;
     while (!isStopped()) {

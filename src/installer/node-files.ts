@@ -1,4 +1,4 @@
-// The files of a node below its root, each changed in one step or not at all (replace-file.ts), and reached without
+// The files of a node below its root, each changed atomically (replace-file.ts), and reached without
 // any link that the agent could have put there (held-path.ts).
 import type { Stats } from 'node:fs';
 import { lstat, readdir, rmdir } from 'node:fs/promises';

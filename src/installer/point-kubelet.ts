@@ -84,7 +84,7 @@ export async function pointKubelet(options: PointKubeletOptions, deps: PointKube
   const turn = await semaphore.acquire(count);
   if (turn === undefined) return waits('waiting for its turn');
   try {
-    // Somebody may have failed between the two looks.
+    // Another node may have failed between the two reads.
     const haltedSince = await semaphore.halted();
     if (haltedSince !== undefined) return `halted: ${haltedSince}`;
     const planned = await plan().catch((error: unknown) => {

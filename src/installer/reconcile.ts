@@ -1,6 +1,6 @@
 // Brings one node to the desired state: files, then a static pod, then nothing of the pod before it. Every file is
 // replaced in one step, the manifest last, and the old pod goes only when the new one serves: so a node whose
-// power goes between any two steps has the old state or the new one, and the next pass goes on from there.
+// power goes between any two steps has the old state or the new one, and the next pass continues from there.
 import { dirname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { CachedEndpoint } from '../discovery/cache-format.ts';
@@ -271,14 +271,14 @@ class Pass {
     return `${problem} (waited ${serveWithinMs / 1000} s)`;
   }
 
-  /** What served before goes on serving. */
+  /** What was serving before keeps serving. */
   async #gaveUp(slot: Slot, problem: string): Promise<Outcome> {
     const { files, log, isStopped = () => false } = this.#deps;
     const message = `${slotName(slot)} is not serving: ${problem}`;
     log.warn({ slot: slotName(slot), problem }, 'the agent on this node is not serving');
     if (!isStopped()) {
       const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
-      // What an earlier pass has set aside stays there: an outage of all API servers is no reason to go back.
+      // What an earlier pass has set aside stays there: an outage of all API servers does not undo it.
       const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
       const restored = isTakingOver ? await restoreProxies(files, this.#desired.podDirectory) : [];
       await files.remove(takingOverPath);

@@ -41,7 +41,7 @@ export class RolloutSemaphore {
     this.#nowMs = nowMs;
   }
 
-  /** Why nobody goes on, or undefined. */
+  /** Why the rollout is halted, or undefined. */
   async halted(): Promise<string | undefined> {
     const map = await this.#api.find(configMapPath(reportsNamespace, rolloutName));
     const { halted } = fieldsOf(map?.data);
@@ -65,7 +65,7 @@ export class RolloutSemaphore {
   async acquire(count: number): Promise<string | undefined> {
     const names = Array.from({ length: count }, (_, index) => turnName(index));
     const leases = await Promise.all(names.map((name) => this.#api.find(leasePath(reportsNamespace, name))));
-    // One that was interrupted goes on with the turn that it had.
+    // An interrupted installer continues with the turn that it had.
     const own = leases.findIndex((lease) => lease && leaseSpec(lease).holderIdentity === this.#node);
     for (const index of own >= 0 ? [own] : names.keys()) {
       const lease = leases[index];
@@ -88,7 +88,7 @@ export class RolloutSemaphore {
     return !(untilMs > this.#nowMs());
   }
 
-  /** False when somebody else was quicker. */
+  /** False if another node was quicker. */
   async #write(name: string, holder: string, lease: KubeObject | undefined): Promise<boolean> {
     const now = microTime(this.#nowMs());
     const body = {

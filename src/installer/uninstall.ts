@@ -147,7 +147,7 @@ async function pointedFiles({ root }: NodeFiles): Promise<Set<string>> {
   return found;
 }
 
-/** Undefined unless somebody would find nobody at its API server's address once the agent is gone. */
+/** Undefined unless a client would lose its API server's address with the agent. */
 async function strandedClients(
   { podDirectory }: UninstallOptions,
   files: NodeFiles,

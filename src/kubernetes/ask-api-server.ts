@@ -28,7 +28,7 @@ export type Answer =
     }
   | { readonly ok: false; readonly problem: string };
 
-/** Somebody waits for a command, and the installer has other API servers to ask: 18 s at most. */
+/** A user waits for a command, and the installer has other API servers to ask: 18 s at most. */
 export const commandTimings: SessionTimings = {
   connectMs: 3_000,
   tlsMs: 3_000,

@@ -26,7 +26,7 @@ export interface Credentials extends Omit<Identity, 'kind'> {
    * Why no server can be verified, where the configuration asks for it, in a few words. Then nothing secret may be sent.
    */
   readonly unverified?: string;
-  /** No CA is configured, and credentials are that cannot be read: the runtime's CAs are to verify all the same. */
+  /** No CA is configured, and credentials are that cannot be read: the runtime's CAs must still verify. */
   readonly isSystemTrusted?: boolean;
 }
 

@@ -39,7 +39,7 @@ export interface ApiOptions {
 
 export const mergePatch = 'application/merge-patch+json';
 
-/** 5,000 nodes in pages of 20, twice over: a server that always has one more page does not keep us for ever. */
+/** 5,000 nodes in pages of 20, twice over: a server that always has one more page does not keep us forever. */
 const maxPages = 500;
 
 export class KubeApi {

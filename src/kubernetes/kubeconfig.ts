@@ -3,7 +3,7 @@
 // The package's readers (newClusters, newUsers, newContexts) are imported alone: KubeConfig itself brings
 // undici, proxies and every API model, 17 MB of memory in the bundle before its first use. What the readers
 // get wrong is put right here: paths are relative to the kubeconfig, data wins over files, the key is
-// `tokenFile`, and a broken entry that is not in use is nobody's problem.
+// `tokenFile`, and a broken entry that is not in use does not matter.
 import { dirname, resolve } from 'node:path';
 import type { Cluster, Context, User } from '@kubernetes/client-node';
 import { isIP } from 'node:net';

@@ -41,7 +41,7 @@ export function presentedCertificate(options: PresentOptions): Promise<Presented
       timeoutMs,
     );
     socket.once('secureConnect', () => end({ ok: true, certificate: socket.getPeerCertificate() }));
-    // Late errors of a socket that is done are nobody's business.
+    // Late errors of a finished socket are ignored.
     socket.on('error', (error) => {
       const code = codeOf(error);
       end({ ok: false, problem: connectionErrorText(error), ...(code !== undefined && { code }) });

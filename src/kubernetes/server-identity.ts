@@ -4,7 +4,7 @@
 // no SNI is sent, as for any dial of an IP address, and the certificate must be valid for the endpoint's
 // own address, its configured DNS name, or the in-cluster service name: kubeadm, Kubespray, k3s and the
 // managed offerings put `kubernetes.default.svc` into every API server's certificate, and a certificate
-// authority of a cluster gives that name to nobody else. The address alone would not do: certificates are
+// authority of a cluster gives that name to no other server. The address alone would not do: certificates are
 // often made before a control plane gets another address, or for a load balancer's name only.
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';

@@ -38,7 +38,7 @@ export interface SliceWatchTimings extends SessionTimings {
   readonly watchGraceMs: number;
   /** A watch that lasted this long was a success: the next failure starts a new backoff. */
   readonly goodWatchMs: number;
-  /** A watch may go on for ever, but an etcd restored from a backup counts from an older revision. */
+  /** A watch may last forever, but an etcd restored from a backup counts from an older revision. */
   readonly relistMs: number;
   /** Longest jitter of an attempt that `kick` asks for: a whole cluster hears of a recovery at once. */
   readonly kickJitterMs: number;

@@ -1,10 +1,10 @@
 // Lists and watches the EndpointSlices of the `kubernetes` service, through the endpoints that Fairlead itself
 // knows, in pick order: never through the ClusterIP, never through our own listener. Survives everything an
 // API server can do; what it learns goes to a sink, and a failure tells the sink nothing, so that nothing
-// that is known is ever taken back by an error.
+// that is known is ever removed by an error.
 //
 // One endpoint is followed at a time. When it fails, the next one is tried at once; when all have failed (a
-// round), there is a jittered, growing wait. A watch that ends properly goes on from where it was.
+// round), there is a jittered, growing wait. A watch that ends properly continues where it was.
 import { jittered, type Timer } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';
 import type { WatchState } from '../model/status.ts';
@@ -22,7 +22,7 @@ import {
 
 /** How following one endpoint ended. */
 type Outcome =
-  /** The watch ended as asked; it goes on, perhaps elsewhere. */
+  /** The watch ended on request; it continues, perhaps elsewhere. */
   | { readonly kind: 'ended' }
   /** We left, because another endpoint is better. */
   | { readonly kind: 'left' }
@@ -50,7 +50,7 @@ export class SliceWatch {
   /** A kick that came while an attempt was under way: the wait after it is left out. */
   #isKicked = false;
 
-  /** Where the watch goes on; undefined: list first. */
+  /** Where the watch continues; undefined: list first. */
   #resourceVersion: string | undefined;
   #listedMs = 0;
   #relistAfterMs = 0;
@@ -310,7 +310,7 @@ export class SliceWatch {
     this.#logged = undefined;
   }
 
-  /** A round has failed; said once, then when the reason changes (at most once a minute), then now and then. */
+  /** A round has failed; said once, then when the reason changes (at most once a minute), then occasionally. */
   #sayIll(): void {
     this.#isWell = false;
     const { message = '', failures } = this.#state;

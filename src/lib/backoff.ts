@@ -1,4 +1,4 @@
-// How long to wait before the next attempt, when attempts go on failing. Pure: the caller waits on its Clock.
+// How long to wait before the next attempt, when attempts keep failing. Pure: the caller waits on its Clock.
 import type { Random } from '../model/clock.ts';
 
 export interface Backoff {

@@ -63,7 +63,7 @@ export async function portState(address: HostPort, procDir: string): Promise<Por
   return { state: 'held', ...(by !== undefined && { by }) };
 }
 
-/** Whether another process has the address: only then can nobody bind it who does not share. */
+/** Whether another process has the address: only then must a process share it to bind it. */
 export async function isHeld({ host, port }: HostPort): Promise<boolean> {
   return codeOf(await tryToListen({ host, port, ipv6Only: true })) === 'EADDRINUSE';
 }

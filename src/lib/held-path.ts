@@ -14,7 +14,7 @@ import { isMissingFile } from './errno.ts';
 /** As the kernel (MAXSYMLINKS). */
 const maxLinks = 40;
 const openDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-/** Without O_NONBLOCK a named pipe would hold the reader for ever. */
+/** Without O_NONBLOCK a named pipe would block the reader forever. */
 const openFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** A link where none may be. */
@@ -124,7 +124,7 @@ class Walk {
         await walk.enter(path, { makeDirectories: false, isDirectory: true });
         found.add(await identityOf(walk.here.directory));
       } catch (error) {
-        // Not there yet: nobody has written in it. A link in another one of them: refused when it is used.
+        // It does not exist yet. A link in another one of them: refused when it is used.
         if (!(error instanceof LinkRefused) && !isMissingFile(error)) throw error;
       } finally {
         await walk.close();

@@ -43,7 +43,7 @@ export async function readFileBytes(file: string, options: ReadFileOptions = {})
     const bytes = new ByteAccumulator(maxBytes);
     const step = Buffer.allocUnsafe(stepBytes);
     for (;;) {
-      // One byte more than fits, to see whether the file goes on. Not the size that stat says: in /proc it is 0.
+      // One byte more than fits, to see whether the file is longer. Not the size that stat says: in /proc it is 0.
       const wanted = Math.min(stepBytes, maxBytes - bytes.length + 1);
       const { bytesRead } = await handle.read(step, 0, wanted);
       if (bytesRead === 0) return bytes.bytes();

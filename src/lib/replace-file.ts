@@ -45,7 +45,7 @@ export async function replaceFile(
   const temporary = join(dirname(path), `.${basename(path)}.fairlead-${randomBytes(6).toString('hex')}.tmp`);
   try {
     await onStep('create', temporary);
-    // The mode of a secret from the first moment on; `wx` follows no symlink that somebody put there.
+    // The mode of a secret from the first moment on; `wx` follows no symlink that another user put there.
     const file = await open(temporary, 'wx', 0o600);
     try {
       await fill(file, temporary, content, attributes, onStep);

@@ -129,7 +129,7 @@ export interface Status {
   readonly waitingFor?: readonly string[];
   /** Addresses that another agent serves, and this one not before an endpoint has passed a check (`reusePort`). */
   readonly heldBack?: readonly string[];
-  /** Addresses that this host does not have now (`waitForAddress`); the agent is ready all the same. */
+  /** Addresses that this host does not have now (`waitForAddress`); the agent is ready without them. */
   readonly absentAddresses?: readonly string[];
   /** Names that clients verify, and that no endpoint's certificate has; absent when there are none. */
   readonly missingClientNames?: readonly string[];

@@ -36,10 +36,10 @@ export async function createLog({ level, format, node, isTerminal, fd = 1 }: Log
     fd,
     sync: false,
     maxLength: maxPendingBytes,
-    // A process that crashes writes its last lines synchronously, and must not wait for ever to do so.
+    // A process that crashes writes its last lines synchronously, and must not wait forever to do so.
     retryEAGAIN: () => !isExiting,
   });
-  // A disk that is full, a reader that is gone: lines are lost, and the agent goes on. Without a listener pino
+  // A disk that is full, a reader that is gone: lines are lost, and the agent keeps running. Without a listener pino
   // throws what is not EPIPE. What could not be written is tried again with the next line.
   destination.on('error', () => {});
   process.prependOnceListener('exit', () => {

@@ -50,7 +50,7 @@ export async function startMetricsListener(deps: MetricsListenerDeps): Promise<M
       log.info({ address: server.address }, 'serving metrics');
     } catch (error) {
       const code = codeOf(error) ?? 'unknown';
-      // Once for each reason: the attempts go on for as long as the agent does.
+      // Once for each reason: attempts continue as long as the agent runs.
       if (code !== lastCode) {
         log.warn(
           { address: formatHostPort(listen), code },

@@ -1,4 +1,4 @@
-// What the data path logs. What clients can cause at will is logged now and then only, with the number of lines left out.
+// What the data path logs. What clients can cause at will is rate-limited, with the number of lines left out.
 import type { Logger } from 'pino';
 import type { Clock } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';

@@ -1,4 +1,4 @@
-// Whether every node has somebody who answers on the address that clients of the whole cluster are to be pointed at:
+// Whether a process on every node answers on the address that clients of the whole cluster will be pointed at:
 // the agent, or, on a control-plane node, its own API server. Reading and judging are apart; judging is pure.
 import { isWildcard } from '../../model/host.ts';
 import { formatHostPort, type HostPort } from '../../model/endpoint.ts';
@@ -35,9 +35,9 @@ export interface SeenCluster {
 }
 
 export interface Judgement {
-  /** Nodes where nobody answers, and why. */
+  /** Nodes where no process answers, and why. */
   readonly missing: readonly string[];
-  /** Nodes where somebody should, but it cannot be seen. */
+  /** Nodes where a process should answer, but that cannot be verified. */
   readonly doubts: readonly string[];
 }
 

@@ -66,7 +66,7 @@ export function readSaved(ref: ObjectRef, object: KubeObject | undefined): Saved
 
 /** The annotation of an object that says `current` and is to say `next`. */
 export function annotationFor(saved: Saved | undefined, current: Values, next: Values): string {
-  // Pointed once more: what was there before the first time counts, unless somebody has written since.
+  // Pointed once more: what was there before the first time counts, unless another client has written since.
   const before = saved && saved.after === digestOf(current) ? saved.before : current;
   return JSON.stringify({ before, after: digestOf(next) } satisfies Saved);
 }

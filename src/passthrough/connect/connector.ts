@@ -113,7 +113,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
     if (!this.#dialNext()) this.#lookAgain();
   }
 
-  /** The dials in progress go on, up to the deadline; meanwhile another endpoint may have come back, or been found. */
+  /** The dials in progress continue up to the deadline; meanwhile another endpoint may have come back, or been found. */
   #lookAgain(): void {
     if (this.#hadCarrier) return;
     const { options, random } = this.#context;
@@ -345,7 +345,7 @@ export class UpstreamConnector implements ConnectionOwner, DialAttemptOwner, Tun
       this.#isClientPaused = this.#flight.isFull;
       return !this.#isClientPaused;
     }
-    // When two endpoints have the flight and the client goes on without an answer, from here on only one may have it.
+    // When two endpoints have the flight and the client continues without an answer, from here on only one may have it.
     const isShared = this.#attempts.some((other) => other !== carrier && other.isConnected);
     if (isShared || this.#flight.isUnsafe) this.#settle(carrier);
     else this.#sendFlight(carrier);

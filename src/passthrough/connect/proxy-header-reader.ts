@@ -1,5 +1,5 @@
 // A client that has to begin with a PROXY protocol header: reads it, within a bound and a deadline, before any
-// endpoint is dialled. It owns the client's connection for that time; what follows the header goes on to the connector.
+// endpoint is dialled. It owns the client's connection for that time; what follows the header is passed to the connector.
 import { type Clock, judgeAfter, type Timer } from '../../model/clock.ts';
 import { maxProxyHeaderBytes, parseProxyHeader, type ProxiedConnection } from '../../model/proxy-header.ts';
 import type { MemoryLedger } from '../socket/memory-ledger.ts';

@@ -53,7 +53,7 @@ function listeningSockets(procDir: string): Map<string, HostPort> {
   return found;
 }
 
-/** Empty when the process was not started so. Throws LISTEN_FAILED for a descriptor that is no listening TCP socket. */
+/** Empty when the process was not started so. Throws LISTEN_FAILED for a descriptor that is not a listening TCP socket. */
 export function inheritedSockets({ env, pid, procDir = '/proc' }: InheritedInput): InheritedSocket[] {
   if (env.LISTEN_PID !== String(pid)) return [];
   const count = /^\d{1,4}$/.test(env.LISTEN_FDS ?? '') ? Number(env.LISTEN_FDS) : 0;

@@ -48,7 +48,7 @@ export class ClientTls {
 
   #report(outcome: ClientTlsOutcome | undefined): void {
     const { serverName, offersSession } = this.#hello;
-    // A resumed session goes on without a look at the certificate.
+    // A resumed session continues without verifying the certificate.
     if (outcome === undefined || (outcome === 'accepted' && offersSession)) return;
     this.#outcomes.clientTls(this.#endpoint, outcome, serverName ?? this.#dialed);
   }

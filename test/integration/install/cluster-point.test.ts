@@ -210,7 +210,7 @@ describe('kube-proxy', () => {
     await api.must({ method: 'PATCH', path: kubeProxyPath, contentType, body: other });
     await expect(applyChange(api, planned)).rejects.toMatchObject({
       code: 'CLUSTER_REFUSED',
-      message: expect.stringContaining('configmap kube-system/kube-proxy was changed by somebody else'),
+      message: expect.stringContaining('configmap kube-system/kube-proxy was changed by another client'),
     });
     expect((await get(kubeProxyPath)).data['kubeconfig.conf']).toBe(kubeProxyText);
     const gone = { ...planned, ref: { ...planned.ref, name: 'gone' } };
@@ -236,7 +236,7 @@ describe('kube-proxy', () => {
     const first = await annotations();
     expect(Date.parse(first['kubectl.kubernetes.io/restartedAt'])).not.toBeNaN();
     const again = await point('kube-proxy', ...atApiPort(), '--apply', '--restart');
-    expect(again.out).toContain('has restarted for this already');
+    expect(again.out).toContain('was already restarted for this change');
     expect(await annotations()).toEqual(first);
     await point('kube-proxy', '--undo', '--restart');
     expect((await annotations())['fairlead/restarted-for']).not.toBe(first['fairlead/restarted-for']);
@@ -273,7 +273,10 @@ describe('a node where nobody would answer', () => {
     await put('/api/v1/nodes/worker-2', {});
     try {
       const shown = await point('kube-proxy', ...atApiPort());
-      expect(shown).toMatchObject({ code: 0, err: expect.stringContaining('worker-2: no agent is ready') });
+      expect(shown).toMatchObject({
+        code: 0,
+        err: expect.stringContaining('worker-2: its agent is not ready'),
+      });
       expect(shown.out).toContain('kubectl -n kube-system patch');
       expect(await point('kube-proxy', ...atApiPort(), '--apply')).toMatchObject(refusal('worker-2'));
       expect((await get(kubeProxyPath)).data['kubeconfig.conf']).toBe(kubeProxyText);
@@ -441,7 +444,7 @@ describe('Cilium', () => {
     const contentType = 'application/merge-patch+json';
     await api.must({ method: 'PATCH', path: operator, contentType, body: { spec } });
     const { err } = await point('cilium', '--undo');
-    expect(err).toContain('keeps it');
+    expect(err).toContain('keeps the new one');
     expect((await deep(operator)).spec).toEqual(spec);
     expect((await deep(operator)).metadata.annotations?.[savedAnnotation]).toBeUndefined();
   });
