@@ -107,7 +107,7 @@ test.each([
   ['refuse', { refuse: true }, 'error endpoint', 'no process listens there'],
   ['unknown-ca', { tls: 'unknown-ca' }, 'error endpoint', 'unknown authority'],
   ['expired', { tls: 'expired' }, 'error endpoint', 'expired'],
-  ['wrong-name', { tls: 'wrong-name' }, 'error server-name', 'is not for its address'],
+  ['wrong-name', { tls: 'wrong-name' }, 'error server-name', 'is not valid for its address'],
   ['garbage', { tls: 'garbage' }, 'error endpoint', 'not TLS'],
   ['etcd failed', { failReadyz: ['etcd'] }, 'warning health', '500: etcd failed'],
 ] as const)('one of three API servers: %s', async (_, behaviour, start, words) => {
@@ -252,7 +252,7 @@ test('a name that clients are configured to verify, and that a certificate lacks
   expect(report.code).toBe(8);
   expect(serious(report)).toEqual([
     expect.stringMatching(
-      /^error server-name: .*health\.clientNames.* verifies api\.example\.test, for which/,
+      /^error server-name: .*health\.clientNames.* verifies api\.example\.test, but the certificate of/,
     ),
   ]);
 });

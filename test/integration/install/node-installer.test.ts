@@ -223,7 +223,7 @@ test('an installer that stays is ready only while its own agent serves', async (
     const answer = await eventually('an answer of a pass', async () => {
       const found = await ask();
       const text = (await found?.text()) ?? '';
-      return found && !text.startsWith('at it') ? { status: found.status, text } : undefined;
+      return found && !text.startsWith('in progress') ? { status: found.status, text } : undefined;
     });
     expect(answer.status).toBe(status);
     child.kill('SIGTERM');
@@ -307,7 +307,7 @@ shutdown: {grace: 1s}
   };
   const refused = await run(true);
   expect(refused.code).toBe(5);
-  expect(refused.stderr).toContain('WATCH_NOT_SYNCED: the watch of the EndpointSlices has never worked');
+  expect(refused.stderr).toContain('WATCH_NOT_SYNCED: the EndpointSlice watch has never worked');
   expect(refused.stderr).toMatch(/HTTP 403: user ".*" may not list and watch endpointslices/);
   expect(refused.stderr).toContain('discovery.watch: false');
   // There is nothing else on this node: it stays, and serves.
