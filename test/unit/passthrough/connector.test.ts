@@ -1,4 +1,6 @@
 // Racing dials and first-flight replay, on a fake clock without sockets.
+import { flightBufferBytes } from '../../../src/passthrough/connect/flight-buffers.ts';
+import { heldLimits, MemoryLedger } from '../../../src/passthrough/socket/memory-ledger.ts';
 import { clientHello } from '../../support/clients/client-hello.ts';
 import { blackHole, frozen, good, ConnectorWorld, refusing } from '../../support/fakes/connector-world.ts';
 import type { EndpointScript } from '../../support/fakes/fake-connections.ts';
@@ -389,4 +391,37 @@ test('the loss of a silent endpoint starts no further dial while its company sti
   const world = await open([silentThenReset, slow, good]);
   expect(world.answer).toBe('<e1|e1>');
   expect(world.factory.dials).toHaveLength(2);
+});
+
+describe('when the process holds as many first flights as it may', () => {
+  const withLimit = (firstFlights: number) => new MemoryLedger({ ...heldLimits, firstFlights });
+
+  test('a client stays where it connected, and its flight is not sent to a second endpoint', async () => {
+    const memory = withLimit(2 * flightBufferBytes - 1);
+    const world = new ConnectorWorld({ scripts: [frozen, good], memory });
+    world.client.feed(hello);
+    await world.clock.advance(60_000);
+    expect(world.receivedBy(0)).toEqual([hello]);
+    expect(world.receivedBy(1)).toEqual([]);
+    expect(world.client.isReset).toBe(false);
+    expect(memory.totalBytes).toBe(0);
+  });
+
+  test('a client that is not connected yet is connected as ever', async () => {
+    const world = new ConnectorWorld({ scripts: [good], memory: withLimit(flightBufferBytes) });
+    world.client.feed(hello);
+    await world.clock.advance(1_000);
+    expect(world.answer).toBe('<e0|e0>');
+  });
+
+  test('above the whole limit a client without an endpoint is reset', async () => {
+    const memory = withLimit(flightBufferBytes - 1);
+    const world = new ConnectorWorld({ scripts: [blackHole], memory });
+    world.client.feed(hello);
+    expect(world.client.isReset).toBe(true);
+    expect(world.counters.closed.limit).toBe(1);
+    await world.clock.advance(60_000);
+    expect(memory.totalBytes).toBe(0);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
 });
