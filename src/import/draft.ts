@@ -40,6 +40,7 @@ interface Value {
   readonly raw: unknown;
   /** One for the value, or one for each item of a list. */
   readonly origins: readonly Origin[];
+  readonly directive: string;
 }
 
 /** One address among others of a host: it may move from host to host. */
@@ -123,7 +124,7 @@ export class Draft {
     this.#shared = pool ? pool.root.#shared : { options, notes: new Map(), listeners: [], pools: [] };
     const { kubeconfig } = options;
     if (!pool && kubeconfig !== undefined)
-      this.#values.set('credentials.kubeconfig', { raw: kubeconfig, origins: [] });
+      this.#values.set('credentials.kubeconfig', { raw: kubeconfig, origins: [], directive: '' });
   }
 
   /** A further pool of endpoints, under a name like `wanted`. */
@@ -181,7 +182,7 @@ export class Draft {
     origins: readonly Origin[] = [[line]],
   ): boolean {
     const result = v.safeParse(settingOf(key).schema, raw);
-    if (result.success) this.#home(key).#values.set(key, { raw, origins });
+    if (result.success) this.#home(key).#values.set(key, { raw, origins, directive });
     else this.note('dropped', line, directive, `${key} ${result.issues[0].message}`);
     return result.success;
   }
@@ -360,6 +361,7 @@ export class Draft {
     this.#values.set('listeners', {
       raw: listeners.map(({ raw }) => raw),
       origins: listeners.map(({ lines }) => lines),
+      directive: '',
     });
     const byText = new Map<string, { note: DraftNote; lines: number[] }>();
     for (const note of this.#shared.notes.values()) {
@@ -388,10 +390,21 @@ export class Draft {
 
   #dropUnusedPools(): void {
     const { pools } = this.#shared;
+    for (const pool of pools.filter(({ hasEndpoints }) => !hasEndpoints)) {
+      const { listeners } = this.#shared;
+      for (const listener of listeners.filter((other) => other.pool === pool.#pool?.name)) {
+        listeners.splice(listeners.indexOf(listener), 1);
+        const [line] = listener.lines;
+        this.note('dropped', line, listener.directive, 'leads to no server that could be used');
+      }
+    }
     for (const pool of pools.filter(({ hasListeners }) => !hasListeners)) {
       pools.splice(pools.indexOf(pool), 1);
       const text = 'no listener leads to its pool';
       for (const { line, directive } of pool.#endpoints) this.note('dropped', line, directive, text);
+      for (const { origins, directive } of pool.#values.values()) {
+        for (const line of origins.flat()) this.note('dropped', line, directive, 'its pool is left out');
+      }
     }
   }
 
@@ -401,6 +414,7 @@ export class Draft {
       this.#values.set('endpoints', {
         raw: this.#endpoints.map(({ text }) => text),
         origins: this.#endpoints.map(({ line }) => [line]),
+        directive: '',
       });
     }
     const written: string[] = [];

@@ -53,6 +53,8 @@ export function importHttpCheck(draft: Draft, option: Line, rules: readonly Line
       if (steps.length === 0) steps.push(implicit(option));
       readExpect(draft, rule, words, steps.at(-1) as Step);
     } else if (action === 'connect') {
+      if (words.every((word) => word === 'ssl'))
+        draft.note('covered', rule.line, shownLine(rule), 'every check goes to the endpoint');
       for (const word of words) {
         if (word !== 'ssl')
           draft.note(

@@ -108,6 +108,8 @@ export class Servers {
   #count = 0;
   readonly #headers: Parameter[] = [];
   #headerCount = 0;
+  readonly #seen = new Set<Parameter>();
+  readonly #used = new Set<Parameter>();
   readonly #checkPorts = new Set<string>();
   readonly #portParameters: Parameter[] = [];
   #portCount = 0;
@@ -121,7 +123,8 @@ export class Servers {
     const [, , addressText = ''] = server.words;
     // A later word takes the place of an earlier one.
     const merged = new Map<string, Parameter>();
-    for (const parameter of [...defaults, ...parametersOf(server, 3)]) {
+    const own = parametersOf(server, 3);
+    for (const parameter of [...defaults, ...own]) {
       if (parameter.name.startsWith('no-')) merged.delete(parameter.name.slice(3));
       merged.set(parameter.name, parameter);
     }
@@ -139,12 +142,22 @@ export class Servers {
       this.#headers.push(header);
       this.#headerCount += 1;
     }
-    for (const parameter of merged.values()) this.#parameter(parameter);
+    for (const parameter of [...defaults, ...own]) this.#seen.add(parameter);
+    for (const parameter of merged.values()) {
+      this.#used.add(parameter);
+      this.#parameter(parameter);
+    }
   }
 
   /** What all servers have to say before it can be applied. */
   finish(): void {
     const draft = this.#draft;
+    for (const parameter of this.#seen) {
+      if (this.#used.has(parameter)) continue;
+      const { name, value, line } = parameter;
+      const directive = value === undefined ? name : `${name} ${value}`;
+      draft.note('covered', line, directive, 'another word takes its place');
+    }
     for (const { name, line } of this.#headers) {
       if (this.#headerCount < this.#count) {
         draft.note(
@@ -225,7 +238,9 @@ export class Servers {
         return;
       case 'verify':
         this.facts.saysVerification = true;
-        if (value !== 'none') draft.note('covered', line, directive, 'certificates are always verified');
+        if (draft.isPool && !draft.keepsChecks)
+          draft.note('covered', line, directive, 'a further pool is checked by a TCP connect (health.check)');
+        else if (value !== 'none') draft.note('covered', line, directive, 'certificates are always verified');
         else draft.needsCa(line, directive, 'Fairlead always verifies API servers');
         return;
       case 'ca-file':
@@ -264,7 +279,7 @@ export class Servers {
 
 /** `10.0.0.1:6443`, `[fd00::1]:6443`, `ipv6@fd00::1:6443`, `:8383`, `*:8383`, `:::8081`; undefined for others. */
 export function parseHaproxyAddress(text: string): { host: string; port: number } | undefined {
-  const match = /^(?:ipv[46]@)?(.*?):(\d{1,5})$/.exec(text);
+  const match = /^(?:ipv[46]@)?(.*?):(\d{1,5});?$/.exec(text);
   if (!match || /[@$/]/.test(match[1] ?? '')) return undefined;
   const host = withoutBrackets(match[1] ?? '');
   return { host: host === '' ? '*' : host, port: Number(match[2]) };

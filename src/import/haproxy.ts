@@ -63,6 +63,9 @@ class HaproxyImport {
   /** Lines of defaults or sections that a later one overrides, in some section at least. */
   readonly #overridden = new Set<Line>();
   readonly #used = new Set<Line>();
+  /** Lines about checks that a section does not use, with the reason; another section may use them. */
+  readonly #idleChecks = new Map<Line, string>();
+  readonly #usedChecks = new Set<Line>();
   #maxLine: Line | undefined;
   /** Times that have been dealt with. */
   readonly #timed = new Set<Line>();
@@ -103,6 +106,9 @@ class HaproxyImport {
     for (const line of this.#overridden) {
       if (!this.#used.has(line))
         this.#draft.note('covered', line.line, shownLine(line), 'another line overrides it');
+    }
+    for (const [line, text] of this.#idleChecks) {
+      if (!this.#usedChecks.has(line)) this.#draft.note('dropped', line.line, shownLine(line), text);
     }
     this.#rest(sections, used);
     if (!this.#draft.hasEndpoints)
@@ -148,15 +154,16 @@ class HaproxyImport {
       if (isDefault) this.#done.add(line);
     }
     const mode = this.#find(proxy, 'mode');
-    if (mode && mode.words[1] !== 'tcp') {
-      this.#draft.note(
-        'changed',
-        mode.line,
-        shownLine(mode),
-        'Fairlead relays TCP and does not change its content',
-      );
-    } else if (mode) this.#cover(mode);
+    if (mode) this.#mode(mode);
     this.#maxConnections(this.#find(proxy, 'maxconn'));
+  }
+
+  #mode(mode: Line): void {
+    if (mode.words[1] === 'tcp') this.#cover(mode);
+    else {
+      const text = 'Fairlead relays TCP and does not change its content';
+      this.#draft.note('changed', mode.line, shownLine(mode), text);
+    }
   }
 
   /** The rules of a frontend and of where it leads: a client has to pass both. */
@@ -226,7 +233,7 @@ class HaproxyImport {
         const host = address.host === '*' ? '0.0.0.0' : address.host;
         draft.listener({ host, port: address.port }, bind.line, directive, said);
         // An IPv6 wildcard that takes IPv4 clients as well.
-        if (host === '::' && options.includes('v4v6'))
+        if (host === '::' && !options.includes('v6only'))
           draft.listener({ host: '0.0.0.0', port: address.port }, bind.line, directive, said);
       } else draft.note('dropped', bind.line, directive, `"${text}" is not IP:PORT`);
     }
@@ -251,7 +258,7 @@ class HaproxyImport {
 
   #backend(proxy: Proxy, draft: Draft): void {
     const mode = this.#find(proxy, 'mode');
-    if (mode?.words[1] === 'tcp') this.#cover(mode);
+    if (mode) this.#mode(mode);
     const balance = this.#find(proxy, 'balance');
     const policy = policies[balance?.words[1] ?? 'roundrobin'];
     const [line, directive] = balance
@@ -277,10 +284,15 @@ class HaproxyImport {
     const httpchk = this.#find(proxy, 'option', 'httpchk');
     const rules = this.#all(proxy, 'http-check');
     const timeout = this.#find(proxy, 'timeout', 'check');
+    for (const line of [httpchk, ...(httpchk ? rules : []), timeout])
+      if (line && hasCheck) this.#usedChecks.add(line);
+    if (hasCheck && !httpchk) {
+      for (const rule of rules) this.#idleChecks.set(rule, 'HAProxy ignores it without option httpchk');
+    }
     if (hasCheck && !draft.keepsChecks) {
       this.#ownChecks(draft, saysVerification, [
         [httpchk, 'health.check, health.path'],
-        ...rules.map((rule) => [rule, 'health.expectStatus, health.steps'] as const),
+        ...(httpchk ? rules : []).map((rule) => [rule, 'health.expectStatus, health.steps'] as const),
         [timeout, 'health.timeout'],
       ]);
       return;
@@ -293,7 +305,7 @@ class HaproxyImport {
           'none are configured; Fairlead requests /readyz over verified TLS',
         );
       for (const line of [httpchk, ...rules, timeout]) {
-        if (line) this.#draft.note('dropped', line.line, shownLine(line), 'no server has check enabled');
+        if (line) this.#idleChecks.set(line, 'no server has check enabled');
       }
       return;
     }
@@ -304,8 +316,6 @@ class HaproxyImport {
         draft.set('health.check', 'http', httpchk.line, shownLine(httpchk));
       else if (!isTls) draft.note('changed', httpchk.line, shownLine(httpchk), 'the check uses verified TLS');
     } else {
-      for (const rule of rules)
-        this.#draft.note('dropped', rule.line, shownLine(rule), 'HAProxy ignores it without option httpchk');
       this.#handshakeOnly(proxy, isTls, draft);
     }
     this.#timing(servers, timeout, draft);
@@ -371,7 +381,7 @@ class HaproxyImport {
     if (draft.durationMs('health.standbyInterval') < intervalMs) {
       draft.setDuration('health.standbyInterval', intervalMs, line, 'inter');
     }
-    if (intervalMs > ownIntervalMs) {
+    if (servers.intervalLine !== undefined && intervalMs > ownIntervalMs) {
       const advice =
         "is applied (--keep-checks); Fairlead's own interval of 2 s finds a dead API server sooner and costs it " +
         'less, as the connection is kept';
@@ -482,7 +492,7 @@ class HaproxyImport {
           'dropped',
           section.line,
           title(section),
-          'leads to no servers, so it has no counterpart',
+          'has no counterpart: no listener that is imported leads to it',
         );
       }
       for (const line of section.lines) {

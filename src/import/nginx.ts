@@ -69,9 +69,14 @@ class NginxImport {
   }
 
   run(directives: readonly Directive[]): Parsed<Imported> {
-    const streams = directives.filter(({ name }) => name === 'stream');
-    for (const directive of directives) this.#top(directive);
-    const stream = streams.flatMap(({ block }) => block ?? []);
+    // A file that a stream block includes has its servers at the top.
+    const isFragment = directives.some(
+      ({ name, block }) => name === 'server' && block?.some((child) => child.name === 'proxy_pass'),
+    );
+    if (!isFragment) for (const directive of directives) this.#top(directive);
+    const stream = isFragment
+      ? directives
+      : directives.flatMap(({ name, block }) => (name === 'stream' ? (block ?? []) : []));
     const problem = this.#stream(stream);
     if (problem !== undefined) return { ok: false, problem };
     this.#draft.needsCa(

@@ -243,7 +243,11 @@ function listen(
 describe('HAProxy', () => {
   test.each<[string, string, object]>([
     ['all addresses', listen(['bind :8383']), { listeners: [{}, { host: '0.0.0.0', port: 8383 }] }],
-    ['all IPv6 addresses', listen(['bind :::8383']), { listeners: [{}, { host: '::', port: 8383 }] }],
+    [
+      'all IPv6 addresses',
+      listen(['bind :::8383']),
+      { listeners: [{}, { host: '::', port: 8383 }, { host: '0.0.0.0', port: 8383 }] },
+    ],
     [
       'several addresses on one line',
       listen(['bind 127.0.0.2:1,127.0.0.3:2']),
