@@ -74,7 +74,7 @@ test('a node is examined, served, pointed, survives the loss of its API server, 
 
   const after = await doctor();
   expect(after.stdout).toContain(`port: ${listen} is held by Fairlead`);
-  expect(after.stdout).toContain(`/etc/kubernetes/kubelet.conf (kubelet) leads to ${listen}`);
+  expect(after.stdout).toContain(`/etc/kubernetes/kubelet.conf (kubelet) points at ${listen}`);
   expect(after.code).toBe(0);
 
   expect(await askAsKubelet()).toBe(200);
