@@ -2,7 +2,7 @@
 // held for them. Makes room for a new client by ending a tunnel that nothing has come of.
 import { MemoryLedger } from './socket/memory-ledger.ts';
 import type { AcceptPolicy } from './tunnel/accept-policy.ts';
-import { EvictionQueue, firstToGo } from './tunnel/eviction-queue.ts';
+import { type Evictable, EvictionQueue, firstToGo } from './tunnel/eviction-queue.ts';
 import type { Tunnel } from './tunnel/tunnel.ts';
 
 interface Room {
@@ -39,7 +39,7 @@ export class ProcessLoad {
   }
 
   #evict(queues: Iterable<EvictionQueue>): boolean {
-    const tunnel = firstToGo(queues) as Tunnel | undefined;
+    const tunnel = firstToGo(queues);
     if (tunnel === undefined) return false;
     // Its descriptors are closed when this returns; what is left of it follows within the turn.
     this.remove(tunnel);
@@ -55,15 +55,15 @@ export class ProcessLoad {
       policy.tunnels += 1;
       this.#queues.add(policy.queue);
     }
-    (policy?.queue ?? this.#queue).add(tunnel);
+    (policy?.queue ?? this.#queue).add(tunnel.place);
   }
 
   /** Idempotent. */
-  remove(tunnel: Tunnel): void {
+  remove(tunnel: Evictable): void {
     if (!tunnel.isCounted) return;
     tunnel.isCounted = false;
     this.tunnels -= 1;
     if (tunnel.policy) tunnel.policy.tunnels -= 1;
-    tunnel.queue?.remove(tunnel);
+    tunnel.place.queue?.remove(tunnel.place);
   }
 }

@@ -2,84 +2,84 @@
 // oldest with an endpoint that has never answered. One that has had an answer never goes. Two lists in order of age; every
 // operation costs the same however many tunnels there are.
 
-/** A tunnel's place. It is in one list at most. */
+import { type Linked, LinkedList } from '../../lib/linked-list.ts';
+
+/** What making room needs of a tunnel, whose file needs this one. */
 export interface Evictable {
+  readonly place: EvictionPlace;
+  /** It is a part of the counts of the process and of its listener. */
+  isCounted: boolean;
+  readonly policy: { tunnels: number } | undefined;
+  evict(): void;
+}
+
+/** A tunnel's place. */
+export class EvictionPlace implements Linked<EvictionPlace> {
+  readonly tunnel: Evictable;
   readonly startedMs: number;
-  hasSpoken: boolean;
-  /** The queue that it stands in, until its endpoint answers. */
-  queue: EvictionQueue | undefined;
-  previousInQueue: Evictable | undefined;
-  nextInQueue: Evictable | undefined;
-}
+  hasSpoken = false;
+  /** The queue that it stands in, until the endpoint answers. */
+  queue: EvictionQueue | undefined = undefined;
+  isListed = false;
+  previous: EvictionPlace | undefined = undefined;
+  next: EvictionPlace | undefined = undefined;
 
-interface List {
-  first: Evictable | undefined;
-  last: Evictable | undefined;
-}
-
-function append(list: List, item: Evictable): void {
-  item.previousInQueue = list.last;
-  item.nextInQueue = undefined;
-  if (list.last) list.last.nextInQueue = item;
-  else list.first = item;
-  list.last = item;
-}
-
-function unlink(list: List, item: Evictable): void {
-  const { previousInQueue, nextInQueue } = item;
-  if (previousInQueue) previousInQueue.nextInQueue = nextInQueue;
-  else list.first = nextInQueue;
-  if (nextInQueue) nextInQueue.previousInQueue = previousInQueue;
-  else list.last = previousInQueue;
-  item.previousInQueue = item.nextInQueue = undefined;
+  constructor(tunnel: Evictable, startedMs: number) {
+    this.tunnel = tunnel;
+    this.startedMs = startedMs;
+  }
 }
 
 export class EvictionQueue {
-  readonly #silent: List = { first: undefined, last: undefined };
-  readonly #unanswered: List = { first: undefined, last: undefined };
+  readonly #silent = new LinkedList<EvictionPlace>();
+  readonly #unanswered = new LinkedList<EvictionPlace>();
 
-  add(item: Evictable): void {
-    item.queue = this;
-    append(item.hasSpoken ? this.#unanswered : this.#silent, item);
+  add(place: EvictionPlace): void {
+    place.queue = this;
+    this.#listOf(place).append(place);
+  }
+
+  #listOf({ hasSpoken }: EvictionPlace): LinkedList<EvictionPlace> {
+    return hasSpoken ? this.#unanswered : this.#silent;
   }
 
   /** The client has sent its first byte. */
-  spoke(item: Evictable): void {
-    if (item.hasSpoken) return;
-    const isQueued = item.queue === this;
-    if (isQueued) unlink(this.#silent, item);
-    item.hasSpoken = true;
-    if (isQueued) append(this.#unanswered, item);
+  spoke(place: EvictionPlace): void {
+    if (place.hasSpoken) return;
+    this.#silent.remove(place);
+    place.hasSpoken = true;
+    this.#unanswered.append(place);
   }
 
   /** The endpoint has answered, or the tunnel is gone. */
-  remove(item: Evictable): void {
-    if (item.queue !== this) return;
-    item.queue = undefined;
-    unlink(item.hasSpoken ? this.#unanswered : this.#silent, item);
+  remove(place: EvictionPlace): void {
+    place.queue = undefined;
+    this.#listOf(place).remove(place);
   }
 
-  get oldestSilent(): Evictable | undefined {
+  get oldestSilent(): EvictionPlace | undefined {
     return this.#silent.first;
   }
 
-  get oldestUnanswered(): Evictable | undefined {
+  get oldestUnanswered(): EvictionPlace | undefined {
     return this.#unanswered.first;
   }
 }
 
-/** Of several queues the one to go first. */
+type MaybePlace = EvictionPlace | undefined;
+
+/** Of several queues the tunnel to go first. */
 export function firstToGo(queues: Iterable<EvictionQueue>): Evictable | undefined {
-  let silent: Evictable | undefined;
-  let unanswered: Evictable | undefined;
+  let silent: MaybePlace;
+  let unanswered: MaybePlace;
   for (const { oldestSilent, oldestUnanswered } of queues) {
     silent = older(silent, oldestSilent);
     unanswered = older(unanswered, oldestUnanswered);
   }
-  return silent ?? unanswered;
+  return (silent ?? unanswered)?.tunnel;
 }
 
-function older(one: Evictable | undefined, other: Evictable | undefined): Evictable | undefined {
+function older(one: MaybePlace, other: MaybePlace): MaybePlace {
   if (one === undefined || other === undefined) return one ?? other;
   return one.startedMs <= other.startedMs ? one : other;
 }

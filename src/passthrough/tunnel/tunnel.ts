@@ -8,7 +8,7 @@ import type { CloseReason } from './counters.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
 import type { AcceptPolicy } from './accept-policy.ts';
 import type { Connection, ConnectionOwner } from '../socket/connection.ts';
-import type { EvictionQueue, Evictable } from './eviction-queue.ts';
+import { type Evictable, EvictionPlace } from './eviction-queue.ts';
 import type { ReadBuffers } from '../socket/read-buffers.ts';
 import { relay } from './relay.ts';
 import type { Waiter } from './response-watchdog.ts';
@@ -77,10 +77,7 @@ export class Tunnel implements ConnectionOwner, Waiter, Evictable {
   next: Waiter | undefined = undefined;
   /** It is a part of the counts of the process and of its listener. */
   isCounted = false;
-  hasSpoken = false;
-  queue: EvictionQueue | undefined = undefined;
-  previousInQueue: Evictable | undefined = undefined;
-  nextInQueue: Evictable | undefined = undefined;
+  readonly place: EvictionPlace;
 
   /** Keepalive is set a while after the start, so that short connections do not pay for it. */
   isKeptAlive = false;
@@ -95,6 +92,7 @@ export class Tunnel implements ConnectionOwner, Waiter, Evictable {
     this.client = client;
     this.startedMs = context.nowMs();
     this.lastByteMs = this.startedMs;
+    this.place = new EvictionPlace(this, this.startedMs);
   }
 
   /** No request is likely to be in progress. TLS hides the truth; a drain's end does not wait for it. */
@@ -162,7 +160,7 @@ export class Tunnel implements ConnectionOwner, Waiter, Evictable {
 
   /** The client has sent a byte; a PROXY header in front is not the client's. */
   clientSpoke(): void {
-    this.queue?.spoke(this);
+    this.place.queue?.spoke(this.place);
   }
 
   connectionRead(connection: Connection, buffer: Buffer, byteCount: number): boolean {
@@ -182,7 +180,7 @@ export class Tunnel implements ConnectionOwner, Waiter, Evictable {
     this.lastByteMs = this.#context.nowMs();
     this.unansweredSinceMs = Number.POSITIVE_INFINITY;
     if (this.isListed) this.#context.stopWaiting(this);
-    if (this.queue) this.queue.remove(this);
+    if (this.place.queue) this.place.queue.remove(this.place);
     if (!goesOn) this.#context.stalled(this);
     return goesOn;
   }
