@@ -82,7 +82,7 @@ test('a health answer in chunks of one byte', async () => {
   const { agent, until, plane } = await attacked({ health: 'one-byte-chunks' });
   const { gainBytes, slowestMs } = await until('it is unready', async () => {
     const { endpoints } = await agent.status();
-    return endpoints[0]?.reason.includes('answer is longer than 65536 bytes') ?? false;
+    return endpoints[0]?.reason.includes('answer exceeds 65536 bytes') ?? false;
   });
   expect(gainBytes).toBeLessThan(maxGainBytes);
   expect(slowestMs).toBeLessThan(5_000);

@@ -118,7 +118,7 @@ describe('checks of etcd', () => {
     etcd.answer = [503, '{"health":"false","reason":"ALARM NOSPACE"}'];
     await reason(agent, etcd, 'L7STS/503 ALARM NOSPACE');
     etcd.answer = [200, 'welcome'];
-    await reason(agent, etcd, 'L7STS/200 not the answer of an etcd');
+    await reason(agent, etcd, 'L7STS/200 not an answer from etcd');
     expect((await agent.get('/readyz')).status).toBe(503);
     expect(new Set(etcd.asked)).toEqual(new Set(['/health']));
   });
@@ -133,7 +133,7 @@ describe('checks of etcd', () => {
     await reason(agent, { ...metrics, id }, 'L7OK/200');
     expect(await say(agent.address)).toBe('etcd');
     metrics.answer = [503, '{"health":"false"}'];
-    await reason(agent, { ...metrics, id }, 'L7STS/503 etcd says that it is not healthy');
+    await reason(agent, { ...metrics, id }, 'L7STS/503 etcd reports that it is not healthy');
   });
 
   test('ask /readyz where that is configured, and /health of an etcd that is too old for it', async () => {
@@ -149,7 +149,7 @@ describe('checks of etcd', () => {
     young.answer = [503, '[-]data_corruption failed: alarm activated\n'];
     await reason(agent, young, 'L7STS/503 data_corruption failed');
     old.answer = [200, '{"health":"false"}'];
-    await reason(agent, old, 'L7STS/200 etcd says that it is not healthy');
+    await reason(agent, old, 'L7STS/200 etcd reports that it is not healthy');
   });
 });
 

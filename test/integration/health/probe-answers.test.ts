@@ -88,5 +88,5 @@ test('whatever bytes follow the handshake, the check ends with a result', async 
 
 test('an answer without end is cut at its bound', async () => {
   answer = { head: 'HTTP/1.1 200 OK\r\n\r\n', body: Buffer.alloc(10_000_000, 'x'), ending: 'end' };
-  expect(await check()).toEqual({ kind: 'broken', layer: 7, text: 'answer is longer than 65536 bytes' });
+  expect(await check()).toEqual({ kind: 'broken', layer: 7, text: 'answer exceeds 65536 bytes' });
 });

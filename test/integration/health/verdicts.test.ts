@@ -192,7 +192,7 @@ test.each([
 
 test.each([
   ['endless', /^unready L7/],
-  ['oversized', /^unready L7RSP answer is longer than 65536 bytes$/],
+  ['oversized', /^unready L7RSP answer exceeds 65536 bytes$/],
   ['not-http', /^unready L7RSP not HTTP$/],
 ] as const)('an answer that is %s is unready and costs bounded memory', async (answer, shown) => {
   const { server, shows } = await scene();
