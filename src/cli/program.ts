@@ -6,6 +6,7 @@ import type { CommandContext } from './command-context.ts';
 import { type AddCommands, buildTree, runCommandLine } from './command-line.ts';
 import { addConfigOptions } from './config-options.ts';
 import { addInstallCommands } from './install-commands.ts';
+import { addManifestCommand } from './manifest-command.ts';
 import { addRunCommand } from './run-command.ts';
 
 const addAllCommands: AddCommands = (program, lazyAction) => {
@@ -36,6 +37,7 @@ const addAllCommands: AddCommands = (program, lazyAction) => {
   addAdoptionCommands(program, lazyAction);
   addInstallCommands(program, lazyAction);
   addClusterCommands(program, lazyAction);
+  addManifestCommand(program, lazyAction);
 };
 
 /** Builds the tree; `onExitCode` is told the outcome of the command that ran. */
