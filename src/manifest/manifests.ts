@@ -1,7 +1,7 @@
 // The manifests that the program prints: the folders of manifests/ as they were rendered when the program was built
 // (trees/, by scripts/manifests.ts), with the parameters of this call. Pure but for loading the tree.
 import { createHash } from 'node:crypto';
-import { type Document, isMap, isSeq, parseAllDocuments } from 'yaml';
+import { type Document, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
 import { changeConfig, setImage, withEndpoints } from './parameters.ts';
 
 const trees = {
@@ -52,8 +52,12 @@ function setChecksum(pod: Document, config: string): void {
 
 /** What the example configuration says, as flags: the node then needs no file but the manifest. */
 function runWithoutFile(pod: Document, endpoints: readonly string[]): void {
-  pod.commentBefore =
-    ' The agent as a static pod: kubelet starts it from a file, so that it needs no API server to come up.';
+  // Where the parser leaves the comment above a document.
+  const [first] = isMap(pod.contents) ? pod.contents.items : [];
+  if (isScalar(first?.key)) {
+    first.key.commentBefore =
+      ' The agent as a static pod: kubelet starts it from a file, so that it needs no API server to come up.';
+  }
   const container = pod.getIn(['spec', 'containers', 0]);
   if (!isMap(container)) throw new Error('the pod has no container');
   const flags = [

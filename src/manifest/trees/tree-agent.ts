@@ -75,7 +75,7 @@ spec:
   updateStrategy:
     type: RollingUpdate
     rollingUpdate:
-      # The old pod goes first, as both would hold the same address: clients are refused for as long as a start takes.
+      # The old pod stops first because both use the same address. Clients are refused until the new one has started.
       maxUnavailable: 10%
   template:
     metadata:
@@ -96,7 +96,7 @@ spec:
       terminationGracePeriodSeconds: 45
       nodeSelector:
         kubernetes.io/os: linux
-      # Every node has clients; what is not to run on some of them is for an overlay to say.
+      # Every node has clients. Use an overlay to exclude nodes.
       tolerations:
         - operator: Exists
       securityContext:
@@ -116,7 +116,7 @@ spec:
               valueFrom:
                 fieldRef:
                   fieldPath: spec.nodeName
-            # Keeps \`fairlead kubeconfig point\` from making this kubelet's address.
+            # Keeps \`fairlead kubeconfig point\` from pointing kubelet at this agent.
             - name: FAIRLEAD_DEPLOYMENT
               value: daemonset
             # For \`fairlead status\` in the container: the address that the probes below ask.
@@ -139,7 +139,7 @@ spec:
             periodSeconds: 3
             timeoutSeconds: 2
             failureThreshold: 5
-            # In place of the pod's 45 s, which are for tunnels that a hung agent does not carry.
+            # Instead of the pod's 45 s, which are for tunnels; a hung agent relays none.
             terminationGracePeriodSeconds: 5
           readinessProbe:
             httpGet: { host: 127.0.0.1, port: 7442, path: /readyz }

@@ -13,7 +13,7 @@ metadata:
     pod-security.kubernetes.io/warn: privileged
 ---
 # What the installers of all nodes may write: a report for each node, and whose turn it is. It is apart from
-# fairlead-system, where the files are that they write as root: who takes over a node may lie about others, no more.
+# fairlead-system, where the files are that they write as root: a compromised node can only report wrong states for others.
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -147,7 +147,7 @@ subjects:
     namespace: fairlead-system
 ---
 # One installer a worker. It runs the image that the static pod will run, so that kubelet has pulled it, with this
-# pod's pull secrets, before the manifest is written: a static pod has nobody to wait for.
+# pod's pull secrets, before the manifest is written: a static pod cannot wait for an image.
 apiVersion: apps/v1
 kind: DaemonSet
 metadata:
@@ -256,7 +256,7 @@ spec:
             - { name: root-kube, mountPath: /host/root/.kube, readOnly: true }
       volumes:
         - name: config
-          configMap: { name: fairlead-install-tmhb56dhhf }
+          configMap: { name: fairlead-install-t2cdtt2d6f }
         - name: kubernetes
           hostPath: { path: /etc/kubernetes, type: Directory }
         - name: agent-config
@@ -275,7 +275,7 @@ spec:
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: fairlead-install-tmhb56dhhf
+  name: fairlead-install-t2cdtt2d6f
   namespace: fairlead-system
 immutable: true
 data:
@@ -304,7 +304,7 @@ data:
     spec:
       hostNetwork: true
       dnsPolicy: Default
-      # Admission does not see static pods, so the number stands beside the name.
+      # Admission does not see static pods, so the number is set next to the name.
       priorityClassName: system-node-critical
       priority: 2000001000
       automountServiceAccountToken: false
@@ -318,7 +318,7 @@ data:
         runAsGroup: 0
         seccompProfile:
           type: RuntimeDefault
-        # Where SELinux is on, containers may not read the node's files under any other type; elsewhere it means nothing.
+        # With SELinux, containers of other types cannot read the node's files. Without SELinux this has no effect.
         seLinuxOptions:
           type: spc_t
       containers:
@@ -334,13 +334,13 @@ data:
             # For \`fairlead status\` in the container: the address that the probes below ask.
             - name: FAIRLEAD_ADMIN
               value: 127.0.0.1:6442
-          # No ports: a host-port clash would fail admission for good, where binding the port is tried again.
+          # No ports: a host port conflict would make admission fail permanently, but a failed bind is retried.
           resources:
             requests:
               # docs/performance.md: under 40 MiB of its own under load, and its share of Node's binary.
               cpu: 20m
               memory: 80Mi
-          # A clean start takes 300 ms. The probes ask the loopback address, which nobody else can reach.
+          # A clean start takes 300 ms. The probes connect to the loopback address, which only this node can reach.
           startupProbe:
             httpGet: { host: 127.0.0.1, port: 6442, path: /livez }
             periodSeconds: 1
@@ -353,7 +353,7 @@ data:
             periodSeconds: 3
             timeoutSeconds: 2
             failureThreshold: 5
-            # In place of the pod's 45 s, which are for tunnels that a hung agent does not carry.
+            # Instead of the pod's 45 s, which are for tunnels; a hung agent relays none.
             terminationGracePeriodSeconds: 5
           readinessProbe:
             httpGet: { host: 127.0.0.1, port: 6442, path: /readyz }
@@ -365,7 +365,7 @@ data:
             readOnlyRootFilesystem: true
             capabilities:
               drop: [ALL]
-          # Directories, never single files: what rotates a file replaces it, and a mounted file would stay the old one.
+          # Directories, never single files: rotation replaces a file, and a mounted file would stay the old one.
           volumeMounts:
             - { name: config, mountPath: /etc/fairlead, readOnly: true }
             - { name: state, mountPath: /var/lib/fairlead }

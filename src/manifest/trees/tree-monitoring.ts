@@ -52,7 +52,7 @@ spec:
           annotations:
             summary: Fairlead on {{ $labels.node }} has no usable API server.
             description: >-
-              Every API server that {{ $labels.instance }} knows is unready or dead for two minutes. Fairlead tries them all the same; clients of this node get an answer only by luck.
+              Every API server that {{ $labels.instance }} knows has been unready or dead for two minutes. Fairlead still tries them, but clients of this node get an answer only by luck.
             runbook: docs/runbooks.md#fairleadnousableendpoint
         - alert: FairleadOneEndpointLeft
           # Of several: a cluster with one API server is not alarmed about every day. A dead one leaves the EndpointSlice
@@ -163,6 +163,6 @@ spec:
           annotations:
             summary: Fairlead on {{ $labels.node }} cannot read part of its credentials ({{ $labels.code }}).
             description: >-
-              The agent {{ $labels.instance }} goes on with what it read before, or with the CA that it has kept. After a restart it may have less. \`fairlead status\` names the file.
+              The agent {{ $labels.instance }} continues with what it read before, or with the CA that it has kept. After a restart it may have less. \`fairlead status\` names the file.
             runbook: docs/runbooks.md#fairleadcredentialsunreadable
 `;

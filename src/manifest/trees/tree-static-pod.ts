@@ -15,7 +15,7 @@ metadata:
 spec:
   hostNetwork: true
   dnsPolicy: Default
-  # Admission does not see static pods, so the number stands beside the name.
+  # Admission does not see static pods, so the number is set next to the name.
   priorityClassName: system-node-critical
   priority: 2000001000
   automountServiceAccountToken: false
@@ -29,7 +29,7 @@ spec:
     runAsGroup: 0
     seccompProfile:
       type: RuntimeDefault
-    # Where SELinux is on, containers may not read the node's files under any other type; elsewhere it means nothing.
+    # With SELinux, containers of other types cannot read the node's files. Without SELinux this has no effect.
     seLinuxOptions:
       type: spc_t
   containers:
@@ -45,13 +45,13 @@ spec:
         # For \`fairlead status\` in the container: the address that the probes below ask.
         - name: FAIRLEAD_ADMIN
           value: 127.0.0.1:6442
-      # No ports: a host-port clash would fail admission for good, where binding the port is tried again.
+      # No ports: a host port conflict would make admission fail permanently, but a failed bind is retried.
       resources:
         requests:
           # docs/performance.md: under 40 MiB of its own under load, and its share of Node's binary.
           cpu: 20m
           memory: 80Mi
-      # A clean start takes 300 ms. The probes ask the loopback address, which nobody else can reach.
+      # A clean start takes 300 ms. The probes connect to the loopback address, which only this node can reach.
       startupProbe:
         httpGet: { host: 127.0.0.1, port: 6442, path: /livez }
         periodSeconds: 1
@@ -64,7 +64,7 @@ spec:
         periodSeconds: 3
         timeoutSeconds: 2
         failureThreshold: 5
-        # In place of the pod's 45 s, which are for tunnels that a hung agent does not carry.
+        # Instead of the pod's 45 s, which are for tunnels; a hung agent relays none.
         terminationGracePeriodSeconds: 5
       readinessProbe:
         httpGet: { host: 127.0.0.1, port: 6442, path: /readyz }
@@ -76,7 +76,7 @@ spec:
         readOnlyRootFilesystem: true
         capabilities:
           drop: [ ALL ]
-      # Directories, never single files: what rotates a file replaces it, and a mounted file would stay the old one.
+      # Directories, never single files: rotation replaces a file, and a mounted file would stay the old one.
       volumeMounts:
         - { name: config, mountPath: /etc/fairlead, readOnly: true }
         - { name: state, mountPath: /var/lib/fairlead }
