@@ -66,6 +66,16 @@ export async function clientsOf(files: NodeFiles, slots: readonly Slot[]): Promi
   return servers.filter(({ address }) => isLoopback(address.host));
 }
 
+/**
+ * Clients that an agent which was adopted by hand may have: of 127.0.0.1, ::1 and localhost, as its own configuration is
+ * not read. None on a control-plane node, whose API server may be there.
+ */
+export async function clientsOfByHand({ root }: NodeFiles): Promise<NamedServer[]> {
+  if ((await nodeRole(root)) === 'control-plane') return [];
+  const usual = ['127.0.0.1', '::1', 'localhost'];
+  return (await namedServers(root)).filter(({ address }) => usual.includes(canonicalHost(address.host)));
+}
+
 /** A missing file names no server. Any other unreadable file may name the agent, which is an error. */
 function unlessAbsent<T>(fallback: T): (error: unknown) => T {
   return (error) => {

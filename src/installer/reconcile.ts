@@ -9,8 +9,9 @@ import type { HostPort } from '../model/endpoint.ts';
 import { FairleadError } from '../model/errors.ts';
 import { bootSeedsFix } from '../adopt/boot-seeds.ts';
 import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts';
-import { clientsOf, forKubeconfigs, isServedBy } from './agent-clients.ts';
+import { clientsOf, clientsOfByHand, forKubeconfigs, isServedBy } from './agent-clients.ts';
 import { restoreTcpMigrateReq, enableTcpMigrateReq } from './tcp-migrate-req.ts';
+import { byHandManifests, discardByHand, restoreByHand, setByHandAside } from './by-hand.ts';
 import type { NodeFiles } from './node-files.ts';
 import { openState, refuseToShare, takingOverPath } from './installer-state.ts';
 import { restoreProxies, proxyManifests, setAside } from './proxy-pod.ts';
@@ -72,6 +73,8 @@ export type Outcome =
     };
 
 const pollMs = 200;
+/** 5 s: kubelet needs a second or two to end a pod after its manifest. */
+const answersUntilGone = 25;
 /** kubelet's liveness probe replaces a hung agent within 25 s; so long after that it is left to it. */
 const hungForMs = 40_000;
 
@@ -114,6 +117,8 @@ class Pass {
     const problem = await this.#served(target);
     if (problem !== undefined) return this.#gaveUp(target, problem);
     await files.remove(takingOverPath);
+    await discardByHand(files);
+    await this.#retireByHand(target);
     await this.#retire(otherSlot(target));
     if (this.#changed.length > 0)
       this.#deps.log.info({ slot: slotName(target) }, 'the agent on this node is serving');
@@ -195,7 +200,9 @@ class Pass {
   /** What names the agent that is there must find the next one at the same address. */
   async #refuseToStrand(present: readonly Slot[]): Promise<void> {
     const next = forKubeconfigs(this.#desired.config);
-    const clients = await clientsOf(this.#deps.files, present);
+    const { files } = this.#deps;
+    const byHand = (await byHandManifests(files.root)).length > 0 ? await clientsOfByHand(files) : [];
+    const clients = [...(await clientsOf(files, present)), ...byHand];
     const stranded = clients.filter(({ address }) => !isServedBy(address, next));
     if (stranded.length === 0) return;
     const list = stranded.map(({ file, server }) => `${file} (${server})`).join(', ');
@@ -252,6 +259,7 @@ class Pass {
         if (holders.length > 0 && !this.#desired.replaceProxy) {
           return { shortfall: `${problem} (${holders.join(', ')}); --replace-proxy replaces it` };
         }
+        const byHand = await byHandManifests(files.root);
         const lacks = lackingOf(view);
         if (lacks.length > 0 && view.hasUsableEndpoint)
           problem = `it lacks what its configuration requires: ${inWords(lacks)}`;
@@ -261,6 +269,12 @@ class Pass {
           await files.put(takingOverPath, Buffer.from(''), 0o600);
           await setAside(files, holders);
           this.#changed.push(...holders);
+        }
+        if (byHand.length > 0 && view.hasUsableEndpoint && lacks.length === 0) {
+          log.info({ manifests: byHand }, 'static pod of the agent that was adopted by hand set aside');
+          await files.put(takingOverPath, Buffer.from(''), 0o600);
+          await setByHandAside(files, byHand);
+          this.#changed.push(...byHand);
         }
       }
       return undefined;
@@ -280,16 +294,27 @@ class Pass {
       const hasOther = (await files.stat(this.#manifest(otherSlot(slot)))) !== undefined;
       // What an earlier pass has set aside stays there: an outage of all API servers does not undo it.
       const isTakingOver = (await files.stat(takingOverPath)) !== undefined;
-      const restored = isTakingOver ? await restoreProxies(files, this.#desired.podDirectory) : [];
+      const { podDirectory } = this.#desired;
+      const restored = isTakingOver
+        ? [...(await restoreProxies(files, podDirectory)), ...(await restoreByHand(files, podDirectory))]
+        : [];
       await files.remove(takingOverPath);
       const kept = hasOther
         ? await this.#compare(slot)
         : { name: restored.join(', '), isBetter: true, note: '' };
-      if (hasOther && !kept.isBetter) {
-        const both = `${message}; ${kept.name} is not serving either: both stay`;
+      const byHand = await byHandManifests(files.root);
+      if (!hasOther && restored.length === 0 && byHand.length > 0) {
+        kept.name = byHand.join(', ');
+        kept.isBetter = (await this.#view(slot))?.isReady !== true;
+      }
+      const hasBefore = hasOther || restored.length > 0 || byHand.length > 0;
+      if (hasBefore && !kept.isBetter) {
+        const both = hasOther
+          ? `${message}; ${kept.name} is not serving either: both stay`
+          : `${message}; it and ${kept.name} both stay`;
         return { state: 'failed', slot, changed: this.#changed, message: both };
       }
-      if (hasOther || restored.length > 0) {
+      if (hasBefore) {
         await files.remove(this.#manifest(slot));
         await files.remove(configPath(slot));
         const whole = `${message}; ${kept.name} stays${kept.note}`;
@@ -344,6 +369,30 @@ class Pass {
     const [listener] = forKubeconfigs(this.#desired.config);
     const addresses = [{ host: '127.0.0.1', port }, ...(listener ? [listener] : [])];
     return (await Promise.all(addresses.map(isSilent))).every(Boolean);
+  }
+
+  /** The agent that was adopted by hand and shares its port. Its configuration stays: an operator wrote it. */
+  async #retireByHand(slot: Slot): Promise<void> {
+    const { files, log, view, leaveWithinMs } = this.#deps;
+    const manifests = await byHandManifests(files.root);
+    if (manifests.length === 0) return;
+    const why = await enableTcpMigrateReq(files);
+    if (why !== undefined) log.info({ reason: why }, 'tcp_migrate_req stays as it is');
+    for (const manifest of manifests) await files.remove(manifest);
+    this.#changed.push(...manifests);
+    log.info({ manifests }, 'the agent that was adopted by hand may go');
+    const { admin } = this.#desired.config;
+    // It has no admin port of its own: on the shared one either agent answers, as the kernel chooses.
+    let answersInARow = 0;
+    const isGone = async () => {
+      const mine = await view(this.#desired.adminPorts[slot]);
+      const either = admin ? await view(admin.port) : undefined;
+      const isOther = either !== undefined && either.startedAtMs !== mine?.startedAtMs;
+      answersInARow = isOther ? 0 : answersInARow + 1;
+      return answersInARow >= answersUntilGone || undefined;
+    };
+    await waitUntil(isGone, { withinMs: leaveWithinMs, everyMs: pollMs }, this.#deps);
+    await restoreTcpMigrateReq(files);
   }
 
   async #retire(slot: Slot): Promise<void> {

@@ -14,6 +14,7 @@ import { noStep, type OnStep } from '../lib/replace-file.ts';
 import type { AgentView } from './agent-view.ts';
 import { clientsOf, kubeconfigDirectories } from './agent-clients.ts';
 import { restoreTcpMigrateReq } from './tcp-migrate-req.ts';
+import { discardByHand } from './by-hand.ts';
 import type { NodeFiles } from './node-files.ts';
 import { openState, removeState } from './installer-state.ts';
 import { restoreProxies, isProxyThere } from './proxy-pod.ts';
@@ -75,6 +76,7 @@ export async function uninstall(options: UninstallOptions, deps: UninstallDeps):
   for (const name of await restoreProxies(files, options.podDirectory)) say(`${name} restored`);
   await until((one) => one === undefined, leaveWithinMs);
 
+  await discardByHand(files);
   await restoreTcpMigrateReq(files);
   for (const slot of slots) await files.remove(configPath(slot));
   await files.remove(caPath);
