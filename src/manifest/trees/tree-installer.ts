@@ -255,7 +255,7 @@ spec:
             - { name: root-kube, mountPath: /host/root/.kube, readOnly: true }
       volumes:
         - name: config
-          configMap: { name: fairlead-install-t2cdtt2d6f }
+          configMap: { name: fairlead-install-5gkgchb629 }
         - name: kubernetes
           hostPath: { path: /etc/kubernetes, type: Directory }
         - name: agent-config
@@ -274,7 +274,7 @@ spec:
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: fairlead-install-t2cdtt2d6f
+  name: fairlead-install-5gkgchb629
   namespace: fairlead-system
 immutable: true
 data:
@@ -324,7 +324,8 @@ data:
         - name: fairlead
           image: fairlead
           imagePullPolicy: IfNotPresent
-          args: [run, --config, /etc/fairlead/config.yaml]
+          # --reuse-port: an installer's agent can serve beside this one before it replaces it.
+          args: [run, --config, /etc/fairlead/config.yaml, --reuse-port]
           env:
             - name: NODE_NAME
               valueFrom:

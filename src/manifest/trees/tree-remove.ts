@@ -261,7 +261,7 @@ spec:
         - name: dbus
           hostPath: { path: /run/dbus, type: DirectoryOrCreate }
         - name: config
-          configMap: { name: fairlead-install-t2cdtt2d6f }
+          configMap: { name: fairlead-install-5gkgchb629 }
         - name: kubernetes
           hostPath: { path: /etc/kubernetes, type: Directory }
         - name: agent-config
@@ -280,7 +280,7 @@ spec:
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: fairlead-install-t2cdtt2d6f
+  name: fairlead-install-5gkgchb629
   namespace: fairlead-system
 immutable: true
 data:
@@ -330,7 +330,8 @@ data:
         - name: fairlead
           image: fairlead
           imagePullPolicy: IfNotPresent
-          args: [run, --config, /etc/fairlead/config.yaml]
+          # --reuse-port: an installer's agent can serve beside this one before it replaces it.
+          args: [run, --config, /etc/fairlead/config.yaml, --reuse-port]
           env:
             - name: NODE_NAME
               valueFrom:

@@ -36,7 +36,8 @@ spec:
     - name: fairlead
       image: registry.example/fairlead@sha256:0000000000000000000000000000000000000000000000000000000000000000
       imagePullPolicy: IfNotPresent
-      args: [ run, --config, /etc/fairlead/config.yaml ]
+      # --reuse-port: an installer's agent can serve beside this one before it replaces it.
+      args: [ run, --config, /etc/fairlead/config.yaml, --reuse-port ]
       env:
         - name: NODE_NAME
           valueFrom:

@@ -143,7 +143,7 @@ shutdown: {grace: 1s}
     const cache = ['--cache-file', '/var/lib/fairlead/endpoints.json', '--grace', '1'];
     expect(await runFairlead(['uninstall', ...common, ...cache])).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining('nginx-proxy.yml given back'),
+      stdout: expect.stringContaining('nginx-proxy.yml restored'),
     });
     expect(readFileSync(manifest, 'utf8')).toContain('nginx-proxy');
     await eventually('nginx serves again', () => answers());
