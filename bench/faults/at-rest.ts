@@ -1,5 +1,5 @@
 // What checks cost the API servers while nothing happens: control planes side by side, one for each peer with a small
-// fleet of nodes in front, and one with none, whose CPU time is everybody's base line.
+// fleet of nodes in front, and one with none, whose CPU time is the base line for all.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientProcess } from '../../test/support/faults/clients/client-process.ts';
 import { Lab } from '../../test/support/faults/lab.ts';

@@ -26,7 +26,7 @@ export type Figures = Partial<Record<MetricId, Figure>>;
 export interface Judged {
   /** The row's metrics. */
   readonly metrics: readonly MetricId[];
-  /** Only what was asked after this mark counts: before it nobody could have been served. */
+  /** Only what was asked after this mark counts: before it no client could have been served. */
   readonly since?: string;
 }
 

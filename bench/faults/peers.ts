@@ -9,7 +9,7 @@ import { tunedHaproxy } from './haproxy-tuned.ts';
 import type { PeerName } from './options.ts';
 import { proxySubject } from './proxy-subject.ts';
 
-/** Nobody listens there: the log goes nowhere, as it does in Kubespray's pod without a syslog. */
+/** No process listens there: the log goes nowhere, as it does in Kubespray's pod without a syslog. */
 const logPort = 5140;
 
 const haproxy = proxySubject({

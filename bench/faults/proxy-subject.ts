@@ -57,7 +57,7 @@ export function proxySubject({ name, tool, settleMs, configure }: ProxyOptions):
           return child.output.split('\n');
         },
         settled: () => sleep(settleMs),
-        // It may still be serving: nobody needs its goodbye.
+        // It may still be serving: no client needs its goodbye.
         stop: () => child.stop({ graceMs: 0 }),
       };
     },

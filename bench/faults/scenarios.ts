@@ -65,7 +65,7 @@ const unlistedAfterMs = 27_000;
 
 /**
  * Two die and leave the EndpointSlice, the third dies, the two come back. Who finds API servers by itself is told of the
- * third only; the others have all three in their file. The balancer goes on, or starts anew while all are away, or when they
+ * third only; the others have all three in their file. The balancer continues, or starts anew while all are away, or when they
  * are back.
  */
 const unlisted = (restarts: 'never' | 'meanwhile' | 'afterwards'): faults.Scenario => ({

@@ -12,7 +12,7 @@ const { values } = parseArgs({
   options: {
     listen: { type: 'string', default: '' },
     endpoints: { type: 'string', default: '' },
-    // The product's defaults as JSON: the table of settings is no part of what is measured here.
+    // The product's defaults as JSON: the table of settings is not part of what is measured here.
     options: { type: 'string', default: '' },
   },
 });

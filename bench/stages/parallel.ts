@@ -16,7 +16,7 @@ const transfersAtATime = 4;
 const newConnectionsAtATime = 64;
 /** Small enough that an upload which is cut short by the end of the run does not count. */
 const uploadMiB = 8;
-/** What a process gives back within this time is not counted. */
+/** Memory that a process frees within this time is not counted. */
 const afterLoadMs = 3_000;
 
 type Load = { readonly result: WrkResult; readonly seconds: number | undefined };

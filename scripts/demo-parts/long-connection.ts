@@ -1,6 +1,6 @@
 // A client like kubelet: one HTTP/2 connection for everything, as long as it lasts. It renews its Lease four times a
 // second and watches it; each renewal carries the next number, so that the watch can tell whether an event is
-// missing. When the connection ends it opens a new one, repeats the write and goes on with the watch where it was.
+// missing. When the connection ends it opens a new one, repeats the write and continues the watch where it was.
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Tally } from './tally.ts';

@@ -1,4 +1,4 @@
-// What the system says of a process: read from /proc, so that the demo shows what is, also when somebody
+// What the system says of a process: read from /proc, so that the demo shows what is, also when someone
 // kills or freezes a process by hand.
 import { readFileSync } from 'node:fs';
 

@@ -68,7 +68,7 @@ class Run {
     await this.#tell(stage);
     signal.throwIfAborted();
     const clients = this.#clients;
-    // With --keep the clients go on; what they have seen until now is summed up all the same.
+    // With --keep the clients continue; the summary covers what they have seen so far.
     if (!keep) {
       await clients?.short.stop();
       await clients?.long.stop();

@@ -107,7 +107,7 @@ async function startAgent(
       await agent.listening();
       return agent;
     } catch (error) {
-      // Somebody else may have taken the port meanwhile (exit code 3).
+      // Another process may have taken the port meanwhile (exit code 3).
       const { code } = await agent.exited;
       if (code !== 3 || attempt === 5) throw error;
     }

@@ -4,7 +4,7 @@
 /** Width of one column of the "who answered" strip. */
 export const columnMs = 500;
 
-/** A column of the strip: the API server that answered most, or that something failed, or that nobody answered. */
+/** A column of the strip: the API server that answered most, or that something failed, or that none answered. */
 export type Mark = { readonly server: string } | 'failed' | 'nobody';
 
 export class Tally {
@@ -59,7 +59,7 @@ export class Tally {
   strip(nowMs: number): Mark[] {
     const end = this.#column(this.#stoppedMs ?? nowMs);
     const marks = Array.from({ length: end + 1 }, (_, column) => this.#mark(column));
-    // The last column has only begun: that nobody has answered in it says nothing yet.
+    // The last column has only begun: that none has answered in it says nothing yet.
     return marks.at(-1) === 'nobody' ? marks.slice(0, -1) : marks;
   }
 

@@ -22,7 +22,7 @@ export interface Layer extends Descriptor {
   readonly diffId: string;
 }
 
-/** Under which an archive's image is known. They are no part of its digest. */
+/** The names of an archive's image. They are not part of its digest. */
 export interface ImageNames {
   /** What skopeo and buildah call it: `oci-archive:FILE:REF`. */
   readonly ref: string;

@@ -1,6 +1,6 @@
 // The lines of /etc/hosts that Fairlead manages: a name that is to mean this node. Pure.
 //
-// Every line of ours carries a mark, and a line of somebody else's that gives the name another address is kept,
+// Each of Fairlead's lines carries a mark, and a foreign line that gives the name another address is kept,
 // whole, in a marked comment. So nothing but the file itself is needed to take it all back, whatever else has
 // been changed in it meanwhile. Resolvers differ in whether the first line for a name counts or all of them
 // (glibc's getaddrinfo and Go take all), so there may be only ours.
@@ -13,7 +13,7 @@ const mark = '# fairlead hosts';
 const managedLine = /^(\S+) (\S+) # fairlead hosts$/;
 /** What is left of a line from which a managed name was taken. */
 const restLine = /# fairlead hosts, \[\S+\] taken out$/;
-/** A line of somebody else's, whole. No mark ends with the name: tools look for such lines (`.*NAME$`). */
+/** A whole foreign line. No mark ends with the name: tools look for such lines (`.*NAME$`). */
 const replacedLine = /^# fairlead hosts, instead of \[(.*)\]$/;
 
 /** The lines, each with its own ending; the last one may lack it. */

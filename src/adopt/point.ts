@@ -1,7 +1,7 @@
 // Points kubeconfigs at another address (Fairlead's listener), and back. Everything is planned and checked
 // before anything is written; each file is then replaced in one step, with the original beside it, so that a
 // node whose power goes at any moment has a kubeconfig that works: the old one, or the new one that was
-// verified beforehand.
+// verified in advance.
 import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';

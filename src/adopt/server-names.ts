@@ -69,6 +69,6 @@ export async function chooseName(input: NameChoiceInput): Promise<NameChoice> {
 
 /** What to try for a client of `host` that verifies by the name `current` now, if by one. */
 export function nameCandidates(host: string, current?: string): string[] {
-  // A name that somebody chose comes first: it stays, if it still works.
+  // A name that was chosen comes first: it stays, if it still works.
   return [...new Set(current === undefined ? [host, ...serviceNames] : [current, ...serviceNames, host])];
 }

@@ -1,4 +1,4 @@
-// The credentials of one pool of endpoints, and what is amiss with them: read from the configured places, the CA kept
+// The credentials of one pool of endpoints, and what is wrong with them: read from the configured places, the CA kept
 // on disk once it has verified something, and what the configuration asks for and the agent does not have.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -174,7 +174,7 @@ export interface PoolHttpListenerDeps {
 }
 
 /**
- * Starts an http listener. A certificate that cannot be read is no reason for the agent not to start: whoever
+ * Starts an http listener. An unreadable certificate does not keep the agent from starting: whoever
  * issues it may need the API servers, and with them the other listeners. It is looked for every `retryMs`.
  * Rejects with LeftOut where the host lacks the address of an optional one. `onReady` is told of the listener; the function that is returned gives up looking.
  */

@@ -228,7 +228,7 @@ export class EndpointPool {
 
   /** Lets tunnels finish for `graceMs`, then resets them. A later call without grace ends the wait. */
   async stop(graceMs: number): Promise<void> {
-    // Health goes on meanwhile: an endpoint may die while the last tunnels finish.
+    // Health continues meanwhile: an endpoint may die while the last tunnels finish.
     await this.#traffic.stop(graceMs);
     this.#sweep?.cancel();
     this.#health.stop();

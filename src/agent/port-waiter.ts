@@ -158,7 +158,7 @@ export class PortWaiter {
         this.#plan(where, bind, wait);
         return;
       }
-      // It has come to this host, or is not shared after all, and somebody else listens on it: from here on that is what is waited for.
+      // It has come to this host, or is not shared after all, and another process listens on it: from here on the waiter waits for that.
       if ((this.#absent.delete(where) || wasHeldBack) && isInUse(error) && limitMs > 0) {
         this.#plan(where, bind, { ...wait, sinceMs: nowMs, remindedMs: nowMs, tries: 0 });
         return;
@@ -174,7 +174,7 @@ export class PortWaiter {
     }
   }
 
-  /** The agent has served without it so far, and goes on to do so: whatever is wrong with the address, it is told once. */
+  /** The agent has served without it so far and continues: whatever is wrong with the address is logged once. */
   #afterLeftOut(where: string, bind: () => Promise<void>, wait: Wait, error: unknown): void {
     const message = error instanceof LeftOut ? undefined : messageOf(error);
     if (message !== undefined && message !== wait.toldProblem)

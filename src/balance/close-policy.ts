@@ -8,7 +8,7 @@ export interface ClosePolicyOptions {
   readonly unreadyAfterMs: number;
   /**
    * How long another endpoint must have been ready without a break before anything drains: after an etcd
-   * outage API servers come back one after the other, and not everybody may land on the first. For a sick one it
+   * outage API servers come back one after the other, and not all clients may land on the first. For a sick one it
    * is the time before its trouble that counts.
    */
   readonly betterReadyForMs: number;
@@ -34,7 +34,7 @@ export const sharedWithinMs = 10_000;
 export type CloseDecision =
   /** `askAtMs`: more is due when the other endpoints have answered a question asked from then on. */
   | { readonly action: 'keep'; readonly askAtMs?: number }
-  /** Both sides of every tunnel, now: nobody lives there. */
+  /** Both sides of every tunnel, now: the endpoint is dead. */
   | { readonly action: 'reset' }
   | { readonly action: 'drain'; readonly windowMs: number }
   /** Those whose client's bytes, sent after `sinceMs`, have been unanswered for that long. */

@@ -17,7 +17,7 @@ export interface CertificateStanding {
 
 export interface ClientName {
   readonly name: string;
-  /** Configured, or of a kubeconfig. Others are only what clients have sent: anybody on the node can send anything. */
+  /** Configured, or of a kubeconfig. Others are only what clients have sent: any process on the node can send anything. */
   readonly isCertain: boolean;
 }
 

@@ -1,5 +1,5 @@
 // Which tunnel moves next after an endpoint has come back. Pure. Moves are slow and one at a time, so that
-// nobody notices: a whole fleet rebalances over `overMs`.
+// no client notices: a whole fleet rebalances over `overMs`.
 import type { EndpointId } from '../model/endpoint.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import type { BalancePolicy } from './picker.ts';

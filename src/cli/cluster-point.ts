@@ -85,7 +85,7 @@ async function planPointing(
 ): Promise<readonly ObjectChange[]> {
   const { server: url = 'https://127.0.0.1:6443', tlsServerName, namespace } = options;
   const { address, server } = parseServer(url);
-  // What is only shown need not work yet: what --apply would refuse is said all the same.
+  // A printed change need not work yet: what --apply would refuse is still printed.
   const isForced = options.unchecked === true || options.apply !== true;
   const endpoints: HostPort[] = (await knownEndpoints(api, slices)).map(({ endpoint }) => ({
     host: endpoint.host,

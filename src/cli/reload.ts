@@ -1,5 +1,5 @@
 // Loading the configuration again, after SIGHUP or a change of the file. A bad one changes nothing: every
-// problem is logged and the agent goes on with the configuration it has.
+// problem is logged and the agent continues with the configuration it has.
 import type { Logger } from 'pino';
 import type { Agent } from '../agent/agent.ts';
 import type { Config } from '../config/config.ts';

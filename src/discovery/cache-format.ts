@@ -25,7 +25,7 @@ export interface CachedEndpoint {
 
 export interface CacheContent {
   readonly endpoints: readonly CachedEndpoint[];
-  /** Wall time of the watch's last word. */
+  /** Wall time of the watch's last message. */
   readonly syncedAtMs?: number;
   /** The endpoint that carried clients last. */
   readonly lastPick?: EndpointId;

@@ -3,7 +3,7 @@
 //
 // The system's resolver is asked (getaddrinfo: /etc/hosts counts, as for every other client on the node). It has no
 // cancellation and occupies a thread of libuv's pool, of which it never gets more than half (libuv's limit for slow
-// work): reading and writing files goes on beside resolvers that hang. A name is never asked again while an answer is
+// work): reading and writing files continues beside resolvers that hang. A name is never resolved again while an answer is
 // due, and one that waits behind hanging ones for a while is looked up in /etc/hosts here.
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';

@@ -35,7 +35,7 @@ function readEntry(item: unknown): RememberedEndpoint | undefined {
   if (!endpoint || !isRecord(item)) return undefined;
   const { unlistedSeconds, listing: said } = item;
   const listing = (['listed', 'left', 'replaced'] as const).find((known) => known === said) ?? 'unlisted';
-  // A number that makes no sense must neither expire the entry now nor keep it for ever.
+  // A number that makes no sense must neither expire the entry now nor keep it forever.
   const isNumber = typeof unlistedSeconds === 'number' && Number.isFinite(unlistedSeconds);
   return { endpoint, listing, unlistedMs: isNumber && unlistedSeconds > 0 ? unlistedSeconds * 1000 : 0 };
 }

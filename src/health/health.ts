@@ -325,7 +325,7 @@ export class Health implements OutcomeReporter {
   }
 
   /**
-   * What is known of the others may be a minute old. When an endpoint in use gets into trouble, somebody will
+   * What is known of the others may be a minute old. When an endpoint in use gets into trouble, a client will
    * need a good one soon; when one comes back, the dead ones may have come back with it (our own network).
    */
   #askTheOthers(changed: Watched, was: Verdict): void {

@@ -2,7 +2,7 @@
 // `dial` and `tunnels` under the same names, which have the defaults (agent/options.ts); the rest is fixed, and shorter
 // in tests.
 
-/** What is no setting. */
+/** Fixed: not a setting. */
 export const fixedHttpOptions = {
   /** Pause before a new round over the candidates, within the deadline, when every one has failed. */
   retryRoundMs: 250,

@@ -1,5 +1,5 @@
 // Watches have no end of their own. On an endpoint that is not fit any more they are ended as an API server ends
-// them when their time is over, by a plain end of the answer: the client goes on elsewhere from its last event.
+// them when their time is over, by a plain end of the answer: the client continues elsewhere from its last event.
 import type { Clock, Random, Timer } from '../model/clock.ts';
 import type { EndpointId } from '../model/endpoint.ts';
 

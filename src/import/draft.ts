@@ -13,8 +13,8 @@ import { formatHostPort, type HostPort, type Parsed, parseHostPort } from '../mo
 import { type AddressSet, isEvery, networkTexts } from './address-set.ts';
 
 /**
- * `covered`: Fairlead does it another way, or always; `changed`: applied, with a difference; `dropped`: there
- * is no counterpart; `todo`: needs manual work.
+ * `covered`: Fairlead does it another way, or always; `changed`: applied, with a difference; `dropped`: without
+ * a counterpart; `todo`: needs manual work.
  */
 export type NoteKind = 'covered' | 'changed' | 'dropped' | 'todo';
 

@@ -139,7 +139,7 @@ async function pointAndConfirm(
     try {
       const time = await renewed();
       if (time) seen.add(time);
-      // Whose they are nobody says; but without one kubelet's is not among them. Fewer: it is another agent by now.
+      // It is not known whose they are; but without one kubelet's is not among them. Fewer: it is another agent by now.
       if (seen.size >= 3 && (await tunnels()) !== before) return true;
       if (seen.size >= 3)
         problem = 'its Lease is renewed, but not through the agent: the agent has had no new connection';

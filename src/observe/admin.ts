@@ -7,7 +7,7 @@ import type { Rendering } from './rendering.ts';
 import { type Answer, type ReadOnlyServer, startReadOnlyServer } from './read-only-server.ts';
 import { listenError } from '../lib/bind.ts';
 
-/** What /readyz says. It is asked every few seconds and by anybody, so it costs next to nothing to know. */
+/** What /readyz says. Any process may ask every few seconds, so it must cost next to nothing. */
 export type Readiness = Pick<Status, 'isReady' | 'stopping' | 'waitingFor'>;
 
 /** What costs time to make; the addresses of one agent share it. */

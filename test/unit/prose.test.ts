@@ -97,6 +97,26 @@ test('errors, findings and log messages are in plain English', () => {
   expect(marks).toEqual([]);
 });
 
+/** What comments may not say either; they may use the rest of the list where a term of the code does. */
+const bannedInComments = banned.filter(([word]) =>
+  /mend|told|apart|which|nobody|same twice|all the same|for ever|asked again|amiss|last word|hold together|beforehand/.test(
+    word.source,
+  ),
+);
+
+test('comments are in plain English', () => {
+  const comment = /^\s*(?:\/\/|\/?\*)|\s\/\/ /;
+  const marks = sources.flatMap((file) =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .flatMap((line, index) => {
+        const found = comment.test(line) && bannedInComments.find(([word]) => word.test(line));
+        return found ? [`${file}:${index + 1}: ${found[1]}: ${line.trim()}`] : [];
+      }),
+  );
+  expect(marks).toEqual([]);
+});
+
 test('the list finds what it is meant to find, and leaves the rest alone', () => {
   expect(findings('the agent takes it over; nobody is there')).toHaveLength(2);
   expect(findings('there is no longer an endpoint')).toEqual([]);

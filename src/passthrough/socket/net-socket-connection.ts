@@ -23,7 +23,7 @@ class NetSocketConnection extends Socket implements Connection {
 
   /**
    * The events that the data path lives by go straight to the owner. Six listeners and their dispatch for each
-   * tunnel were a measurable part of a short connection's cost. Nobody else listens to these: a half-open socket's
+   * tunnel were a measurable part of a short connection's cost. No other code listens to these: a half-open socket's
    * own listener of 'end' has nothing to do.
    */
   override emit(event: string | symbol, ...args: unknown[]): boolean {

@@ -1,7 +1,7 @@
 // What can be set about the data path. Most of it comes from the settings `dial` and `tunnels` under the same names
 // (agent/options.ts), which have the defaults; the rest is fixed, and shorter in tests.
 
-/** What is no setting. */
+/** Fixed: not a setting. */
 export const fixedPassthroughOptions = {
   /** Pause before a new round over the candidates, within the deadline, when every one has failed. */
   retryRoundMs: 500,
