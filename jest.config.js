@@ -1,5 +1,21 @@
+// Suites that only `scripts/test --full` runs: long ones of which a shorter one of the same kind runs each time.
+const fullOnly = [
+  'integration/bench',
+  'integration/contract-switched',
+  'integration/agent/unmoved-tunnels',
+  'integration/install/external-lb',
+  'faults/soak',
+  'faults/slow',
+  'faults/remembered',
+];
+const isFull = process.env.FAIRLEAD_TEST_FULL === '1';
+
 const common = {
   testEnvironment: 'node',
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    ...(isFull ? [] : fullOnly.map((suite) => `/test/${suite}\\.test`)),
+  ],
   extensionsToTreatAsEsm: ['.ts'],
   setupFiles: ['<rootDir>/test/support/jest/property-seed.ts'],
   transform: {

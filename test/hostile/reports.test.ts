@@ -102,7 +102,7 @@ test.each([
   ['with a time before all times', '-271821-04-19T00:00:00Z'],
 ])('a report %s does not count as an agent', async (_what, reportedAt) => {
   const report = reportOf('worker-1', { reportedAt });
-  expect(await missing(report)).toEqual([expect.stringContaining('worker-1: no agent is ready there')]);
+  expect(await missing(report)).toEqual([expect.stringContaining('worker-1: its agent is not ready')]);
   const { reports } = await readReports(apiOf([report]), nowMs);
   expect(formatReports(reports)).toMatch(/worker-1 {2}stale {2}.*serving at /);
 });

@@ -58,9 +58,9 @@ async function attacked(change: Partial<Misbehaviour>) {
 test.each<[Misbehaviour['slices'], Misbehaviour['slicesFor'], string]>([
   ['one-byte-chunks', 'list', 'chunks of a few bytes'],
   ['one-byte-chunks', 'watch', 'chunks of a few bytes'],
-  ['endless', 'list', 'an answer of more than 1048576 bytes'],
-  ['endless', 'watch', 'an event of more than 524288 bytes'],
-  ['huge-lines', 'watch', 'an event of more than 524288 bytes'],
+  ['endless', 'list', 'an answer larger than 1048576 bytes'],
+  ['endless', 'watch', 'an event larger than 524288 bytes'],
+  ['huge-lines', 'watch', 'an event larger than 524288 bytes'],
   ['deep-json', 'list', 'the list nests deeper than 64'],
   ['deep-json', 'watch', 'a line that nests deeper than 64'],
   ['wide-json', 'list', 'the list has more than 50000 objects and arrays'],

@@ -101,7 +101,7 @@ test.each<[string, (socket: TLSSocket) => void, object]>([
       const timer = setInterval(() => s.write(chunk('x')), 20);
       s.on('close', () => clearInterval(timer));
     },
-    { kind: 'timeout', text: 'no whole answer within 0.6 s' },
+    { kind: 'timeout', text: 'no complete answer within 0.6 s' },
   ],
   [
     'an answer without an end',
@@ -109,7 +109,7 @@ test.each<[string, (socket: TLSSocket) => void, object]>([
       s.write(chunked);
       flood(s, chunk('x'.repeat(65_536)));
     },
-    { kind: 'garbage', text: expect.stringContaining('more than') },
+    { kind: 'garbage', text: expect.stringContaining('larger than') },
   ],
   [
     'an answer in chunks of a byte',
@@ -216,7 +216,7 @@ describe('a watch', () => {
         s.write(chunked);
         flood(s, chunk(`${'{}\n'.repeat(20_000)}`));
       },
-      { kind: 'garbage', text: 'a watch of too many events; check that an API server listens there' },
+      { kind: 'garbage', text: 'a watch with too many events; check that an API server listens there' },
     ],
     [
       'a line that its reader refuses',

@@ -351,7 +351,7 @@ describe('a control plane that is down for long', () => {
     // Three attempts a round, and waits of 25, 50 and 100 ms at least between four rounds.
     expect(performance.now() - startedMs).toBeGreaterThan(175);
     expect(rig.ids()).toHaveLength(3);
-    const warnings = rig.log.lines.filter((line) => line.message.includes('no EndpointSlice watch'));
+    const warnings = rig.log.lines.filter((line) => line.message.includes('EndpointSlice watch is down'));
     expect(warnings).toHaveLength(1);
     await rig.plane.servers[1]?.start();
     await eventually('it is back', () => rig.discovery.watchState.state === 'synced');
@@ -370,7 +370,7 @@ describe('a control plane that is down for long', () => {
     const [server] = rig.plane.servers;
     server?.kill();
     await eventually('it waits', () =>
-      rig.log.lines.some((line) => line.message.includes('no EndpointSlice watch')),
+      rig.log.lines.some((line) => line.message.includes('EndpointSlice watch is down')),
     );
     await server?.start();
     rig.discovery.kick();

@@ -202,9 +202,10 @@ test('SIGTERM lets a request finish and ends a watch', async () => {
   const other = await startHttpAgent(plane, {
     scope: suite,
     directory,
-    settings: { shutdown: { grace: '2s' } },
+    settings: { shutdown: { grace: '5s' } },
   });
-  const slow = ask(other, { path: '/slow?ms=500', headers });
+  // Longer than the second for which /metrics shows the same page.
+  const slow = ask(other, { path: '/slow?ms=2500', headers });
   const watch = ask(other, { path: '/api/v1/configmaps?watch=1', headers }).catch((error) => String(error));
   await eventually('both are under way', async () =>
     (await (await other.agent.get('/metrics')).text()).includes('fairlead_http_requests_in_flight 2'),

@@ -147,10 +147,10 @@ describe('signed by a CA', () => {
     const ed = join(directory, 'ed.key');
     writeFileSync(ed, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
     for (const [cert, key, message] of [
-      [ca.cert, other.key, 'not the key'],
+      [ca.cert, other.key, 'does not match the CA certificate'],
       [leaf.certFile, leaf.keyFile, 'not a CA'],
-      [ca.cert, ed, 'not the key'],
-      ['/no/such/file', ca.key, 'no such file'],
+      [ca.cert, ed, 'does not match the CA certificate'],
+      ['/no/such/file', ca.key, 'does not exist'],
       [ca.key, ca.key, 'cannot be read'],
     ] as const) {
       const made = files();
