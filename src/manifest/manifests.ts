@@ -66,8 +66,12 @@ function runWithoutFile(pod: Document, endpoints: readonly string[]): void {
     '--cache-file',
     '/var/lib/fairlead/endpoints.json',
   ];
-  const args = pod.createNode(['run', ...flags, ...endpoints.flatMap((each) => ['--endpoints', each])]);
-  container.set('args', args);
+  // In place of --config FILE; the other arguments of the tree stay.
+  const args = container.get('args');
+  const at = isSeq(args) ? args.toJSON().indexOf('--config') : -1;
+  if (!isSeq(args) || at < 0) throw new Error('the container has no --config');
+  const given = [...flags, ...endpoints.flatMap((each) => ['--endpoints', each])];
+  args.items.splice(at, 2, ...given.map((each) => pod.createNode(each)));
   const drop = (list: unknown) => {
     if (!isSeq(list)) return;
     list.items = list.items.filter((item) => !isMap(item) || item.get('name') !== 'config');

@@ -46,7 +46,7 @@ test('with endpoints the static pod needs no configuration file', async () => {
   const pod = objectsOf(text).at(-1);
   const [container] = pod.spec.containers;
   expect(container.args.join(' ')).toBe(
-    'run --kubeconfig /etc/kubernetes/kubelet.conf --cache-file /var/lib/fairlead/endpoints.json --endpoints 10.0.0.1:6443 --endpoints [fd00::1]:6443',
+    'run --kubeconfig /etc/kubernetes/kubelet.conf --cache-file /var/lib/fairlead/endpoints.json --endpoints 10.0.0.1:6443 --endpoints [fd00::1]:6443 --reuse-port',
   );
   const volumes = pod.spec.volumes.map(({ name }: { name: string }) => name);
   expect(volumes).toEqual(['state', 'kubernetes', 'kubelet-pki']);
