@@ -134,11 +134,14 @@ class Connections {
     });
   }
 
+  /** After the next poll as well: a probe that came while the process stood still is not late. */
   #closeLate(): void {
-    this.#sweep = undefined;
-    const nowMs = this.#clock.nowMs();
-    for (const [socket, { dueMs }] of this.#open) if (dueMs <= nowMs) this.#reset(socket);
-    if (this.#open.size > 0) this.#sweep = this.#clock.schedule(sweepMs, () => this.#closeLate());
+    this.#clock.afterPoll(() => {
+      this.#sweep = undefined;
+      const nowMs = this.#clock.nowMs();
+      for (const [socket, { dueMs }] of this.#open) if (dueMs <= nowMs) this.#reset(socket);
+      if (this.#open.size > 0) this.#sweep = this.#clock.schedule(sweepMs, () => this.#closeLate());
+    });
   }
 
   #reset(socket: Socket): void {

@@ -1,5 +1,6 @@
 // The server behind /livez, /metrics and the installer's readiness: what it answers, and whom it closes when there are too many.
 import { connect, type Socket } from 'node:net';
+import { systemClock } from '../../../src/model/clock.ts';
 import { type ReadOnlyServer, startReadOnlyServer } from '../../../src/observe/read-only-server.ts';
 import { FakeClock } from '../../support/fakes/fake-clock.ts';
 import { recordingLog } from '../../support/fakes/recording-log.ts';
@@ -114,6 +115,28 @@ test('a connection that sends no request is closed after two seconds', async () 
   expect(client.isClosed).toBe(false);
   await clock.advance(1_000);
   await eventually('closed', () => client.isClosed);
+});
+
+test('a request that came while the process stood still is answered, not closed as late', async () => {
+  await server.stop();
+  server = await startReadOnlyServer({
+    listen: { host: '127.0.0.1', port: 0 },
+    log,
+    name: 'test',
+    clock: {
+      nowMs: () => clock.nowMs(),
+      schedule: (delayMs, fn) => clock.schedule(delayMs, fn),
+      afterPoll: systemClock.afterPoll,
+    },
+    answer: (path) => ({ status: 200, body: `${path}\n` }),
+  });
+  const client = await open();
+  await eventually('the sweep waits', () => clock.pendingTimers === 1);
+  client.socket.write(head('/livez'));
+  // No poll comes between: the request is in the kernel, and its time is over.
+  await clock.advance(2_500);
+  await eventually('closed', () => client.isClosed);
+  expect(client.text).toContain('/livez');
 });
 
 test('a reader that stops is closed after ten seconds', async () => {
