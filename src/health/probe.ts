@@ -85,6 +85,8 @@ export interface RunningCheck {
 
 /** Longest answer that is read, bytes: `/readyz?verbose` of a real API server is about 1.5 KB. */
 const maxAnswerBytes = 65_536;
+/** 100 Continue and the like, which an API server does not send to these requests. */
+const maxInformational = 16;
 
 /** Names in `[-]name failed: reason withheld` lines. */
 export function failingChecks(body: string): string[] {
@@ -302,6 +304,14 @@ export class ProbeConnection {
     request.on('error', (error) => done(classify(error, progress.phase, isReused)));
     // An unrequested 101 ends the request without an error and without a response.
     request.on('close', () => done({ kind: 'broken', layer: 7, text: 'no answer to the request' }));
+    let informational = 0;
+    // A flood of them keeps the event loop so busy that the deadline, which is void when the loop is late, never comes.
+    request.on('information', () => {
+      informational += 1;
+      if (informational <= maxInformational) return;
+      request.destroy();
+      done({ kind: 'broken', layer: 7, text: 'informational answers without end' });
+    });
     request.on('response', (response: IncomingMessage) => {
       const body = new ByteAccumulator(maxAnswerBytes);
       response.on('data', (chunk: Buffer) => {

@@ -90,3 +90,8 @@ test('an answer without end is cut at its bound', async () => {
   answer = { head: 'HTTP/1.1 200 OK\r\n\r\n', body: Buffer.alloc(10_000_000, 'x'), ending: 'end' };
   expect(await check()).toEqual({ kind: 'broken', layer: 7, text: 'answer exceeds 65536 bytes' });
 });
+
+test('informational answers without end are cut at their bound', async () => {
+  answer = { head: '', body: Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'.repeat(1_000)), ending: 'end' };
+  expect(await check()).toEqual({ kind: 'broken', layer: 7, text: 'informational answers without end' });
+});
