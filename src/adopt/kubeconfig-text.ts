@@ -33,6 +33,8 @@ export interface KubeconfigCluster {
   /** `certificate-authority`, relative to the kubeconfig. */
   readonly caFile?: string;
   readonly skipsVerification: boolean;
+  /** `proxy-url`. */
+  readonly hasProxy: boolean;
 }
 
 export interface KubeconfigText {
@@ -137,10 +139,32 @@ function readCluster(name: string, cluster: unknown): KubeconfigCluster {
     name,
     server: text('server') ?? '',
     skipsVerification: entry['insecure-skip-tls-verify'] === true,
+    hasProxy: (entry['proxy-url'] ?? '') !== '',
     ...(tlsServerName && { tlsServerName }),
     ...(caData && { caData }),
     ...(caFile && { caFile }),
   };
+}
+
+/** Why a cluster's server must not be replaced by an address of the node; undefined: it may be. */
+export function pointingProblem({
+  server,
+  skipsVerification,
+  hasProxy,
+}: KubeconfigCluster): string | undefined {
+  if (skipsVerification)
+    return (
+      'sets insecure-skip-tls-verify, so any server could impersonate the API server; ' +
+      'set its CA (certificate-authority-data) first'
+    );
+  if (hasProxy)
+    return (
+      'has a proxy-url: its clients would ask that proxy for the address, which is not on this node; ' +
+      'remove proxy-url first if the API servers can be reached directly'
+    );
+  if (!['', '/'].includes(URL.parse(server)?.pathname ?? ''))
+    return `has a server with a path (${server}): that is not the API that Fairlead's listener leads to`;
+  return undefined;
 }
 
 function currentCluster(root: Fields, clusters: readonly KubeconfigCluster[]): string | undefined {

@@ -15,6 +15,7 @@ import {
   editKubeconfig,
   type KubeconfigCluster,
   type KubeconfigText,
+  pointingProblem,
   readKubeconfigText,
 } from './kubeconfig-text.ts';
 import {
@@ -227,12 +228,8 @@ async function changeOf(
   { root, address, server, tlsServerName, endpoints, chooseName: choose = chooseName }: PointOptions,
 ): Promise<{ change: ClusterChange; warnings: readonly string[] }> {
   if (cluster.server === '') throw kubeconfigError(`${file}: cluster "${cluster.name}" has no server`);
-  if (cluster.skipsVerification) {
-    throw kubeconfigError(
-      `${file}: cluster "${cluster.name}" sets insecure-skip-tls-verify, so nothing could be verified; ` +
-        'set its CA (certificate-authority-data) first',
-    );
-  }
+  const problem = pointingProblem(cluster);
+  if (problem !== undefined) throw kubeconfigError(`${file}: cluster "${cluster.name}" ${problem}`);
   const ca = await caOf(root, file, cluster);
   const candidates =
     tlsServerName === 'auto' ? nameCandidates(address.host, cluster.tlsServerName) : [tlsServerName.name];

@@ -6,6 +6,7 @@ import {
   editKubeconfig,
   type KubeconfigCluster,
   type KubeconfigText,
+  pointingProblem,
   readKubeconfigText,
 } from '../kubeconfig-text.ts';
 import { changesBack } from '../point.ts';
@@ -40,8 +41,8 @@ function textOf(object: KubeObject): string {
 function clusterOf({ clusters, currentCluster }: KubeconfigText): KubeconfigCluster {
   const cluster = clusters.find(({ name }) => name === currentCluster);
   if (!cluster) throw refused(`${where} has no current context that names a cluster`);
-  if (cluster.skipsVerification)
-    throw refused(`${where} sets insecure-skip-tls-verify, so any server could impersonate the API server`);
+  const problem = pointingProblem(cluster);
+  if (problem !== undefined) throw refused(`${where}: cluster "${cluster.name}" ${problem}`);
   return cluster;
 }
 

@@ -225,6 +225,36 @@ test('skipped verification is refused: nothing could be checked', async () => {
   await expect(planPointing(options(root))).rejects.toThrow('insecure-skip-tls-verify');
 });
 
+test.each([
+  ['a proxy', '    proxy-url: http://10.0.0.9:3128\n    server: https://10.0.0.1:6443', 'proxy-url'],
+  ['a path', '    server: https://10.0.0.1:6443/k8s/clusters/c-1', 'a path'],
+])('a cluster behind %s is refused: its clients would reach something else', async (_, entry, message) => {
+  const original = kubeletConf.replace('    server: https://10.0.0.1:6443', entry);
+  const { root, conf } = makeRoot(original);
+  await expect(planPointing(options(root))).rejects.toThrow(message);
+  expect(text(conf)).toBe(original);
+});
+
+test.each(['    proxy-url: ""\n    server: https://10.0.0.1:6443', '    server: https://10.0.0.1:6443/'])(
+  'an empty proxy and the root path say nothing: %j',
+  async (entry) => {
+    const { root, conf } = makeRoot(kubeletConf.replace('    server: https://10.0.0.1:6443', entry));
+    await apply(planPointing(options(root)));
+    expect(text(conf)).toContain('server: https://127.0.0.1:6443');
+  },
+);
+
+test('a file that an older release pointed behind a proxy can be undone', async () => {
+  const original = kubeletConf.replace(
+    '    server: https://10',
+    '    proxy-url: http://10.0.0.9:3128\n    server: https://10',
+  );
+  const { root, conf } = makeRoot(original.replace('https://10.0.0.1:6443', 'https://127.0.0.1:6443'));
+  writeFileSync(`${conf}${backupSuffix}`, original);
+  await apply(planRestoring(options(root)));
+  expect(text(conf)).toBe(original);
+});
+
 test('a file that changes between plan and write is left alone', async () => {
   const { root, conf } = makeRoot();
   const plans = await planPointing(options(root));
