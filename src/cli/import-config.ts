@@ -1,6 +1,6 @@
 // `fairlead import`: a Fairlead configuration out of another proxy's.
 import { basename } from 'node:path';
-import { formatNote } from '../import/draft.ts';
+import { formatNote } from '../import/draft-notes.ts';
 import { sectionKeywords } from '../import/haproxy-syntax.ts';
 import { readFileText } from '../lib/read-file.ts';
 import { messageOf } from '../model/error-text.ts';

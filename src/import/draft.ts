@@ -10,22 +10,14 @@ import { isLoopback, isWildcard } from '../model/host.ts';
 import { defaultPoolName } from '../config/pool-setting.ts';
 import { type SettingKey, settingKeys, settingOf } from '../config/settings.ts';
 import { formatHostPort, type HostPort, type Parsed, parseHostPort } from '../model/endpoint.ts';
-import { type AddressSet, isEvery, networkTexts } from './address-set.ts';
-
-/**
- * `covered`: Fairlead does it another way, or always; `changed`: applied, with a difference; `dropped`: without
- * a counterpart; `todo`: needs manual work.
- */
-export type NoteKind = 'covered' | 'changed' | 'dropped' | 'todo';
-
-export interface Note {
-  readonly kind: NoteKind;
-  /** In ascending order; empty when the note is about the whole file. */
-  readonly lines: readonly number[];
-  /** The directive as it is written. */
-  readonly directive: string;
-  readonly text: string;
-}
+import {
+  allowFromOf,
+  type DraftListener,
+  type ListenerOptions,
+  mergeListener,
+  overlaps,
+} from './draft-listener.ts';
+import { DraftNotes, type Note, type NoteKind } from './draft-notes.ts';
 
 export interface Imported {
   /** A configuration file. */
@@ -48,8 +40,6 @@ const isVirtual = (host: string) => !isLoopback(host) && !isWildcard(host);
 
 const writtenOrigin = (lines: Origin = []) => (lines.length === 0 ? '' : ` # line ${lines.join(', ')}`);
 
-const kindOrder: readonly NoteKind[] = ['todo', 'changed', 'dropped', 'covered'];
-
 export interface ImportOptions {
   /** What the notes and the file call the other file. */
   readonly name: string;
@@ -59,54 +49,10 @@ export interface ImportOptions {
   readonly keepChecks?: boolean;
 }
 
-/** Who may connect to a listener. */
-export interface ListenerAccess {
-  readonly allowed: AddressSet;
-  /** The lines of the rules that `allowed` comes from. */
-  readonly lines: readonly number[];
-  /** Some rule cannot be expressed; its note is written already. */
-  readonly isClosed: boolean;
-}
-
-/** What a listener says beside its address. */
-export interface ListenerOptions {
-  readonly acceptProxyFrom?: readonly string[];
-  readonly access?: ListenerAccess;
-}
-
-interface DraftListener extends HostPort {
-  readonly directive: string;
-  readonly pool: string | undefined;
-  lines: number[];
-  readonly acceptProxyFrom: readonly string[] | undefined;
-  allowFrom: readonly string[] | undefined;
-}
-
-/** The network of no client: an address that no connection comes from. */
-const closedTo: readonly string[] = ['0.0.0.0'];
-export const isClosedText =
-  'the listener is closed (allowFrom: 0.0.0.0) until you list in allowFrom who may connect';
-/** More networks than this are not a list that anyone maintains. */
-const maxNetworks = 128;
-
-/** As the check of listeners has it: two that cannot be bound together. */
-function overlaps(a: HostPort, b: HostPort): boolean {
-  if (a.port !== b.port || a.host.includes(':') !== b.host.includes(':')) return false;
-  return a.host === b.host || isWildcard(a.host) || isWildcard(b.host);
-}
-
-interface DraftNote {
-  kind: NoteKind;
-  readonly line: number | undefined;
-  readonly directive: string;
-  readonly texts: string[];
-}
-
 /** What the drafts of all pools of one file share. */
 interface Shared {
   readonly options: ImportOptions;
-  /** By line and directive: one message for each. */
-  readonly notes: Map<string, DraftNote>;
+  readonly notes: DraftNotes;
   readonly listeners: DraftListener[];
   readonly pools: Draft[];
 }
@@ -121,7 +67,7 @@ export class Draft {
 
   constructor(options: ImportOptions, pool?: { name: string; line: number; root: Draft }) {
     this.#pool = pool;
-    this.#shared = pool ? pool.root.#shared : { options, notes: new Map(), listeners: [], pools: [] };
+    this.#shared = pool ? pool.root.#shared : { options, notes: new DraftNotes(), listeners: [], pools: [] };
     const { kubeconfig } = options;
     if (!pool && kubeconfig !== undefined)
       this.#values.set('credentials.kubeconfig', { raw: kubeconfig, origins: [], directive: '' });
@@ -152,16 +98,8 @@ export class Draft {
     return this.#shared.options.keepChecks === true;
   }
 
-  /** One message for a directive of a line: a second note is added to the first. Equal ones on several lines become one. */
   note(kind: NoteKind, line: number | undefined, directive: string, text: string): void {
-    const key = `${line ?? ''} ${directive}`;
-    const { notes } = this.#shared;
-    const note = notes.get(key);
-    if (!note) notes.set(key, { kind, line, directive, texts: [text] });
-    else {
-      if (!note.texts.includes(text)) note.texts.push(text);
-      if (kindOrder.indexOf(kind) < kindOrder.indexOf(note.kind)) note.kind = kind;
-    }
+    this.#shared.notes.add(kind, line, directive, text);
   }
 
   has(key: SettingKey): boolean {
@@ -230,9 +168,10 @@ export class Draft {
       pool: this.#pool?.name,
       lines: [line, ...(access?.lines ?? [])],
       acceptProxyFrom,
-      allowFrom: access && this.#allowFrom(access, line, directive),
+      allowFrom: access && allowFromOf(access, line, directive, this.#shared.notes),
     };
-    if (!this.#merge(added)) this.#shared.listeners.push(added);
+    const { listeners, notes } = this.#shared;
+    if (!mergeListener(listeners, added, notes)) listeners.push(added);
   }
 
   #noteReach({ host, lines: [line = 0], directive }: DraftListener): void {
@@ -243,50 +182,6 @@ export class Draft {
     if (!isVirtual(host)) return;
     const waits = 'if the host does not have the address (a VIP), Fairlead waits for it (waitForAddress)';
     this.note('changed', line, directive, waits);
-  }
-
-  #allowFrom(access: ListenerAccess, line: number, directive: string): readonly string[] | undefined {
-    if (access.isClosed) return closedTo;
-    if (isEvery(access.allowed)) return undefined;
-    const networks = networkTexts(access.allowed);
-    if (networks.length <= maxNetworks) return networks.length === 0 ? closedTo : networks;
-    this.note(
-      'todo',
-      line,
-      directive,
-      `its rules allow ${networks.length} separate networks, which is too many for a list; ${isClosedText}`,
-    );
-    return closedTo;
-  }
-
-  /** Fairlead binds an address once: a wildcard stands for the other addresses of its port. */
-  #merge(added: DraftListener): boolean {
-    const { listeners } = this.#shared;
-    const others = listeners.filter((other) => overlaps(other, added));
-    if (others.length === 0) return false;
-    const keeper = others.find(({ host }) => host === added.host || isWildcard(host)) ?? added;
-    const same = ({ pool, allowFrom, acceptProxyFrom }: DraftListener) =>
-      JSON.stringify([pool, allowFrom ?? null, acceptProxyFrom ?? null]);
-    const bound = formatHostPort(keeper);
-    for (const other of keeper === added ? others : [added]) {
-      const { directive, lines } = other;
-      const [at] = lines;
-      if (same(other) === same(keeper)) {
-        this.note('covered', at, directive, `${bound} has this port for every address`);
-      } else {
-        this.note(
-          'todo',
-          at,
-          directive,
-          `${bound} has this port too, with other rules, headers or servers; Fairlead binds it once: ${isClosedText}`,
-        );
-        keeper.allowFrom = closedTo;
-      }
-      keeper.lines = [...new Set([...keeper.lines, ...lines.slice(1)])];
-      const index = listeners.indexOf(other);
-      if (index >= 0) listeners.splice(index, 1);
-    }
-    return keeper !== added;
   }
 
   /** Every connection to a server of this pool begins with a PROXY header. */
@@ -363,24 +258,7 @@ export class Draft {
       origins: listeners.map(({ lines }) => lines),
       directive: '',
     });
-    const byText = new Map<string, { note: DraftNote; lines: number[] }>();
-    for (const note of this.#shared.notes.values()) {
-      const key = JSON.stringify([note.kind, note.directive, note.texts]);
-      const same = byText.get(key) ?? { note, lines: [] };
-      if (note.line !== undefined) same.lines.push(note.line);
-      byText.set(key, same);
-    }
-    const notes = [...byText.values()]
-      .map(({ note: { kind, directive, texts }, lines }) => ({
-        kind,
-        directive,
-        text: texts.join('; '),
-        lines: lines.sort((a, b) => a - b),
-      }))
-      .sort(
-        (a, b) =>
-          kindOrder.indexOf(a.kind) - kindOrder.indexOf(b.kind) || (a.lines[0] ?? 0) - (b.lines[0] ?? 0),
-      );
+    const notes = this.#shared.notes.sorted();
     const yaml = `# Generated by fairlead import from ${this.#shared.options.name}.\n${this.#sections('').join('\n')}\n`;
     const loaded = loadSources({ env: {}, hostname: 'node' }, [readYaml(yaml, 'result')]);
     if (loaded.ok) return { ok: true, value: { yaml, notes } };
@@ -450,10 +328,4 @@ export class Draft {
     const { name, line } = this.#pool ?? { name: '', line: 0 };
     return [`  ${stringify(name).trimEnd()}:${writtenOrigin([line])}`, ...this.#sections('    ')];
   }
-}
-
-/** `todo: line 3, 4: worker_processes 2: ...`, for people. */
-export function formatNote(name: string, { kind, lines, directive, text }: Note): string {
-  const place = lines.length === 0 ? name : `${name}:${lines.join(',')}`;
-  return `${place}: ${directive}: ${kind}: ${text}`;
 }

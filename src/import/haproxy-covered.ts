@@ -1,5 +1,5 @@
 // Directives of HAProxy whose purpose Fairlead serves without being told, and what is said of all others.
-import type { NoteKind } from './draft.ts';
+import type { NoteKind } from './draft-notes.ts';
 import { shownLine } from './haproxy-check.ts';
 import { is } from './haproxy-lines.ts';
 import type { Line } from './haproxy-syntax.ts';

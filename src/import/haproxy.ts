@@ -2,7 +2,8 @@
 // and their like) to a Fairlead configuration. Every directive is applied or named in a note. Pure.
 import type { Parsed } from '../model/endpoint.ts';
 import { everyAddress, intersection } from './address-set.ts';
-import { Draft, type Imported, type ImportOptions, isClosedText, type ListenerAccess } from './draft.ts';
+import { Draft, type Imported, type ImportOptions } from './draft.ts';
+import { isClosedText, type ListenerAccess } from './draft-listener.ts';
 import { type Access, readAccess } from './haproxy-access.ts';
 import { shownLine } from './haproxy-check.ts';
 import { Checks } from './haproxy-checks.ts';

@@ -2,7 +2,8 @@
 // configuration. Every directive is applied or named in a note. Pure.
 import type { Parsed } from '../model/endpoint.ts';
 import { allowedBy, everyAddress, networkSet, noAddress } from './address-set.ts';
-import { Draft, type Imported, type ImportOptions, isClosedText, type ListenerAccess } from './draft.ts';
+import { Draft, type Imported, type ImportOptions } from './draft.ts';
+import { isClosedText, type ListenerAccess } from './draft-listener.ts';
 import { type Directive, parseNginx, parseNginxTime } from './nginx-syntax.ts';
 import { withoutBrackets } from '../model/host.ts';
 
