@@ -2,7 +2,7 @@
 // immutable, checked, and without a trace of where a value came from. Its type is derived from the table of settings
 // (settings.ts), which says what users write; docs/config.md lists it.
 import { defaultPoolName, type PoolValue } from './pool-setting.ts';
-import type { HealthStep } from './setting.ts';
+import type { HealthStep } from './setting-http.ts';
 import type { ConfigValues } from './settings.ts';
 
 export { defaultPoolName };

@@ -13,16 +13,14 @@ import {
   duration,
   endpointList,
   file,
-  healthSteps,
-  httpPath,
   integer,
   nameList,
   optional,
   type Setting,
   type SettingValue,
-  statuses,
   text,
 } from './setting.ts';
+import { healthSteps, httpPath, statuses } from './setting-http.ts';
 
 const headerName = (value: string) => /^X-[A-Za-z0-9-]{1,62}$/.test(value);
 const headerRight = 'the name of a header that begins with X-, such as X-Remote-User';
@@ -67,7 +65,7 @@ const plainSettings = {
   listeners: listenerList({
     ...restart,
     description:
-      'Local addresses that accept clients. A map sets [options](#listeners). Port 0 selects a free port.',
+      'Local addresses on which to accept clients. A map sets [options](#listeners). Port 0 selects a free port.',
     flag: '--listen',
     default: ['127.0.0.1:6443', { address: '[::1]:6443', optional: true }],
   }),
@@ -93,7 +91,7 @@ const plainSettings = {
   'requestHeader.certFile': file({
     ...restart,
     description:
-      'Certificate (PEM) of a front proxy. With it, http listeners pass on the names in verified client certificates as headers. Its key allows impersonating any user; read docs/http.md first.',
+      'Client certificate (PEM) that Fairlead presents to the API servers as an authenticating front proxy. With it, http listeners pass on the names in verified client certificates as headers. Its key allows impersonating any user; read docs/http.md first.',
     flag: '--requestheader-cert-file',
   }),
   'requestHeader.keyFile': file({
@@ -486,7 +484,7 @@ const plainSettings = {
   ownAdmin: bindAddressOrOff({
     ...restart,
     description:
-      "Second address of the admin server, which is never shared. With `reusePort`, kubelet's probes reach the right process there.",
+      "Second address for the admin server, never shared with another agent. With `reusePort`, kubelet's probes reach the right process there.",
     flag: '--own-admin',
     default: false,
   }),
