@@ -11,7 +11,7 @@ import { bootSeedsFix } from '../adopt/boot-seeds.ts';
 import { type AgentView, inWords, lackingOf, shortfallOf } from './agent-view.ts';
 import { clientsOf, clientsOfByHand, forKubeconfigs, isServedBy } from './agent-clients.ts';
 import { restoreTcpMigrateReq, enableTcpMigrateReq } from './tcp-migrate-req.ts';
-import { byHandManifests, discardByHand, restoreByHand, setByHandAside } from './by-hand.ts';
+import { byHandManifests, discardByHand, restoreByHand, retireByHand, setByHandAside } from './by-hand.ts';
 import type { NodeFiles } from './node-files.ts';
 import { openState, refuseToShare, takingOverPath } from './installer-state.ts';
 import { restoreProxies, proxyManifests, setAside } from './proxy-pod.ts';
@@ -73,8 +73,6 @@ export type Outcome =
     };
 
 const pollMs = 200;
-/** 5 s: kubelet needs a second or two to end a pod after its manifest. */
-const answersUntilGone = 25;
 /** kubelet's liveness probe replaces a hung agent within 25 s; so long after that it is left to it. */
 const hungForMs = 40_000;
 
@@ -107,7 +105,7 @@ class Pass {
 
     const target = await this.#choose(present, good);
     await openState(files);
-    const { ca, configText } = this.#desired;
+    const { ca, config, configText } = this.#desired;
     if (ca !== undefined) await this.#put(caPath, Buffer.from(ca));
     if (cache) await this.#put(cache.path, Buffer.from(cache.text));
     await this.#endHung(otherSlot(target));
@@ -118,7 +116,10 @@ class Pass {
     if (problem !== undefined) return this.#gaveUp(target, problem);
     await files.remove(takingOverPath);
     await discardByHand(files);
-    await this.#retireByHand(target);
+    const view = this.#deps.view;
+    const own = () => view(this.#desired.adminPorts[target]);
+    const shared = async () => (config.admin ? view(config.admin.port) : undefined);
+    this.#changed.push(...(await retireByHand(this.#deps, { own, shared })));
     await this.#retire(otherSlot(target));
     if (this.#changed.length > 0)
       this.#deps.log.info({ slot: slotName(target) }, 'the agent on this node is serving');
@@ -369,30 +370,6 @@ class Pass {
     const [listener] = forKubeconfigs(this.#desired.config);
     const addresses = [{ host: '127.0.0.1', port }, ...(listener ? [listener] : [])];
     return (await Promise.all(addresses.map(isSilent))).every(Boolean);
-  }
-
-  /** The agent that was adopted by hand and shares its port. Its configuration stays: an operator wrote it. */
-  async #retireByHand(slot: Slot): Promise<void> {
-    const { files, log, view, leaveWithinMs } = this.#deps;
-    const manifests = await byHandManifests(files.root);
-    if (manifests.length === 0) return;
-    const why = await enableTcpMigrateReq(files);
-    if (why !== undefined) log.info({ reason: why }, 'tcp_migrate_req stays as it is');
-    for (const manifest of manifests) await files.remove(manifest);
-    this.#changed.push(...manifests);
-    log.info({ manifests }, 'the agent that was adopted by hand may go');
-    const { admin } = this.#desired.config;
-    // It has no admin port of its own: on the shared one either agent answers, as the kernel chooses.
-    let answersInARow = 0;
-    const isGone = async () => {
-      const mine = await view(this.#desired.adminPorts[slot]);
-      const either = admin ? await view(admin.port) : undefined;
-      const isOther = either !== undefined && either.startedAtMs !== mine?.startedAtMs;
-      answersInARow = isOther ? 0 : answersInARow + 1;
-      return answersInARow >= answersUntilGone || undefined;
-    };
-    await waitUntil(isGone, { withinMs: leaveWithinMs, everyMs: pollMs }, this.#deps);
-    await restoreTcpMigrateReq(files);
   }
 
   async #retire(slot: Slot): Promise<void> {
