@@ -18,5 +18,5 @@ export function hasBootSeeds(
 }
 
 export const bootSeedsFix =
-  'List API servers with --endpoints (endpoints in the file), and keep the list on disk: ' +
+  'List API servers with --endpoints (or endpoints in the configuration file), and keep the list on disk: ' +
   '--cache-file /var/lib/fairlead/endpoints.json (discovery.cacheFile).';

@@ -155,7 +155,7 @@ Examples:
     .addHelpText(
       'after',
       `
-Other lines with the name become comments. Fairlead marks each of its lines, so --undo needs only the file.
+Other lines with the name become comments. Fairlead marks each line that it writes, so --undo needs no backup.
 The API servers' certificates must contain the name; fairlead doctor checks that.
 
 Examples:

@@ -23,7 +23,7 @@ export function addInstallCommands(program: Command, lazyAction: LazyAction): vo
     )
     .option(
       '--replace-proxy',
-      'Remove the static pod of nginx-proxy or haproxy once the agent is only waiting for its port. Uninstalling restores it.',
+      'Remove the nginx-proxy or haproxy static pod once the agent lacks only the port that the proxy holds. Uninstalling restores it.',
     )
     .option('--control-plane', 'Allow this on a control-plane node.')
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
@@ -32,10 +32,13 @@ export function addInstallCommands(program: Command, lazyAction: LazyAction): vo
     .option('--interval <SECONDS>', 'Time between two passes. Default: 10.')
     .option('--serve-within <SECONDS>', 'Time limit for a new pod to start serving. Default: 120.')
     .option('--point-kubelets <COUNT>', 'Point kubelets at their agents, on at most COUNT nodes at a time.')
-    .option('--confirm-within <SECONDS>', 'Time limit for kubelet to renew its Lease. Default: 90.')
+    .option(
+      '--confirm-within <SECONDS>',
+      'Time limit for a kubelet to renew its Lease after it was pointed. Default: 90.',
+    )
     .option(
       '--ready-address <ADDRESS>',
-      'Address of a /readyz endpoint: ready if the last pass found the agent serving.',
+      'Address on which to serve /readyz, which is ready if the last pass found the agent serving.',
     )
     .option('--report', 'Print the reports of all nodes and exit.')
     .option('--json', 'Print JSON (with --report).')
@@ -64,7 +67,10 @@ Examples:
     .option('--restart-kubelet', 'Restart kubelet (through systemd) if its kubeconfig was restored.')
     .option('--kubeconfig <FILE>', "Credentials for the API. Default: the pod's service account.")
     .option('--stay', 'When done, keep running until SIGTERM (for use in a DaemonSet).')
-    .option('--ready-address <ADDRESS>', 'Address of a /readyz endpoint: ready when done.')
+    .option(
+      '--ready-address <ADDRESS>',
+      'Address on which to serve /readyz, which is ready when the node is done.',
+    )
     .action(lazyAction(async () => (await import('./uninstall.ts')).uninstall))
     .addHelpText(
       'after',

@@ -57,7 +57,9 @@ export async function kubeconfigPoint(
   }
   const isChanged = plans.some(({ action }) => action !== 'nothing');
   if (isChanged && !options.dryRun) {
-    context.print('Clients read their kubeconfig at start: systemctl restart kubelet\n');
+    context.print(
+      'Clients read their kubeconfig only at startup. If kubelet has not been restarted yet: systemctl restart kubelet\n',
+    );
   }
   return exitCodes.ok.code;
 }

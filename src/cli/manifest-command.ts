@@ -10,13 +10,19 @@ export function addManifestCommand(program: Command, lazyAction: LazyAction): vo
     .command('manifest')
     .description('Print a manifest for Kubernetes, with your image and API servers. Changes nothing.')
     .addArgument(new Argument('<NAME>', 'What to print.').choices(manifestNames))
-    .option('--image <IMAGE>', 'Image that the nodes run, best by digest. All but monitoring need it.')
+    .option(
+      '--image <IMAGE>',
+      'Image that the nodes run, preferably with its digest. Required except for monitoring.',
+    )
     .option(
       '--endpoints <HOST:PORT>',
-      'API servers that agents start with. Repeatable, or with commas. The installers need none.',
+      'API servers that agents start with. Repeatable or comma-separated. The installers need none.',
       collect,
     )
-    .option('--config <FILE>', "The agent's configuration. Default: that of the folder in manifests/.")
+    .option(
+      '--config <FILE>',
+      "The agent's configuration. Default: the one in the manifest's folder below manifests/.",
+    )
     .action(lazyAction(async () => (await import('./manifest.ts')).manifest))
     .addHelpText(
       'after',
@@ -24,8 +30,8 @@ export function addManifestCommand(program: Command, lazyAction: LazyAction): vo
 static-pod               static pod for one node; with --endpoints it needs no other file on the node
 installer                puts the static pod on every worker and keeps it there
 installer-replace-proxy  the same, in place of Kubespray's nginx-proxy or haproxy
-point-kubelets           the installer, which also points kubelets, node by node
-remove                   removes it from every worker
+point-kubelets           the installer, which then points kubelets at their agents, node by node
+remove                   removes Fairlead from every worker
 agent                    DaemonSet for clients other than kubelet
 monitoring               PodMonitor and alerts for the Prometheus operator
 

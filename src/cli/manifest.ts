@@ -41,7 +41,7 @@ export async function manifest(options: ManifestOptions, context: CommandContext
   if (name === 'monitoring') {
     if (image !== undefined) problems.push('--image: monitoring runs no image; leave the flag out');
   } else if (!checked) {
-    problems.push('--image is missing: name the image that the nodes are to run, best by digest');
+    problems.push('--image is missing: name the image that the nodes run, preferably with its digest');
   } else if (!checked.ok) problems.push(`--image: ${checked.problem}`);
 
   const endpoints: string[] = [];

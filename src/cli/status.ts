@@ -60,7 +60,7 @@ export function formatStatus(status: ShownStatus): string {
       ? 'accepts no new clients; open tunnels may finish'
       : `listening on ${listeners.map(shownListener).join(', ') || 'nothing'}`,
     ...(absentAddresses ? [`waiting for the addresses ${absentAddresses.join(', ')}`] : []),
-    `tunnels: ${tunnels.active} of at most ${tunnels.max}; policy: ${policy}`,
+    `tunnels: ${tunnels.active} (limit ${tunnels.max}); policy: ${policy}`,
     `discovery: ${discovery.watch}${synced}${discovery.message ? ` (${discovery.message})` : ''}; credentials: ${credentials}`,
     ...keptCaLines(keptCa),
     ...certificateLines(status),

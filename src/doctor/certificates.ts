@@ -61,7 +61,7 @@ export function judgeCredentialCertificates({ ca, cert }: Credentials, nowMs: nu
     );
   }
   if (findings.length === 0 && (ca !== undefined || cert !== undefined)) {
-    findings.push(finding('certificate', 'ok', 'no certificate of the credentials expires soon'));
+    findings.push(finding('certificate', 'ok', 'no certificate in the credentials expires soon'));
   }
   return findings;
 }

@@ -102,7 +102,11 @@ function* judgeNames(facts: readonly EndpointFacts[], context: EndpointContext):
         certSansMend,
       );
     } else
-      yield finding('server-name', 'ok', `${file} verifies ${name}, and every certificate is valid for it`);
+      yield finding(
+        'server-name',
+        'ok',
+        `clients of ${file} verify the name ${name}, and every certificate is valid for it`,
+      );
   }
   if (clientNames.length > 0) return;
 
@@ -111,7 +115,7 @@ function* judgeNames(facts: readonly EndpointFacts[], context: EndpointContext):
   const service = serviceNames.find((name) => lacking(name).length === 0);
   if (common !== undefined) yield finding('server-name', 'ok', `every certificate is valid for ${common}`);
   else if (service !== undefined) {
-    const what = `the certificate of ${list(lacking(listenerHost))} is not valid for ${listenerHost} (kubeadm's default); all are valid for ${service}`;
+    const what = `the certificate of ${list(lacking(listenerHost))} is not valid for ${listenerHost} (as is usual with kubeadm); all certificates are valid for ${service}`;
     yield finding(
       'server-name',
       'info',

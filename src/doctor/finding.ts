@@ -32,7 +32,7 @@ export const checks = {
   },
   agent: {
     looksAt: 'the running agent, if there is one',
-    why: 'Clients that point at Fairlead reach no API server without it.',
+    why: 'Without the agent, clients that point at Fairlead cannot reach any API server.',
   },
   boot: {
     looksAt: 'whether the agent will know an API server at its next start',
@@ -61,7 +61,7 @@ export const checks = {
   },
   'server-name': {
     looksAt: 'the names in the certificate of every API server',
-    why: 'Clients verify the name from their kubeconfig. A name that an API server lacks fails at the first failover.',
+    why: "Clients verify the name from their kubeconfig. If an API server's certificate lacks that name, clients fail when they fail over to it.",
   },
   health: {
     looksAt: 'whether these credentials may read the health endpoint of every API server',
@@ -69,7 +69,7 @@ export const checks = {
   },
   rbac: {
     looksAt: 'the right to list and watch EndpointSlices (SelfSubjectAccessReview)',
-    why: 'Without the watch, Fairlead does not notice added and removed API servers.',
+    why: 'Without the watch, Fairlead does not notice when API servers are added or removed.',
   },
   clock: {
     looksAt: "this node's clock compared with that of the API servers",

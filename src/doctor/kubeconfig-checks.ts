@@ -182,7 +182,7 @@ function* judgeOne(kubeconfig: FoundKubeconfig, context: KubeconfigContext): Gen
       yield finding(
         'kubeconfig',
         severity,
-        `${file} (${client}) points past Fairlead at ${where}`,
+        `${file} (${client}) bypasses Fairlead and points at ${where}`,
         `fairlead kubeconfig point ${file}${restart}`,
       );
       return;

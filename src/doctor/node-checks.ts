@@ -134,7 +134,7 @@ function* judgeOthers({ pods, healthPort, agent }: NodeFacts): Generator<Finding
     );
   }
   if (others.length === 0)
-    yield finding('other-load-balancer', 'ok', 'no static pod of nginx or HAProxy is here');
+    yield finding('other-load-balancer', 'ok', 'no nginx or HAProxy static pod is on this node');
   if (healthPort.state !== 'held') return;
   const by = healthPort.by ? ` (${healthPort.by})` : '';
   const what = `something listens on port 8081${by}, the health port of Kubespray's proxies`;
@@ -154,8 +154,7 @@ function* judgeAgent({ agent, hasBootSeeds }: NodeFacts): Generator<Finding> {
       'the agent has a list of API servers or a cache in addition to the kubeconfig',
     );
   else {
-    const what =
-      'neither API servers nor a cache file are configured: only the kubeconfig names an API server';
+    const what = 'no API servers and no cache file are configured; only the kubeconfig names an API server';
     yield finding('boot', agent ? 'warning' : 'info', what, bootSeedsFix);
   }
   if (!agent) {

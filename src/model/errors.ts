@@ -16,7 +16,7 @@ export const errorKinds = {
     isRetrySafe: false,
     summary:
       'The configuration has problems; the message lists each with its path, its value and the expected value.',
-    fix: 'Fix every problem listed. `fairlead config check` prints the same list without starting the agent.',
+    fix: "Fix every problem listed. For the agent's configuration, `fairlead config check` prints the same list without starting it.",
   },
   CONFIG_UNREADABLE: {
     origin: 'config',

@@ -27,7 +27,7 @@ export const problemKinds = {
     fix: 'Restore the file named in the message. kubelet recreates its own files after `systemctl restart kubelet`.',
   },
   WATCH_NOT_SYNCED: {
-    summary: 'The EndpointSlice watch has not worked since the agent started.',
+    summary: 'The EndpointSlice watch has never worked since the agent started.',
     fix: 'On HTTP 403, grant the permissions (docs/credentials.md#rights-for-the-watch). Otherwise find out why no API server answers. To run without the watch, set discovery.watch: false.',
   },
   ENDPOINTS_UNVERIFIED: {

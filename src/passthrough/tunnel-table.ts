@@ -1,6 +1,6 @@
 // The tunnels of a pool, by endpoint: what health, metrics and status read, and the only way to close tunnels from
 // outside. Clients enter the data path here (`accept`). Owns what all connectors share (buffers, replay budget, half-open
-// dials).
+// dials). Over 400 lines because it puts all parts of a tunnel's life together and has no logic of its own beside that.
 import { Socket } from 'node:net';
 import type { Clock, Random } from '../model/clock.ts';
 import type { Endpoint, EndpointId } from '../model/endpoint.ts';

@@ -58,7 +58,7 @@ test('a node is examined, served, pointed, survives the loss of its API server, 
 
   const before = await doctor();
   expect(before).toEqual({ code: 0, stdout: expect.stringContaining(`port: ${listen} is free`) });
-  expect(before.stdout).toContain('points past Fairlead');
+  expect(before.stdout).toContain('bypasses Fairlead');
 
   const agent = await suite.startAgent({ config: configFile, kubeconfig: conf });
   await eventually('the agent has synced', async () => {

@@ -208,7 +208,7 @@ test('a kubelet that points at Fairlead, which does not run, is cut off: an erro
     expect.objectContaining({
       check: 'server-name',
       severity: 'ok',
-      message: expect.stringContaining('verifies 127.0.0.1'),
+      message: expect.stringContaining('verify the name 127.0.0.1'),
     }),
   );
 });

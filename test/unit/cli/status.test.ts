@@ -58,7 +58,7 @@ test('a table with a line for each endpoint, in pick order, and hints below it',
   expect(lines.slice(0, 4)).toEqual([
     'node-1: ready, fairlead 1.2.3, up 1h1m',
     'listening on 127.0.0.1:6443',
-    'tunnels: 3 of at most 1000; policy: rendezvous',
+    'tunnels: 3 (limit 1000); policy: rendezvous',
     'discovery: synced, last update 12s ago; credentials: client certificate',
   ]);
   expect(lines.slice(5, 8).map((line) => line.split(/ {2,}/))).toEqual([

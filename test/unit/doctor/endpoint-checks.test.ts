@@ -64,7 +64,7 @@ test('API servers as kubeadm makes them, before anything points here: a name to 
     check: 'server-name',
     severity: 'info',
     message:
-      "the certificate of 10.0.0.1:6443, 10.0.0.2:6443 is not valid for 127.0.0.1 (kubeadm's default); all are valid for kubernetes",
+      'the certificate of 10.0.0.1:6443, 10.0.0.2:6443 is not valid for 127.0.0.1 (as is usual with kubeadm); all certificates are valid for kubernetes',
     fix: expect.stringContaining('tls-server-name: kubernetes'),
   });
 });

@@ -101,7 +101,10 @@ test('a server whose name /etc/hosts gives to this node leads to Fairlead, and t
   writeFileSync(join(root, kubelet), to(`https://${name}:6443`));
   const elsewhere = await findKubeconfigs(root, `10.0.0.9 ${name}\n`);
   expect(judgeKubeconfigs(elsewhere, { ...context, isAgentRunning: true })).toMatchObject([
-    { severity: 'warning', message: expect.stringContaining('past Fairlead at 10.0.0.9:6443') },
+    {
+      severity: 'warning',
+      message: expect.stringContaining('bypasses Fairlead and points at 10.0.0.9:6443'),
+    },
   ]);
   const here = await findKubeconfigs(root, `127.0.0.1 ${name} # fairlead hosts\n`);
   expect(here).toMatchObject([{ name, server: { host: '127.0.0.1', port: 6443 } }]);
